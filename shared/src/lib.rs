@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+pub mod answer;
+pub mod batch;
+pub mod catalogue;
+pub mod gzip;
+pub mod ids;
+pub mod key;
+pub mod limits;
+pub mod seqs;
+pub mod series;
