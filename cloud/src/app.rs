@@ -1,0 +1,169 @@
+//! The service as a function: configuration, listener and shutdown in, a stopped service out.
+//!
+//! Everything that requests share is in [`App`]. The order of stopping is written once, in [`run`]: no new connections,
+//! requests in flight are answered, the housekeeping ends, the database connections close.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::RustlsConfig;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::KeyCache;
+use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
+use crate::ingest::{CompleteChains, SeriesCache};
+use crate::operation::metrics::Metrics;
+use crate::router;
+use crate::tls::{TlsError, TlsFiles};
+
+/// How long requests in flight may take once we are to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often partitions are made ahead and the certificate is looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
+
+/// What the service needs to run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// Certificate and key; `None` serves plain HTTP, for a proxy on the same machine.
+    pub tls: Option<TlsFiles>,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) keys: KeyCache,
+    pub(crate) series: SeriesCache,
+    pub(crate) complete_chains: CompleteChains,
+    pub(crate) metrics: Metrics,
+    pub(crate) openapi: String,
+    pub(crate) waiver: SettingsWaiver,
+}
+
+/// Why the service did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The document of the routes.
+    #[error("openapi: {0}")]
+    OpenApi(#[from] serde_json::Error),
+    /// The listener.
+    #[error("listener: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<sqlx::Error> for ServeError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Serves until `shutdown`, then answers what is in flight and closes everything.
+///
+/// # Errors
+/// See [`ServeError`]; nothing is served if the database could be read past row-level security.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+    let db = Db::connect(&config.database).await?;
+    db.make_partitions().await?;
+    let app = Arc::new(App {
+        db,
+        keys: KeyCache::default(),
+        series: SeriesCache::default(),
+        complete_chains: CompleteChains::default(),
+        metrics: Metrics::default(),
+        openapi: router::openapi_json()?,
+        waiver: config.database.waiver,
+    });
+    let tls = match &config.tls {
+        Some(files) => Some(files.load().await?),
+        None => None,
+    };
+    let address = listener.local_addr()?;
+    tracing::info!(%address, tls = tls.is_some(), version = env!("CARGO_PKG_VERSION"), "serving");
+
+    let mut tasks = JoinSet::new();
+    let handle = axum_server::Handle::new();
+    tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
+    tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
+    let served = serve(&app, listener, tls, handle).await;
+    shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    app.db.close().await;
+    tracing::info!("stopped");
+    served
+}
+
+async fn serve(
+    app: &Arc<App>,
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    handle: axum_server::Handle<SocketAddr>,
+) -> Result<(), ServeError> {
+    listener.set_nonblocking(true)?;
+    let service = router::router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    // Without TCP_NODELAY every new TLS connection costs some 40 ms of waiting for a delayed acknowledgement.
+    let plain = axum_server::from_tcp(listener)?.handle(handle).acceptor(NoDelayAcceptor::new());
+    match tls {
+        Some(tls) => {
+            let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            plain.acceptor(acceptor).serve(service).await?;
+        }
+        None => plain.serve(service).await?,
+    }
+    Ok(())
+}
+
+async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    handle.graceful_shutdown(Some(DRAIN));
+}
+
+/// Makes partitions ahead of the days that need them, and takes up a renewed certificate.
+async fn housekeeping(
+    app: Arc<App>,
+    tls: Option<(TlsFiles, RustlsConfig)>,
+    shutdown: CancellationToken,
+) {
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match app.db.make_partitions().await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(made, "partitions made"),
+            Err(error) => tracing::error!(%error, "partitions could not be made"),
+        }
+        match app.db.default_partition_bytes().await {
+            Ok(0) => {}
+            Ok(bytes) => {
+                app.metrics.default_partition_bytes.set(bytes);
+                tracing::error!(bytes, "the DEFAULT partition of the inbox is in use: partitions are missing");
+            }
+            Err(error) => tracing::error!(%error, "the DEFAULT partition could not be looked at"),
+        }
+        if let Some((files, config)) = &tls
+            && let Err(error) = files.reload(config).await
+        {
+            tracing::error!(%error, "the certificate could not be read again; the old one stays");
+        }
+    }
+}
+
+/// The clock of the service, Unix milliseconds UTC.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,73 @@
+//! Who is calling: the credential of a request becomes a [`StoreAuth`], or the request ends here.
+//!
+//! Identity comes from the credential only: the key's hash finds the row, tenant and store come from the row. What a
+//! host name or `X-Tenant-ID` says may agree or be refused; it never grants. A handler's signature says who may call
+//! it: whatever takes a `StoreAuth` is for the agent of one store.
+
+mod cache;
+mod sql;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use storepulse_shared::ids::{StoreId, TenantId};
+use storepulse_shared::key::StoreKey;
+
+pub use self::cache::KeyCache;
+use crate::app::App;
+use crate::problem::ApiError;
+
+/// The header by which a client may say which tenant it believes to be.
+pub const TENANT_HEADER: &str = "x-tenant-id";
+
+/// The agent of one store, proved by its key.
+#[derive(Debug, Clone)]
+pub struct StoreAuth {
+    /// From the key's row.
+    pub tenant: TenantId,
+    /// From the key's row.
+    pub store: StoreId,
+    /// The public part of the key, for logs.
+    pub key_id: Arc<str>,
+    /// How long the tenant keeps samples.
+    pub retention_days: i32,
+}
+
+impl FromRequestParts<Arc<App>> for StoreAuth {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let verdict = authenticate(parts, app).await;
+        if let Err(ApiError::Unauthorized | ApiError::Forbidden { .. }) = &verdict {
+            app.metrics.refused_credentials.inc();
+        }
+        verdict
+    }
+}
+
+async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| {
+        // RFC 9110: the scheme is compared ignoring case.
+        scheme.eq_ignore_ascii_case("bearer")
+    });
+    let key: StoreKey = bearer.and_then(|(_, key)| key.trim().parse().ok()).ok_or(ApiError::Unauthorized)?;
+    let row = app.keys.find(&app.db, &key).await?.ok_or(ApiError::Unauthorized)?;
+    let closed = match (row.tenant_status.as_str(), row.store_status.as_str()) {
+        ("active", "active") => None,
+        ("active", _) => Some(("store_suspended", "the store is suspended; its data is held, not lost")),
+        _ => Some(("tenant_suspended", "the tenant is not active; the store's data is held, not lost")),
+    };
+    if let Some((code, detail)) = closed {
+        return Err(ApiError::Forbidden { code, detail: detail.to_owned() });
+    }
+    for claimed in parts.headers.get_all(TENANT_HEADER) {
+        if claimed.as_bytes() != row.auth.tenant.as_str().as_bytes() {
+            let detail = "X-Tenant-ID names another tenant than the credential; leave it out or correct it";
+            return Err(ApiError::Forbidden { code: "tenant_mismatch", detail: detail.to_owned() });
+        }
+    }
+    Ok(row.auth.clone())
+}

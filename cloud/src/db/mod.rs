@@ -1,0 +1,227 @@
+//! The doors to PostgreSQL, and no other way in: a transaction bound to one tenant, and one on the control
+//! tables. The pools are private to this folder, so a query without a tenant cannot be written.
+//!
+//! Row-level security holds even where a `where tenant_id = …` is forgotten, and the `where` is there even so.
+
+mod check;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Postgres, Transaction};
+use storepulse_shared::ids::TenantId;
+
+pub use self::check::{CheckError, SettingsWaiver};
+
+/// How long a request waits for a connection before it is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections for keys, tenants and stores.
+const CONTROL_CONNECTIONS: u32 = 4;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// Logs in as `storepulse_app`.
+    pub app: PgConnectOptions,
+    /// Logs in as `storepulse_control`.
+    pub control: PgConnectOptions,
+    /// Connections that ingest and reads share.
+    pub connections: u32,
+    /// Whether the settings that make a commit durable may be off: the testbed's own waiver.
+    pub waiver: SettingsWaiver,
+}
+
+/// Why the service will not use a database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// It cannot be reached, or a statement failed.
+    #[error("database: {0}")]
+    Sqlx(#[from] sqlx::Error),
+    /// It is not safe to serve from.
+    #[error("refusing to start: {0}")]
+    Unsafe(#[from] CheckError),
+}
+
+/// The database, through its doors.
+#[derive(Debug, Clone)]
+pub struct Db {
+    app: PgPool,
+    control: PgPool,
+    server: Arc<ServerIdentity>,
+}
+
+/// Which server is behind the connections. After a restore or a fail-over it is another one, and what was remembered of
+/// the old one (ids of series, for example) must not be believed.
+#[derive(Debug, Default)]
+struct ServerIdentity {
+    started: Mutex<String>,
+    generation: AtomicU64,
+}
+
+impl ServerIdentity {
+    async fn look(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let started = sqlx::query_scalar!(r#"select pg_postmaster_start_time()::text as "started!""#);
+        let started = started.fetch_one(connection).await?;
+        let mut known = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != started {
+            *known = started;
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+impl Db {
+    /// Connects both roles and checks that nothing about them or the schema can bypass row-level security.
+    ///
+    /// # Errors
+    /// [`DbError::Unsafe`] names what was found and how to mend it.
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
+        let server = Arc::new(ServerIdentity::default());
+        let pool = |options: &PgConnectOptions, connections| {
+            let options = options.clone().log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
+            let server = Arc::clone(&server);
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(move |connection, _| {
+                    let server = Arc::clone(&server);
+                    Box::pin(async move { server.look(connection).await })
+                })
+                .connect_with(options.application_name("storepulse-cloud"))
+        };
+        let app = pool(&config.app, config.connections).await?;
+        let control = pool(&config.control, CONTROL_CONNECTIONS).await?;
+        let db = Self { app, control, server };
+        db.check(config.waiver).await?;
+        Ok(db)
+    }
+
+    /// A transaction that sees this tenant's rows and no others.
+    ///
+    /// # Errors
+    /// No connection could be had, or the server refused.
+    pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
+        let mut tx = self.app.begin().await?;
+        sqlx::query!("select set_config('app.tenant_id', $1, true) as bound", tenant.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+        Ok(TenantTx { tx, tenant: tenant.clone() })
+    }
+
+    /// Changes when the server behind the connections does. Read it after a transaction has begun.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.server.generation.load(Ordering::Acquire)
+    }
+
+    /// A transaction on the control tables: tenants, stores, keys. It reaches no tenant's data.
+    ///
+    /// # Errors
+    /// No connection could be had, or the server refused.
+    pub async fn control(&self) -> Result<ControlTx, sqlx::Error> {
+        Ok(ControlTx { tx: self.control.begin().await? })
+    }
+
+    /// Whether both roles can still be served: for readiness.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn check(&self, waiver: SettingsWaiver) -> Result<(), DbError> {
+        check::roles_and_schema(&self.app, "storepulse_app").await?;
+        check::roles_and_schema(&self.control, "storepulse_control").await?;
+        check::settings(&self.app, waiver).await?;
+        check::schema_version(&self.control).await?;
+        Ok(())
+    }
+
+    /// Makes the partitions of the inbox for the days around today; returns how many were missing.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn make_partitions(&self) -> Result<i32, sqlx::Error> {
+        let made = sqlx::query_scalar!(
+            r#"select make_partitions(
+                timezone('utc', now())::date - 1,
+                timezone('utc', now())::date + 7
+            ) as "made!""#
+        );
+        made.fetch_one(&self.control).await
+    }
+
+    /// Bytes in the DEFAULT partition of the inbox, which must stay empty.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn default_partition_bytes(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar!(r#"select pg_relation_size('public.sample_batches_default') as "bytes!""#)
+            .fetch_one(&self.control)
+            .await
+    }
+
+    /// Closes all connections, after what is running has ended.
+    pub async fn close(&self) {
+        self.app.close().await;
+        self.control.close().await;
+    }
+}
+
+/// A transaction bound to one tenant. Dropped without [`TenantTx::commit`], it leaves no trace.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    tenant: TenantId,
+}
+
+impl TenantTx {
+    /// The tenant, for the `where` of every query.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.tenant.as_str()
+    }
+
+    /// The connection, for queries in `sql.rs` files.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// The outcome is unknown if the connection broke.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await
+    }
+
+    /// Gives it up, and the connection back at once.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.tx.rollback().await
+    }
+}
+
+/// A transaction on the control tables.
+#[derive(Debug)]
+pub struct ControlTx {
+    tx: Transaction<'static, Postgres>,
+}
+
+impl ControlTx {
+    /// The connection, for queries in `sql.rs` files.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// The outcome is unknown if the connection broke.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await
+    }
+}

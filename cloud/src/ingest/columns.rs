@@ -1,0 +1,265 @@
+//! From the frames of a batch to the arrays of one inbox row, and to the list of what could not be taken.
+//!
+//! Pure: times are judged against a window, series against the ids that were found for them. Because a frame's times
+//! ascend, what is too old is its beginning and what is too far ahead is its end.
+
+use std::ops::Range;
+
+use storepulse_shared::answer::Rejected;
+use storepulse_shared::batch::{Batch, Frame};
+use storepulse_shared::limits::{AHEAD_MAX, TIME_MAX_MS, TIME_MIN_MS};
+
+/// Older than the tenant keeps samples, or older than any clock that was ever set.
+pub const OUTSIDE_RETENTION: &str = "outside_retention";
+/// More than an hour ahead of the cloud's clock, by a clock that the sender vouches for.
+pub const TIME_AHEAD: &str = "time_ahead";
+/// A new series beyond the limit of its device or store.
+pub const SERIES_LIMIT: &str = "series_limit";
+
+/// The times that can be stored, both ends included, Unix milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    earliest: i64,
+    latest: i64,
+}
+
+impl Window {
+    /// What is kept for `retention_days` before `now_ms`, and not ahead of it if the sender's clock is `trusted`.
+    #[must_use]
+    pub fn new(now_ms: i64, retention_days: i32, trusted: bool) -> Self {
+        let retention_ms = i64::from(retention_days) * 24 * 3600 * 1000;
+        let ahead_ms = i64::try_from(AHEAD_MAX.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            earliest: (now_ms - retention_ms).max(TIME_MIN_MS),
+            latest: if trusted { now_ms + ahead_ms } else { TIME_MAX_MS },
+        }
+    }
+
+    /// Which of these ascending times are inside.
+    fn inside(&self, times: &[i64], offset_ms: i64) -> Range<usize> {
+        let time = |t: &i64| t.saturating_add(offset_ms);
+        let start = times.partition_point(|t| time(t) < self.earliest);
+        let end = times.partition_point(|t| time(t) <= self.latest);
+        start..end.max(start)
+    }
+}
+
+/// The arrays of one row of `sample_batches`.
+#[derive(Debug, Default, PartialEq)]
+pub struct Columns {
+    /// First and last time, offset included; `None` without samples.
+    pub span: Option<(i64, i64)>,
+    /// One id per run.
+    pub series_ids: Vec<i32>,
+    /// How many values each run has.
+    pub run_lengths: Vec<i32>,
+    /// Milliseconds after the first time, one per value.
+    pub t_offsets: Vec<i32>,
+    /// The values.
+    pub vals: Vec<f64>,
+}
+
+impl Columns {
+    /// How many samples there are.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.vals.len()
+    }
+}
+
+/// Samples that could not be taken, with the times they had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// As the sender is told.
+    pub told: Rejected,
+    /// First and last time, offset included.
+    pub span: (i64, i64),
+}
+
+/// Lays the frames out. `ids` has one entry per frame and column; `None` is a series that found no place.
+#[must_use]
+pub fn lay_out(
+    batch: &Batch<'_>,
+    ids: &[Vec<Option<i32>>],
+    offset_ms: i64,
+    window: Window,
+) -> (Columns, Vec<Rejection>) {
+    let mut rejections = Vec::new();
+    let inside: Vec<Range<usize>> = batch.frames.iter().map(|f| window.inside(&f.times, offset_ms)).collect();
+    let base = first_time(batch, &inside).map(|t| t.saturating_add(offset_ms));
+    let mut columns = Columns::default();
+    for (at, ((frame, inside), ids)) in batch.frames.iter().zip(inside).zip(ids).enumerate() {
+        reject_times(&mut rejections, at, frame, 0..inside.start, offset_ms, OUTSIDE_RETENTION);
+        let beyond = if frame.times.get(inside.end).is_some_and(|t| t.saturating_add(offset_ms) > TIME_MAX_MS) {
+            OUTSIDE_RETENTION
+        } else {
+            TIME_AHEAD
+        };
+        reject_times(&mut rejections, at, frame, inside.end..frame.times.len(), offset_ms, beyond);
+        for (column, id) in frame.columns.iter().zip(ids) {
+            match (id, base) {
+                (Some(id), Some(base)) => {
+                    let times = &frame.times[inside.clone()];
+                    push_run(&mut columns, *id, times, &column.values[inside.clone()], offset_ms - base);
+                }
+                (None, _) => reject_column(&mut rejections, at, frame, column, inside.clone(), offset_ms),
+                (Some(_), None) => {}
+            }
+        }
+    }
+    if let (Some(base), Some(last)) = (base, columns.t_offsets.iter().max()) {
+        columns.span = Some((base, base + i64::from(*last)));
+    }
+    (columns, rejections)
+}
+
+fn first_time(batch: &Batch<'_>, inside: &[Range<usize>]) -> Option<i64> {
+    let firsts = batch.frames.iter().zip(inside).filter(|(_, inside)| !inside.is_empty());
+    firsts.map(|(frame, inside)| frame.times[inside.start]).min()
+}
+
+/// Appends the values that are there as one run. `shift` turns a time of the body into an offset.
+fn push_run(columns: &mut Columns, id: i32, times: &[i64], values: &[f64], shift: i64) {
+    let before = columns.vals.len();
+    for (time, value) in times.iter().zip(values) {
+        if !value.is_nan() {
+            // A batch spans a day at most, which is 27 bits of milliseconds.
+            #[expect(clippy::cast_possible_truncation, reason = "the span of a batch was checked")]
+            columns.t_offsets.push((time + shift) as i32);
+            columns.vals.push(*value);
+        }
+    }
+    let run = columns.vals.len() - before;
+    if run > 0 {
+        columns.series_ids.push(id);
+        columns.run_lengths.push(i32::try_from(run).unwrap_or(i32::MAX));
+    }
+}
+
+fn reject_times(
+    rejections: &mut Vec<Rejection>,
+    at: usize,
+    frame: &Frame<'_>,
+    range: Range<usize>,
+    offset_ms: i64,
+    reason: &str,
+) {
+    let values = frame.columns.iter().map(|c| count(&c.values[range.clone()]));
+    let samples: u64 = values.sum();
+    if samples == 0 {
+        return;
+    }
+    let (first, last) = (range.start, range.end - 1);
+    let ticks = if first == last { first.to_string() } else { format!("{first}-{last}") };
+    rejections.push(Rejection {
+        told: Rejected { path: format!("/frames/{at}/t/{ticks}"), reason: reason.to_owned(), samples },
+        span: (frame.times[first].saturating_add(offset_ms), frame.times[last].saturating_add(offset_ms)),
+    });
+}
+
+fn reject_column(
+    rejections: &mut Vec<Rejection>,
+    at: usize,
+    frame: &Frame<'_>,
+    column: &storepulse_shared::batch::Column<'_>,
+    inside: Range<usize>,
+    offset_ms: i64,
+) {
+    let samples = count(&column.values[inside.clone()]);
+    if samples == 0 {
+        return;
+    }
+    // RFC 6901: a name in a JSON pointer has '~' and '/' escaped.
+    let name = column.series.replace('~', "~0").replace('/', "~1");
+    let time = |at: usize| frame.times[at].saturating_add(offset_ms);
+    rejections.push(Rejection {
+        told: Rejected { path: format!("/frames/{at}/m/{name}"), reason: SERIES_LIMIT.to_owned(), samples },
+        span: (time(inside.start), time(inside.end - 1)),
+    });
+}
+
+fn count(values: &[f64]) -> u64 {
+    values.iter().filter(|v| !v.is_nan()).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use storepulse_shared::batch::Column;
+
+    use super::*;
+
+    const NOW: i64 = 1_763_700_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn frame(times: &[i64], columns: &[(&'static str, &[f64])]) -> Frame<'static> {
+        let columns = columns.iter().map(|(name, v)| Column { series: (*name).into(), values: v.to_vec() });
+        Frame { device: "d".into(), kind: "host".into(), times: times.to_vec(), columns: columns.collect() }
+    }
+
+    fn batch(frames: Vec<Frame<'static>>) -> Batch<'static> {
+        Batch { frames, ..Batch::default() }
+    }
+
+    #[test]
+    fn runs_hold_the_values_that_are_there() {
+        let nan = f64::NAN;
+        let batch = batch(vec![
+            frame(&[NOW, NOW + 10], &[("a", &[1.0, nan]), ("b", &[nan, nan])]),
+            frame(&[NOW - 5], &[("c", &[3.0])]),
+        ]);
+        let ids = vec![vec![Some(7), Some(8)], vec![Some(9)]];
+        let (columns, rejections) = lay_out(&batch, &ids, 0, Window::new(NOW, 1, true));
+        assert_eq!(rejections, []);
+        assert_eq!(columns.span, Some((NOW - 5, NOW)));
+        assert_eq!(columns.series_ids, [7, 9]);
+        assert_eq!(columns.run_lengths, [1, 1]);
+        assert_eq!(columns.t_offsets, [5, 0]);
+        assert_eq!(columns.vals, [1.0, 3.0]);
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_far_ahead_is_rejected_and_the_rest_is_kept() {
+        let times = [NOW - 25 * HOUR, NOW - 23 * HOUR, NOW, NOW + HOUR, NOW + HOUR + 1, NOW + 2 * HOUR];
+        let batch = batch(vec![frame(&times, &[("a", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])])]);
+        let (columns, rejections) = lay_out(&batch, &[vec![Some(1)]], 0, Window::new(NOW, 1, true));
+        assert_eq!(columns.vals, [2.0, 3.0, 4.0]);
+        let told: Vec<_> = rejections.iter().map(|r| (&*r.told.path, &*r.told.reason, r.told.samples)).collect();
+        assert_eq!(told, [("/frames/0/t/0", OUTSIDE_RETENTION, 1), ("/frames/0/t/4-5", TIME_AHEAD, 2)]);
+        assert_eq!(rejections[1].span, (NOW + HOUR + 1, NOW + 2 * HOUR));
+    }
+
+    #[test]
+    fn an_unsure_clock_may_be_ahead_but_not_beyond_all_time() {
+        let times = [NOW + 24 * HOUR, TIME_MAX_MS + 1];
+        let batch = batch(vec![frame(&times, &[("a", &[1.0, 2.0])])]);
+        let (columns, rejections) = lay_out(&batch, &[vec![Some(1)]], 0, Window::new(NOW, 1, false));
+        assert_eq!(columns.vals, [1.0]);
+        assert_eq!(rejections[0].told.reason, OUTSIDE_RETENTION);
+    }
+
+    #[test]
+    fn the_offset_is_added_before_times_are_judged() {
+        let batch = batch(vec![frame(&[0, 1_000], &[("a", &[1.0, 2.0])])]);
+        let (columns, rejections) = lay_out(&batch, &[vec![Some(1)]], NOW, Window::new(NOW, 1, true));
+        assert_eq!(rejections, []);
+        assert_eq!(columns.span, Some((NOW, NOW + 1_000)));
+        assert_eq!(columns.t_offsets, [0, 1_000]);
+    }
+
+    #[test]
+    fn a_series_without_a_place_is_rejected_alone() {
+        let batch = batch(vec![frame(&[NOW], &[("a", &[1.0]), ("b/c~d", &[2.0])])]);
+        let (columns, rejections) = lay_out(&batch, &[vec![Some(1), None]], 0, Window::new(NOW, 1, true));
+        assert_eq!(columns.vals, [1.0]);
+        assert_eq!(rejections[0].told.path, "/frames/0/m/b~1c~0d");
+        assert_eq!(rejections[0].told.reason, SERIES_LIMIT);
+    }
+
+    #[test]
+    fn a_batch_of_which_nothing_can_be_taken_has_no_span() {
+        let batch = batch(vec![frame(&[0], &[("a", &[1.0])])]);
+        let (columns, rejections) = lay_out(&batch, &[vec![Some(1)]], 0, Window::new(NOW, 1, true));
+        assert_eq!(columns, Columns::default());
+        assert_eq!(rejections.len(), 1);
+    }
+}

@@ -1,0 +1,19 @@
+//! Taking batches, once: `POST` and `DELETE /v1/metrics/batch`.
+//!
+//! The row of `streams` decides. A batch number that it holds as received is a duplicate, one that is void is gone,
+//! and the statement that stores a batch stores it only if that row took the number in the same transaction. What
+//! refuses a batch as a whole closes its number before it is answered, so that no number stays open and no content
+//! can be stored twice under two numbers.
+//!
+//! `take` is the flow; `columns` lays a batch out, `series` finds the ids of its series, `sql` talks to the
+//! database, `http` to the agent.
+
+mod chains;
+mod columns;
+pub(crate) mod http;
+mod series;
+mod sql;
+mod take;
+
+pub use self::chains::CompleteChains;
+pub use self::series::SeriesCache;

@@ -1,0 +1,409 @@
+//! The flow of one batch: receipt, decode, series, store, answer.
+//!
+//! Nothing is inflated before the number has been looked up. The transaction that looked is the one that stores, unless
+//! new series have to be made first: they need a transaction of their own, so the first one is given up and all is looked
+//! up again.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use storepulse_shared::answer::{Ack, Pace, Problem, Rejected, Success};
+use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
+use storepulse_shared::batch::{Batch, BatchError, Clock, Event, Lane, decode, flat};
+use storepulse_shared::gzip::{self, GzipError};
+use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
+use storepulse_shared::limits::{INFLATED_BYTES_MAX, SAMPLES_MAX};
+use storepulse_shared::seqs::SeqSet;
+
+use super::columns::{Columns, Rejection, Window, lay_out};
+use super::sql::receipts::{self, Receipt, Sender};
+use super::sql::{idempotency, records, records::Place};
+use crate::app::{App, now_ms};
+use crate::auth::StoreAuth;
+use crate::db::TenantTx;
+use crate::problem::ApiError;
+
+/// How often a flow is begun again because something else happened in between.
+const ATTEMPTS: usize = 4;
+
+/// A body as it came.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub bytes: bytes::Bytes,
+    /// `Content-Encoding: gzip`.
+    pub gzipped: bool,
+    pub sender: Sender,
+}
+
+impl Received {
+    /// The JSON text.
+    fn text(&self) -> Result<std::borrow::Cow<'_, [u8]>, BodyError> {
+        if self.gzipped {
+            Ok(gzip::inflate(&self.bytes, INFLATED_BYTES_MAX)?.into())
+        } else {
+            Ok(self.bytes.as_ref().into())
+        }
+    }
+}
+
+/// Why a body is refused as a whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error(transparent)]
+    Gzip(#[from] GzipError),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("the header says samples={said}, the body has {found}")]
+    SampleCount { said: u32, found: usize },
+    #[error("the body has {0} bytes: at most {max} are taken; split the batch", max = storepulse_shared::limits::BODY_BYTES_MAX)]
+    TooLong(usize),
+}
+
+impl BodyError {
+    /// Status, code and limit of the refusal.
+    fn problem(&self) -> Problem {
+        use storepulse_shared::limits::BODY_BYTES_MAX;
+        let (status, code, limit) = match self {
+            Self::Gzip(GzipError::TooLarge(limit)) => (413, "inflated_too_large", Some(*limit)),
+            Self::Gzip(_) => (400, "bad_gzip", None),
+            Self::Batch(error @ BatchError::Malformed { .. }) => (400, error.code(), None),
+            Self::Batch(error @ BatchError::TooLarge { limit, .. }) => (413, error.code(), Some(*limit)),
+            Self::Batch(error @ BatchError::SpanTooLong { .. }) => (422, error.code(), None),
+            Self::SampleCount { .. } => (400, "sample_count", None),
+            Self::TooLong(_) => (413, "body_too_large", Some(BODY_BYTES_MAX)),
+        };
+        let title = match status {
+            413 => "the batch is too large",
+            422 => "nothing of the batch can be stored",
+            _ => "the batch is not understood",
+        };
+        let mut problem = Problem::new(status, code, title, self.to_string());
+        problem.limit = limit.map(|n| n as u64);
+        problem
+    }
+}
+
+impl From<BodyError> for ApiError {
+    /// A refusal that closes no number.
+    fn from(error: BodyError) -> Self {
+        Self::Refused(Box::new(error.problem()))
+    }
+}
+
+/// Takes an agent's batch, once.
+pub(super) async fn take_batch(
+    app: &App,
+    auth: &StoreAuth,
+    header: &BatchHeader,
+    received: &Result<Received, BodyError>,
+) -> Result<Ack, ApiError> {
+    let text = std::sync::OnceLock::new();
+    for _ in 0..ATTEMPTS {
+        let mut tx = app.db.tenant(&auth.tenant).await?;
+        if let Some(answer) = answered_before(app, &mut tx, auth, header).await? {
+            return Ok(answer);
+        }
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => return refuse(tx, auth, header, error).await,
+        };
+        let batch = match text.get_or_init(|| received.text()) {
+            Ok(text) => decode_body(header, text),
+            Err(error) => return refuse(tx, auth, header, error).await,
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => return refuse(tx, auth, header, &error).await,
+        };
+        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, &batch) else {
+            tx.rollback().await?;
+            app.series.create(&app.db, &auth.tenant, &auth.store, &batch).await?;
+            continue;
+        };
+        let window = Window::new(now_ms(), auth.retention_days, header.clock != Clock::Unsure);
+        let (columns, rejections) = lay_out(&batch, &ids, header.offset_ms, window);
+        if let Some(ack) = store(app, tx, auth, header, received, &batch, &columns, &rejections).await? {
+            return Ok(ack);
+        }
+        // Another request took or closed the number since we looked: look again.
+    }
+    Err(ApiError::Internal(anyhow::anyhow!("batch {} found no rest in {ATTEMPTS} attempts", header.batch)))
+}
+
+fn decode_body<'a>(header: &BatchHeader, text: &'a [u8]) -> Result<Batch<'a>, BodyError> {
+    if header.samples as usize > SAMPLES_MAX {
+        let (count, limit) = (header.samples as usize, SAMPLES_MAX);
+        return Err(BatchError::TooLarge { code: "too_many_samples", what: "samples", count, limit }.into());
+    }
+    let batch = decode::decode(text)?;
+    let found = batch.samples();
+    if found != header.samples as usize {
+        return Err(BodyError::SampleCount { said: header.samples, found });
+    }
+    Ok(batch)
+}
+
+/// The answer that the number has already, if it has one.
+async fn answered_before(
+    app: &App,
+    tx: &mut TenantTx,
+    auth: &StoreAuth,
+    header: &BatchHeader,
+) -> Result<Option<Ack>, ApiError> {
+    match receipts::look_up(tx, &auth.store, header.batch).await? {
+        Receipt::Open => Ok(None),
+        Receipt::Void => Err(closed(header.batch)),
+        Receipt::Received(Some(digest)) if digest != header.digest && !header.resumed => {
+            let detail = format!("number {} holds another body; open a new epoch for this one", header.batch);
+            app.metrics.conflicts.inc();
+            Err(ApiError::refused_batch(StatusCode::CONFLICT, "batch_conflict", detail, header.batch))
+        }
+        Receipt::Received(_) => {
+            let place = Place { store: &auth.store, batch: header.batch };
+            let rejected = records::rejections(tx, place).await?;
+            let through = receipts::through(tx, &auth.store, header.batch.epoch).await?;
+            let through = all_through(app, tx, auth, header.batch.epoch, through).await?;
+            app.metrics.duplicates.inc();
+            let taken = u64::from(header.samples).saturating_sub(rejected.iter().map(|r| r.samples).sum());
+            Ok(Some(ack(header.batch, taken, true, rejected, through)))
+        }
+    }
+}
+
+fn closed(batch: BatchId) -> ApiError {
+    let detail = format!("number {batch} was closed before; send its content under a new one");
+    ApiError::refused_batch(StatusCode::GONE, "batch_closed", detail, batch)
+}
+
+/// Stores the batch and all that belongs to it, and commits. `None`: the number is not open any more.
+#[expect(clippy::too_many_arguments, reason = "the parts of one batch, each from another step")]
+async fn store(
+    app: &App,
+    mut tx: TenantTx,
+    auth: &StoreAuth,
+    header: &BatchHeader,
+    received: &Received,
+    batch: &Batch<'_>,
+    columns: &Columns,
+    rejections: &[Rejection],
+) -> Result<Option<Ack>, ApiError> {
+    let forked = prepare_streams(&mut tx, auth, header, batch).await?;
+    let bytes = received.bytes.len();
+    let through = receipts::take(&mut tx, &auth.store, header, bytes, columns, &received.sender).await?;
+    let Some(through) = through else { return Ok(None) };
+    let place = Place { store: &auth.store, batch: header.batch };
+    records::insert_events(&mut tx, place, &batch.events, 0, header.offset_ms, header.clock).await?;
+    if forked {
+        let event = forked_event(header);
+        records::insert_events(&mut tx, place, &[event], -1, 0, Clock::Ok).await?;
+    }
+    records::insert_rejections(&mut tx, place, header.lane, rejections).await?;
+    for loss in &batch.losses {
+        let mut after_all = BTreeMap::new();
+        for (epoch, seqs) in &loss.seqs {
+            let arrived = close_numbers(&mut tx, auth, *epoch, seqs).await?;
+            if !arrived.is_empty() {
+                after_all.insert(*epoch, arrived);
+            }
+        }
+        records::insert_loss(&mut tx, place, loss, header.offset_ms, &after_all).await?;
+    }
+    if header.after.is_some() {
+        app.complete_chains.forget(&(auth.tenant.clone(), auth.store.clone(), header.batch.epoch));
+    }
+    let through = all_through(app, &mut tx, auth, header.batch.epoch, through).await?;
+    tx.commit().await?;
+    let samples = columns.samples() as u64;
+    app.metrics.batches.inc();
+    app.metrics.samples.inc_by(samples);
+    app.metrics.body_bytes.inc_by(bytes as u64);
+    let rejected = rejections.iter().map(|r| r.told.clone()).collect();
+    Ok(Some(ack(header.batch, samples, false, rejected, through)))
+}
+
+/// Locks, in one order, every stream that this batch will touch, and notes its predecessor. Says whether the spool
+/// turned out to be a copy.
+async fn prepare_streams(
+    tx: &mut TenantTx,
+    auth: &StoreAuth,
+    header: &BatchHeader,
+    batch: &Batch<'_>,
+) -> Result<bool, sqlx::Error> {
+    let mut epochs: Vec<Epoch> = batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied()).collect();
+    epochs.extend(header.after.map(|after| after.epoch));
+    if epochs.is_empty() {
+        return Ok(false);
+    }
+    epochs.push(header.batch.epoch);
+    receipts::lock_in_order(tx, &auth.store, &epochs).await?;
+    match header.after {
+        Some(after) => receipts::follow(tx, &auth.store, header.batch.epoch, after).await,
+        None => Ok(false),
+    }
+}
+
+fn forked_event(header: &BatchHeader) -> Event<'static> {
+    let after = header.after.map_or_else(|| "an earlier epoch".to_owned(), |after| after.to_string());
+    let text = format!(
+        "the spool continues after {after}, but its history goes on elsewhere: it was restored from a copy, or cloned"
+    );
+    Event { device: AGENT_DEVICE.into(), t: now_ms(), kind: "agent.spool_forked".into(), text: text.into() }
+}
+
+async fn close_numbers(
+    tx: &mut TenantTx,
+    auth: &StoreAuth,
+    epoch: Epoch,
+    seqs: &SeqSet,
+) -> Result<SeqSet, sqlx::Error> {
+    let Some((_, last)) = seqs.ranges().last() else { return Ok(SeqSet::new()) };
+    receipts::close(tx, &auth.store, epoch, seqs, *last).await
+}
+
+/// Closes the number, durably, and then refuses the batch.
+async fn refuse<T>(
+    mut tx: TenantTx,
+    auth: &StoreAuth,
+    header: &BatchHeader,
+    error: &BodyError,
+) -> Result<T, ApiError> {
+    let mut problem = error.problem();
+    problem.batch = Some(header.batch);
+    let arrived = close_one(&mut tx, auth, header).await?;
+    tx.commit().await?;
+    if !arrived.is_empty() {
+        // Another copy of the batch was stored since we looked; refusing it now would be wrong.
+        return Err(ApiError::Overloaded { retry_after: std::time::Duration::from_secs(1) });
+    }
+    tracing::info!(batch = %header.batch, store = %auth.store, tenant = %auth.tenant, %error, "batch refused");
+    Err(ApiError::Refused(Box::new(problem)))
+}
+
+async fn close_one(tx: &mut TenantTx, auth: &StoreAuth, header: &BatchHeader) -> Result<SeqSet, sqlx::Error> {
+    let mut one = SeqSet::new();
+    one.insert(header.batch.seq);
+    receipts::close(tx, &auth.store, header.batch.epoch, &one, header.sealed).await
+}
+
+/// Closes a number on request: `true` if it had been received.
+pub(super) async fn close_batch(app: &App, auth: &StoreAuth, header: &BatchHeader) -> Result<Ack, ApiError> {
+    let mut tx = app.db.tenant(&auth.tenant).await?;
+    let arrived = close_one(&mut tx, auth, header).await?;
+    if arrived.is_empty() {
+        tx.commit().await?;
+        return Err(closed(header.batch));
+    }
+    let relaxed = BatchHeader { resumed: true, ..header.clone() };
+    match answered_before(app, &mut tx, auth, &relaxed).await? {
+        Some(answer) => Ok(answer),
+        None => Err(ApiError::Internal(anyhow::anyhow!("{} was received and is not", header.batch))),
+    }
+}
+
+/// Takes a flat body; with an `Idempotency-Key`, once.
+pub(super) async fn take_flat(
+    app: &App,
+    auth: &StoreAuth,
+    received: &Received,
+    idempotency_key: Option<&str>,
+) -> Result<Ack, ApiError> {
+    let text = received.text()?;
+    let body_sha256 = sha256(&text);
+    let flat = flat::decode(&text).map_err(|error| refuse_flat(&text, error))?;
+    for _ in 0..ATTEMPTS {
+        let mut tx = app.db.tenant(&auth.tenant).await?;
+        if let Some(key) = idempotency_key
+            && let Some(known) = idempotency::find(&mut tx, &auth.store, key).await?
+        {
+            return if known.body_sha256 == body_sha256 {
+                app.metrics.duplicates.inc();
+                Ok(known.verdict)
+            } else {
+                let detail = "this Idempotency-Key was used with another body in the last 7 days; take a new one";
+                Err(ApiError::refused(StatusCode::CONFLICT, "idempotency_conflict", detail))
+            };
+        }
+        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, &flat.batch) else {
+            tx.rollback().await?;
+            app.series.create(&app.db, &auth.tenant, &auth.store, &flat.batch).await?;
+            continue;
+        };
+        let (columns, rejections) = lay_out(&flat.batch, &ids, 0, Window::new(now_ms(), auth.retention_days, true));
+        let digest = BodyDigest::of(&received.bytes);
+        let bytes = received.bytes.len();
+        let batch = receipts::take_flat(&mut tx, &auth.store, digest, bytes, &columns).await?;
+        records::insert_rejections(&mut tx, Place { store: &auth.store, batch }, Lane::Normal, &rejections).await?;
+        let rejected: Vec<Rejected> = rejections.into_iter().map(|r| r.told).collect();
+        let lost: u64 = rejected.iter().map(|r| r.samples).sum();
+        let through = BTreeMap::from([(batch.epoch, batch.seq)]);
+        let answer = ack(batch, (flat.rows as u64).saturating_sub(lost), false, rejected, through);
+        if let Some(key) = idempotency_key
+            && !idempotency::remember(&mut tx, &auth.store, key, &body_sha256, &answer).await?
+        {
+            tx.rollback().await?;
+            continue;
+        }
+        tx.commit().await?;
+        app.metrics.batches.inc();
+        app.metrics.samples.inc_by(columns.samples() as u64);
+        app.metrics.body_bytes.inc_by(bytes as u64);
+        return Ok(answer);
+    }
+    Err(ApiError::Internal(anyhow::anyhow!("a flat body found no rest in {ATTEMPTS} attempts")))
+}
+
+/// An agent body without its header is the most likely mistake, and deserves its own words.
+fn refuse_flat(text: &[u8], error: BatchError) -> ApiError {
+    if decode::decode(text).is_ok() {
+        let detail = "this is the agent form, which needs the header StorePulse-Batch; without it send {\"metrics\":[…]}";
+        return ApiError::refused(StatusCode::BAD_REQUEST, "batch_header_missing", detail);
+    }
+    BodyError::from(error).into()
+}
+
+fn sha256(bytes: &[u8]) -> Vec<u8> {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).to_vec()
+}
+
+/// The batch's own epoch, and the earlier ones that still miss something.
+async fn all_through(
+    app: &App,
+    tx: &mut TenantTx,
+    auth: &StoreAuth,
+    epoch: Epoch,
+    own: u64,
+) -> Result<BTreeMap<Epoch, u64>, sqlx::Error> {
+    let mut through = BTreeMap::new();
+    let stream = (auth.tenant.clone(), auth.store.clone(), epoch);
+    if !app.complete_chains.holds(&stream, app.db.generation()) {
+        through = receipts::incomplete_before(tx, &auth.store, epoch).await?;
+        if through.is_empty() {
+            app.complete_chains.note(stream, app.db.generation());
+        }
+    }
+    through.insert(epoch, own);
+    Ok(through)
+}
+
+fn ack(
+    batch: BatchId,
+    processed: u64,
+    duplicate: bool,
+    rejected: Vec<Rejected>,
+    through: BTreeMap<Epoch, u64>,
+) -> Ack {
+    Ack {
+        status: Success::Success,
+        batch,
+        processed,
+        duplicate,
+        rejected,
+        through,
+        server_time: now_ms(),
+        pace: Pace { backlog_bytes_per_s: PACE_BYTES_PER_S, start_in_ms: 0 },
+    }
+}
+
+/// What an agent may send of its backlog while nothing here is short: 1 MB/s.
+const PACE_BYTES_PER_S: u64 = 1_000_000;

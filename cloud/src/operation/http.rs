@@ -1,0 +1,74 @@
+//! Handlers of the operating routes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
+use serde::Serialize;
+use storepulse_shared::answer::Problem;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::problem::ApiError;
+
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`.
+    status: &'static str,
+    version: &'static str,
+}
+
+/// Say that the process answers
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operation",
+    responses((status = 200, description = "it does", body = Health))
+)]
+pub(crate) async fn show_health() -> Json<Health> {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Say whether requests can be served
+///
+/// The database answers, its roles and schema are still safe, and the inbox has its partitions.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "operation",
+    responses(
+        (status = 200, description = "they can", body = Health),
+        (status = 503, description = "not now; the log says why", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show_readiness(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
+    let ready = match app.db.check(app.waiver).await {
+        Ok(()) => app.db.default_partition_bytes().await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    match ready {
+        Ok(bytes) => {
+            app.metrics.default_partition_bytes.set(bytes);
+            Ok(show_health().await)
+        }
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            let detail = "the database cannot be served from; the service's log says why";
+            Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))
+        }
+    }
+}
+
+/// Show the service's own numbers
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "application/openmetrics-text"))
+)]
+pub(crate) async fn show_metrics(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
+}

@@ -1,0 +1,71 @@
+//! The service's own numbers, in the Prometheus text format. No label ever names a tenant or a store.
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Batches stored.
+    pub batches: Counter,
+    /// Samples stored.
+    pub samples: Counter,
+    /// Bytes of stored bodies, as sent.
+    pub body_bytes: Counter,
+    /// Batches (and flat bodies) that were stored before.
+    pub duplicates: Counter,
+    /// Numbers that came with another body: a clone, perhaps.
+    pub conflicts: Counter,
+    /// Requests without a credential that opens.
+    pub refused_credentials: Counter,
+    /// Bytes in the partition that must stay empty.
+    pub default_partition_bytes: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("storepulse_cloud");
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let batches = counter("batches", "Batches stored");
+        let samples = counter("samples", "Samples stored");
+        let body_bytes = counter("body_bytes", "Bytes of stored bodies as sent");
+        let duplicates = counter("duplicates", "Batches that had been stored before");
+        let conflicts = counter("conflicts", "Batch numbers that came with another body");
+        let refused_credentials = counter("refused_credentials", "Requests whose credential opened nothing");
+        let default_partition_bytes = Gauge::default();
+        registry.register(
+            "default_partition_bytes",
+            "Bytes in the DEFAULT partition of the inbox, which must stay empty",
+            default_partition_bytes.clone(),
+        );
+        Self {
+            registry,
+            batches,
+            samples,
+            body_bytes,
+            duplicates,
+            conflicts,
+            refused_credentials,
+            default_partition_bytes,
+        }
+    }
+}
+
+impl Metrics {
+    /// The text exposition.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if text::encode(&mut out, &self.registry).is_err() {
+            tracing::error!("the metrics could not be written as text");
+        }
+        out
+    }
+}

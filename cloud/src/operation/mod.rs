@@ -1,0 +1,6 @@
+//! What those who run the service look at: `/health`, `/ready`, `/metrics`, `/openapi.json`.
+//!
+//! None of these takes a credential and none tells anything about a tenant.
+
+pub(crate) mod http;
+pub mod metrics;

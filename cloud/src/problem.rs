@@ -1,0 +1,125 @@
+//! The one error of the HTTP side, and the one place where it becomes an answer.
+//!
+//! 4xx speaks to the caller: what is wrong, with which value, and the way out. 401 and 404 have one body each,
+//! so that nobody learns from them what exists. 5xx is opaque, and its cause is logged once, here.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use storepulse_shared::answer::{PROBLEM_MEDIA_TYPE, Problem};
+use storepulse_shared::ids::BatchId;
+
+/// Why a request was not served.
+#[derive(Debug)]
+pub enum ApiError {
+    /// No key, or one that opens nothing: one body for every reason.
+    Unauthorized,
+    /// The key is known, but may not do this.
+    Forbidden {
+        /// The word that programs compare.
+        code: &'static str,
+        /// What the caller can do about it.
+        detail: String,
+    },
+    /// Not there, or not yours: one body for both.
+    NotFound,
+    /// The request is wrong; the problem says how.
+    Refused(Box<Problem>),
+    /// Too much at once: come back.
+    Overloaded {
+        /// When.
+        retry_after: Duration,
+    },
+    /// Ours. The cause goes to the log, not to the caller.
+    Internal(anyhow::Error),
+}
+
+impl ApiError {
+    /// A refusal that closes nothing.
+    #[must_use]
+    pub fn refused(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self::Refused(Box::new(Problem::new(status.as_u16(), code, title(status), detail)))
+    }
+
+    /// A refusal of a batch as a whole; its number must have been closed before.
+    #[must_use]
+    pub fn refused_batch(status: StatusCode, code: &str, detail: impl Into<String>, batch: BatchId) -> Self {
+        let mut problem = Problem::new(status.as_u16(), code, title(status), detail);
+        problem.batch = Some(batch);
+        Self::Refused(Box::new(problem))
+    }
+
+    fn into_parts(self) -> (Problem, Option<Duration>) {
+        let problem = |status: StatusCode, code: &str, detail: &str| {
+            Problem::new(status.as_u16(), code, title(status), detail)
+        };
+        match self {
+            Self::Unauthorized => {
+                let detail = "the credential is missing, unknown, revoked or expired";
+                (problem(StatusCode::UNAUTHORIZED, "unauthorized", detail), None)
+            }
+            Self::Forbidden { code, detail } => (problem(StatusCode::FORBIDDEN, code, &detail), None),
+            Self::NotFound => {
+                let detail = "there is no such thing, or it is not yours to see";
+                (problem(StatusCode::NOT_FOUND, "not_found", detail), None)
+            }
+            Self::Refused(problem) => (*problem, None),
+            Self::Overloaded { retry_after } => {
+                let detail = "the service is busy; come back after Retry-After";
+                (problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail), Some(retry_after))
+            }
+            Self::Internal(cause) => {
+                tracing::error!(cause = format!("{cause:#}"), "a request failed");
+                let detail = "the service failed; nothing was stored; try again";
+                (problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail), None)
+            }
+        }
+    }
+}
+
+/// What is wrong in general.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "the credential opens nothing",
+        StatusCode::FORBIDDEN => "the credential may not do this",
+        StatusCode::NOT_FOUND => "not found",
+        StatusCode::CONFLICT => "the same name for another content",
+        StatusCode::GONE => "the number is closed",
+        StatusCode::PAYLOAD_TOO_LARGE => "too large",
+        StatusCode::UNPROCESSABLE_ENTITY => "nothing of it can be stored",
+        StatusCode::SERVICE_UNAVAILABLE => "busy",
+        StatusCode::INTERNAL_SERVER_ERROR => "internal error",
+        _ => "the request is not understood",
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (problem, retry_after) = self.into_parts();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut => Self::Overloaded { retry_after: Duration::from_secs(5) },
+            // 40P01 and 40001: two batches in each other's way; the agent tries again.
+            sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("40P01" | "40001")) => {
+                Self::Overloaded { retry_after: Duration::from_secs(1) }
+            }
+            error => Self::Internal(error.into()),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Every route, one line each, with its description: what is not here cannot be called.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::Router;
+use axum::http::HeaderName;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::problem::ApiError;
+use crate::{ingest, operation, store};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "StorePulse cloud", description = "Takes batches of stores' samples, once, and keeps tenants apart."),
+    modifiers(&Credentials),
+    tags(
+        (name = "ingest", description = "for agents, and for programs that push"),
+        (name = "stores", description = "what has arrived"),
+        (name = "operation", description = "for those who run the service"),
+    )
+)]
+struct Description;
+
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("store_<tenant>_<store>_<token>");
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("store_key", SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// The routes, and the document that describes them.
+fn described() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(ingest::http::post_batch, ingest::http::delete_batch))
+        .routes(routes!(store::http::list_stores))
+        .routes(routes!(store::http::show_store_status))
+        .routes(routes!(store::http::list_store_metrics))
+        .routes(routes!(operation::http::show_health))
+        .routes(routes!(operation::http::show_readiness))
+        .routes(routes!(operation::http::show_metrics))
+        .routes(routes!(show_openapi))
+}
+
+/// The document that describes every route.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    described().into_openapi().to_json()
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let (router, _) = described().split_for_parts();
+    router
+        .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
+        .with_state(app)
+}
+
+/// Show this document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operation",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+async fn show_openapi(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "application/json")], app.openapi.clone())
+}
+
+async fn not_found() -> ApiError {
+    ApiError::NotFound
+}

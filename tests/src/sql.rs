@@ -1,0 +1,81 @@
+//! `cargo sql`: checks every query of the cloud against a migrated server and refreshes `cloud/.sqlx`.
+//!
+//! The macros write what they learned into a folder when asked to; this asks them, with a server of its own,
+//! and puts the result in place (or, with `--check`, only compares).
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use storepulse_cloud::embedded::{Embedded, Options};
+use storepulse_cloud::schema;
+
+use crate::run_dir::RunDir;
+
+/// Refreshes or, with `check`, compares.
+///
+/// # Errors
+/// A query does not fit the schema (the compiler has said which), or the committed files are stale.
+pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let run_dir = RunDir::create("sql")?;
+    let options = Options { dir: run_dir.pg(), durable: false, ephemeral: true, connections: 20 };
+    let server = Embedded::start(options).await?;
+    let admin = server.admin("postgres");
+    schema::bootstrap(&admin, &server.role_passwords()).await?;
+    schema::migrate(&admin).await?;
+
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
+    let fresh = run_dir.part("sqlx")?;
+    // Cargo must expand the macros again though no source has changed.
+    touch(&workspace.join("cloud/src/lib.rs"))?;
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["check", "--quiet", "--package", "storepulse-cloud", "--lib"])
+        .current_dir(workspace)
+        .env("DATABASE_URL", Embedded::url(&admin))
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", &fresh);
+    let status = tokio::task::spawn_blocking(move || command.status()).await??;
+    server.stop().await;
+    if !status.success() {
+        bail!("cloud/ does not compile against its own schema; the compiler's messages are above");
+    }
+    let committed = workspace.join("cloud/.sqlx");
+    let (new, old) = (read_all(&fresh)?, read_all(&committed).unwrap_or_default());
+    if new.is_empty() {
+        bail!("the compiler wrote no query at all");
+    }
+    if new == old {
+        writeln!(out, "cloud/.sqlx is up to date: {} queries", new.len())?;
+        return Ok(());
+    }
+    if check {
+        bail!("cloud/.sqlx is stale ({} queries, {} committed): run `cargo sql` and commit it", new.len(), old.len());
+    }
+    if committed.exists() {
+        std::fs::remove_dir_all(&committed)?;
+    }
+    std::fs::create_dir_all(&committed)?;
+    for (name, text) in &new {
+        std::fs::File::create(committed.join(name))?.write_all(text)?;
+    }
+    writeln!(out, "cloud/.sqlx refreshed: {} queries, {} before", new.len(), old.len())?;
+    Ok(())
+}
+
+fn touch(path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).open(path)?;
+    file.set_modified(std::time::SystemTime::now())?;
+    Ok(())
+}
+
+fn read_all(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        files.insert(entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path())?);
+    }
+    Ok(files)
+}
