@@ -1,1 +1,5 @@
+#![doc = include_str!("../README.md")]
 
+pub mod collector;
+pub mod config;
+pub mod spool;

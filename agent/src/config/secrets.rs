@@ -1,0 +1,105 @@
+//! The key and the push tokens: where they come from, and that they are never shown.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use storepulse_shared::key::{KeyError as FormError, PushToken, StoreKey};
+
+use super::Cloud;
+
+/// A `key:` in the file.
+#[derive(Clone)]
+pub struct InlineKey(StoreKey);
+
+impl std::fmt::Debug for InlineKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl InlineKey {
+    pub(super) fn check(&self, imported: bool) -> Result<(), FormError> {
+        if imported { Ok(()) } else { self.0.clone().require_issued().map(|_| ()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for InlineKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.trim().parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// One entry of `push.tokens`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSetting {
+    /// What people call the sender.
+    pub name: String,
+    /// Its token.
+    #[serde(deserialize_with = "token")]
+    pub token: PushToken,
+}
+
+fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PushToken, D::Error> {
+    String::deserialize(deserializer)?.trim().parse().map_err(D::Error::custom)
+}
+
+/// Where the key is; it is read for every request, so that a corrected or new key needs no restart.
+#[derive(Debug, Clone)]
+pub struct KeySource {
+    inline: Option<StoreKey>,
+    file: Option<PathBuf>,
+    imported: bool,
+}
+
+/// Why there is no key to send.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("key file {path}: {why}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// What stands there is not a key that may be used.
+    #[error("{place}: {why}")]
+    Form {
+        /// Where it stands.
+        place: String,
+        /// What is wrong.
+        why: FormError,
+    },
+}
+
+impl KeySource {
+    /// The source that `cloud:` names.
+    #[must_use]
+    pub fn new(cloud: &Cloud) -> Self {
+        Self {
+            inline: cloud.key.as_ref().map(|key| key.0.clone()),
+            file: cloud.key_file.clone(),
+            imported: cloud.imported_key,
+        }
+    }
+
+    /// The key as it stands now.
+    ///
+    /// # Errors
+    /// It cannot be read, is mistyped, or was not issued by us although `imported_key` is not set.
+    pub fn read(&self) -> Result<StoreKey, KeyError> {
+        if let Some(key) = &self.inline {
+            return Ok(key.clone());
+        }
+        let path = self.file.clone().unwrap_or_default();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(why) => return Err(KeyError::Read { path, why }),
+        };
+        let key = text.trim().parse::<StoreKey>();
+        let key = if self.imported { key } else { key.and_then(StoreKey::require_issued) };
+        key.map_err(|why| KeyError::Form { place: format!("key file {}", path.display()), why })
+    }
+}

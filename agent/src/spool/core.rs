@@ -1,0 +1,230 @@
+//! What the writer holds beside the database: the epoch, the open batches, the shapes. All of it can be read again
+//! from the database at any time, and is, when a change is undone.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
+use storepulse_shared::batch::Lane;
+use storepulse_shared::ids::Epoch;
+
+use super::SpoolError;
+use super::open::Opened;
+
+/// What a spool may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of the database beyond which the oldest is discarded, by lane.
+    pub bytes_max: u64,
+    /// Samples at which an open batch is sealed.
+    pub batch_samples_max: usize,
+}
+
+/// States of a batch, as they stand in the database.
+pub(super) mod state {
+    pub(in crate::spool) const OPEN: i64 = 0;
+    pub(in crate::spool) const SEALED: i64 = 1;
+    pub(in crate::spool) const ACKED: i64 = 2;
+    pub(in crate::spool) const SET_ASIDE: i64 = 3;
+}
+
+/// How a lane stands in the database: most urgent first.
+pub(super) const fn lane_number(lane: Lane) -> i64 {
+    match lane {
+        Lane::Critical => 0,
+        Lane::Normal => 1,
+        Lane::Bulk => 2,
+    }
+}
+
+pub(super) fn lane_of(number: i64) -> Result<Lane, SpoolError> {
+    Lane::ALL
+        .into_iter()
+        .find(|lane| lane_number(*lane) == number)
+        .ok_or_else(|| SpoolError::Damaged(format!("lane {number} is unknown")))
+}
+
+/// SQLite's integers; ours are far below its end.
+pub(super) fn integer(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or_default()
+}
+
+/// The epoch that this opening began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnEpoch {
+    pub no: i64,
+    pub epoch: Epoch,
+}
+
+/// A batch that is still being filled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenBatch {
+    pub id: i64,
+    pub opened_ms: i64,
+    /// Rows in `open_ticks` and `open_events`: the next `n`.
+    pub rows: i64,
+    pub samples: usize,
+    /// First and last time of its samples.
+    pub span: Option<(i64, i64)>,
+    /// A guess at the bytes of its JSON, kept well below the limit.
+    pub json_bytes: usize,
+}
+
+/// The writer's state.
+#[derive(Debug)]
+pub(super) struct Core {
+    opened: Opened,
+    pub(super) limits: Limits,
+    pub(super) epoch: OwnEpoch,
+    /// Epochs that this process has begun: their batches are not `resumed`.
+    pub(super) begun: Vec<i64>,
+    pub(super) open: [Option<OpenBatch>; 3],
+    pub(super) shapes: HashMap<String, i64>,
+    /// Bytes written since the size of the database was last looked at.
+    pub(super) unmeasured_bytes: usize,
+}
+
+impl Core {
+    /// Takes over an opened database: seals what is open from before, and begins an epoch.
+    pub(super) fn load(opened: Opened, limits: Limits, now_ms: i64) -> Result<Self, SpoolError> {
+        let mut core = Self {
+            opened,
+            limits,
+            epoch: OwnEpoch { no: 0, epoch: Epoch::random() },
+            begun: Vec::new(),
+            open: [None; 3],
+            shapes: HashMap::new(),
+            unmeasured_bytes: usize::MAX,
+        };
+        core.execute("begin immediate")?;
+        core.reload()?;
+        core.seal_all(now_ms)?;
+        core.forget_empty_epochs()?;
+        core.begin_epoch()?;
+        core.execute("commit")?;
+        Ok(core)
+    }
+
+    pub(super) fn db(&self) -> &Connection {
+        &self.opened.db
+    }
+
+    /// Runs one statement of fixed text.
+    pub(super) fn execute(&self, sql: &str) -> Result<(), rusqlite::Error> {
+        self.db().prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Runs one change; the statement is kept prepared.
+    pub(super) fn change(&self, sql: &str, values: impl Params) -> Result<usize, rusqlite::Error> {
+        self.db().prepare_cached(sql)?.execute(values)
+    }
+
+    /// Reads again what is open. Samples without a value are counted here, which only seals a little earlier.
+    pub(super) fn reload(&mut self) -> Result<(), SpoolError> {
+        self.shapes.clear();
+        self.open = [None; 3];
+        let mut statement = self.opened.db.prepare_cached(
+            "select b.lane, b.id, b.opened_ms, coalesce(t.rows, 0), coalesce(t.bytes, 0), t.t_min, t.t_max,
+                (select coalesce(max(n), 0) from open_events where batch_id = b.id),
+                (select count(*) from losses where batch_id = b.id)
+            from batches b
+            left join (
+                select batch_id, max(n) as rows, sum(length(vals)) as bytes, min(t) as t_min, max(t) as t_max
+                from open_ticks group by batch_id
+            ) t on t.batch_id = b.id
+            where b.state = 0",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let lane: i64 = row.get(0)?;
+            let (ticks, events, losses): (i64, i64, i64) = (row.get(3)?, row.get(7)?, row.get(8)?);
+            let (t_min, t_max): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
+            let samples = usize::try_from(row.get::<_, i64>(4)? / 8).unwrap_or_default();
+            let extra = usize::try_from(ticks + events + losses).unwrap_or_default();
+            let open = OpenBatch {
+                id: row.get(1)?,
+                opened_ms: row.get(2)?,
+                rows: ticks.max(events),
+                samples,
+                span: t_min.zip(t_max),
+                json_bytes: samples * 16 + extra * 256,
+            };
+            let slot = usize::try_from(lane).ok().and_then(|lane| self.open.get_mut(lane));
+            *slot.ok_or_else(|| SpoolError::Damaged(format!("lane {lane} is unknown")))? = Some(open);
+        }
+        drop(rows);
+        drop(statement);
+        self.reload_epoch()
+    }
+
+    /// The open batch of a lane; a new one gets its number here.
+    pub(super) fn open_batch(&mut self, lane: Lane, now_ms: i64) -> Result<OpenBatch, SpoolError> {
+        let slot = slot(lane);
+        if let Some(open) = self.open[slot] {
+            return Ok(open);
+        }
+        let seq = self.next_seq()?;
+        self.change(
+            "insert into batches (epoch_no, seq, lane, state, opened_ms) values (?1, ?2, ?3, ?4, ?5)",
+            params![self.epoch.no, integer(seq), lane_number(lane), state::OPEN, now_ms],
+        )?;
+        let id = self.db().last_insert_rowid();
+        let open = OpenBatch { id, opened_ms: now_ms, rows: 0, samples: 0, span: None, json_bytes: 0 };
+        self.open[slot] = Some(open);
+        Ok(open)
+    }
+
+    /// Remembers how far an open batch has been filled.
+    pub(super) fn keep_open(&mut self, lane: Lane, open: OpenBatch) {
+        self.open[slot(lane)] = Some(open);
+    }
+
+    /// The id of a shape, made if it is new.
+    pub(super) fn shape(&mut self, device: &str, kind: &str, series: &str) -> Result<i64, SpoolError> {
+        let key = format!("{device}\n{kind}\n{series}");
+        if let Some(id) = self.shapes.get(&key) {
+            return Ok(*id);
+        }
+        let known = self
+            .db()
+            .prepare_cached("select id from shapes where device = ?1 and kind = ?2 and series = ?3")?
+            .query_row(params![device, kind, series], |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                self.change(
+                    "insert into shapes (device, kind, series) values (?1, ?2, ?3)",
+                    params![device, kind, series],
+                )?;
+                self.db().last_insert_rowid()
+            }
+        };
+        if self.shapes.len() >= SHAPES_REMEMBERED_MAX {
+            self.shapes.clear();
+        }
+        self.shapes.insert(key, id);
+        Ok(id)
+    }
+
+    /// Closes the database, which folds the WAL into it.
+    pub(super) fn close(self) {
+        if let Err((_, error)) = self.opened.db.close() {
+            tracing::warn!(%error, "the spool could not be closed in order; the next opening repairs that");
+        }
+    }
+}
+
+/// Shapes remembered at most; a pusher with ever new combinations costs look-ups, not memory.
+const SHAPES_REMEMBERED_MAX: usize = 4_096;
+
+pub(super) const fn slot(lane: Lane) -> usize {
+    match lane {
+        Lane::Critical => 0,
+        Lane::Normal => 1,
+        Lane::Bulk => 2,
+    }
+}

@@ -1,0 +1,190 @@
+//! The spool: every accepted sample, until the cloud has it.
+//!
+//! # Purpose and promises
+//! A SQLite database in the state folder (`spool.db`, WAL, `synchronous=FULL`). What [`Spool`] has accepted survives
+//! SIGKILL and power loss, because a call returns after the commit that holds it; calls that arrive together share one
+//! commit. Every opening for writing starts an **epoch**; batches are numbered 1, 2, 3 … within it, and a batch gets its
+//! number when its first sample, event or loss enters it. What is sealed is never altered under its number once it may
+//! have been sent. Samples are discarded in one function, [`discard`], and every discard is recorded and delivered.
+//!
+//! # Life of a batch
+//! *open* (rows in `open_ticks`, `open_events`, `losses`) → *sealed* (a compressed body, exactly as it is sent) → *acked*
+//! (kept for a while, first to be evicted) or *set aside* (refused as a whole by the cloud, kept for people).
+//! A batch that somebody pushed to us enters sealed, with its sender's header, and is never altered.
+//!
+//! # Rooms
+//! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `epochs`,
+//! `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
+//! decided by the uplink.
+
+mod append;
+mod core;
+mod discard;
+mod epochs;
+mod forward;
+mod open;
+mod queue;
+mod seal;
+mod split;
+mod status;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use storepulse_shared::batch::{Event, Frame, Lane};
+use tokio::sync::Notify;
+
+pub use self::core::Limits;
+pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
+pub use self::queue::{Next, Outgoing, SealPolicy, Settlement};
+pub use self::status::{LaneStatus, SpoolStatus};
+use self::writer::Writer;
+
+/// The database in the state folder.
+pub const FILE: &str = "spool.db";
+
+/// Why the spool cannot be used, or refused a call.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder or file cannot be used.
+    #[error("spool {path}: {why}")]
+    Open {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong and the way out.
+        why: String,
+    },
+    /// The commit that would have held the call failed; nothing of it was stored.
+    #[error("spool: the commit failed: {0}")]
+    Commit(String),
+    /// SQLite refused; nothing of the call was stored.
+    #[error("spool: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// What stands in the database is not what we wrote.
+    #[error("spool: {0}")]
+    Damaged(String),
+    /// The writer has stopped.
+    #[error("spool: closed")]
+    Closed,
+}
+
+impl SpoolError {
+    fn open(path: &Path, why: impl ToString) -> Self {
+        Self::Open { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+/// The spool, opened for writing. Clones share one writer.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    writer: Writer,
+    /// Told whenever there may be something new to seal or send.
+    news: Arc<Notify>,
+}
+
+/// Joins the writer: everything accepted before is committed when it returns.
+#[derive(Debug)]
+pub struct WriterHandle(std::thread::JoinHandle<()>);
+
+impl WriterHandle {
+    /// Waits until all clones of the [`Spool`] are gone and the database is closed.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the spool's writer panicked");
+        }
+    }
+}
+
+impl Spool {
+    /// Opens the spool in a folder for writing: makes it if it is new, seals what an earlier epoch left open, and
+    /// begins an epoch.
+    ///
+    /// # Errors
+    /// Another agent has it open, it is from a newer version, or the folder cannot be written; the message says which
+    /// and what to do.
+    pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
+        let opened = open::for_writing(dir)?;
+        let core = core::Core::load(opened, limits, now_ms)?;
+        let (writer, thread) = Writer::start(core).map_err(|e| SpoolError::open(dir, e))?;
+        Ok((Self { writer, news: Arc::new(Notify::new()) }, WriterHandle(thread)))
+    }
+
+    /// Accepts frames into the open batch of a lane; returns once they are durable.
+    ///
+    /// # Errors
+    /// Nothing of them was stored.
+    pub async fn append(&self, lane: Lane, frames: Vec<Frame<'static>>, now_ms: i64) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.append_frames(lane, &frames, now_ms)).await?;
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Accepts events into the critical lane; returns once they are durable.
+    ///
+    /// # Errors
+    /// Nothing of them was stored.
+    pub async fn record(&self, events: Vec<Event<'static>>, now_ms: i64) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.append_events(&events, now_ms)).await?;
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Takes what somebody pushed; returns once it is durable, or with the answer it had before.
+    ///
+    /// # Errors
+    /// Nothing of it was stored.
+    pub async fn push(&self, pushed: Pushed, now_ms: i64) -> Result<PushVerdict, SpoolError> {
+        let verdict = self.writer.write(move |core| core.push(&pushed, now_ms)).await?;
+        self.news.notify_one();
+        Ok(verdict)
+    }
+
+    /// Seals what is due and hands out the next batch to send, marked as sent.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn next(&self, policy: SealPolicy, now_ms: i64) -> Result<Next, SpoolError> {
+        self.writer.write(move |core| core.next_to_send(policy, now_ms)).await
+    }
+
+    /// Records what became of a batch that was sent.
+    ///
+    /// # Errors
+    /// The database refused; the batch will be sent again.
+    pub async fn settle(&self, id: i64, settlement: Settlement, now_ms: i64) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.settle(id, &settlement, now_ms)).await
+    }
+
+    /// Seals everything that is open, for an orderly stop.
+    ///
+    /// # Errors
+    /// The database refused; the next opening seals it.
+    pub async fn seal_all(&self, now_ms: i64) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.seal_all(now_ms)).await
+    }
+
+    /// What is in it, as the writer sees it.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn status(&self) -> Result<SpoolStatus, SpoolError> {
+        self.writer.write(|core| status::read(core.db())).await
+    }
+
+    /// Waits for news: something was accepted since the last call.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+/// What is in a spool that no agent has open, read without changing it.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn look(dir: &Path) -> Result<SpoolStatus, SpoolError> {
+    status::read(&open::for_reading(dir)?)
+}
+
+#[cfg(test)]
+mod tests;

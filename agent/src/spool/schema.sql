@@ -1,0 +1,110 @@
+-- The spool, version 1. Numbers of epochs, batches and losses start at 1; times are Unix milliseconds UTC.
+
+-- One opening of this spool by `run` each; or, with `sender` set, one epoch of somebody who pushes to us.
+create table epochs (
+    no integer primary key,
+    epoch text not null unique,
+    -- NULL: ours. Otherwise the SHA-256 of the push token that first used it (empty: pushed without a token).
+    sender blob,
+    -- What came before it in this spool; told to the cloud until it has acknowledged that once.
+    after_epoch text,
+    after_seq integer,
+    after_told integer not null default 0,
+    -- Highest number given, and highest number sealed.
+    last_seq integer not null default 0,
+    sealed integer not null default 0,
+    losses integer not null default 0,
+    -- What the cloud last called `through`.
+    through integer not null default 0,
+    -- Of a sender: the numbers we have committed, as [[first,last],…].
+    received text not null default '[]'
+) strict;
+
+-- state: 0 open, 1 sealed, 2 acked, 3 set aside (refused as a whole, kept). lane: 0 critical, 1 normal, 2 bulk.
+create table batches (
+    id integer primary key,
+    epoch_no integer not null,
+    seq integer not null,
+    lane integer not null,
+    state integer not null,
+    -- Durable before the first byte leaves: from then on the batch must not be altered under its number.
+    sent integer not null default 0,
+    opened_ms integer not null,
+    sealed_ms integer,
+    answered_ms integer,
+    -- Of a sealed batch; an open one is counted in its rows.
+    samples integer not null default 0,
+    events integer not null default 0,
+    t_min integer,
+    t_max integer,
+    -- Of the body as it is sent.
+    bytes integer not null default 0,
+    -- Of a forwarded batch: the sender's header, verbatim.
+    header text,
+    -- Of a batch set aside: why.
+    refusal text,
+    unique (epoch_no, seq)
+) strict;
+
+create index batches_to_send on batches (lane, id) where state = 1;
+create index batches_answered on batches (id) where state = 2;
+
+-- Apart from `batches`, so that a change of state does not write a body again.
+create table bodies (
+    batch_id integer primary key,
+    digest blob not null,
+    body blob not null
+) strict;
+
+-- What an open batch holds so far. A shape is a device with its kind and series, so that a tick is little more than
+-- its values: 8 bytes each, little-endian doubles, NaN for none.
+create table shapes (
+    id integer primary key,
+    device text not null,
+    kind text not null,
+    series text not null,
+    unique (device, kind, series)
+) strict;
+
+create table open_ticks (
+    batch_id integer not null,
+    n integer not null,
+    shape_id integer not null,
+    t integer not null,
+    vals blob not null,
+    primary key (batch_id, n)
+) strict, without rowid;
+
+create table open_events (
+    batch_id integer not null,
+    n integer not null,
+    device text not null,
+    t integer not null,
+    kind text not null,
+    text text not null,
+    primary key (batch_id, n)
+) strict, without rowid;
+
+-- Every loss, for people; the batch that carries it holds it too once it is sealed.
+create table losses (
+    id text primary key,
+    batch_id integer not null,
+    recorded_ms integer not null,
+    reason text not null,
+    samples integer not null,
+    json text not null
+) strict, without rowid;
+
+create index losses_by_batch on losses (batch_id);
+
+-- Answers to pushes that carried an Idempotency-Key.
+create table idempotency_keys (
+    sender blob not null,
+    key text not null,
+    body_sha256 blob not null,
+    verdict text not null,
+    at_ms integer not null,
+    primary key (sender, key)
+) strict, without rowid;
+
+create index idempotency_keys_by_age on idempotency_keys (at_ms);

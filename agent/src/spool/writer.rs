@@ -1,0 +1,123 @@
+//! One thread owns the database and commits for everybody.
+//!
+//! Calls wait in a channel; the writer takes all that are there, runs each in a savepoint of one transaction, commits
+//! once, and answers them all after the commit. A call that fails is undone alone. When the transaction itself fails,
+//! all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::SpoolError;
+use super::core::Core;
+
+/// Calls that share one commit at most; more wait for the next.
+const GROUP_MAX: usize = 512;
+
+/// Runs in the transaction, if there is one; what it returns is called with the fate of the transaction.
+type Job = Box<dyn FnOnce(Option<&mut Core>) -> Reply + Send>;
+type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    jobs: Sender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(core: Core) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (jobs, queue) = channel();
+        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || run(core, &queue))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Runs a change, and returns what it returned once it is durable.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let (answer, waiting) = oneshot::channel();
+        let job: Job = Box::new(move |core| {
+            let result = core.map(|core| in_savepoint(core, change));
+            Box::new(move |failure| {
+                let result = match (result, failure) {
+                    (Some(result), None) => result,
+                    // Its own error says more than that of the transaction.
+                    (Some(Err(error)), Some(_)) => Err(error),
+                    (_, failure) => Err(SpoolError::Commit(failure.unwrap_or_default().to_owned())),
+                };
+                // Whoever asked may have gone; the change stands all the same.
+                let _ = answer.send(result);
+            })
+        });
+        self.jobs.send(job).map_err(|_| SpoolError::Closed)?;
+        waiting.await.map_err(|_| SpoolError::Closed)?
+    }
+}
+
+fn in_savepoint<T>(
+    core: &mut Core,
+    change: impl FnOnce(&mut Core) -> Result<T, SpoolError>,
+) -> Result<T, SpoolError> {
+    core.execute("savepoint job")?;
+    let result = change(core);
+    if result.is_err() && !core.db().is_autocommit() {
+        core.execute("rollback to job")?;
+        // What the change had done in memory is undone too.
+        core.reload()?;
+    }
+    if !core.db().is_autocommit() {
+        core.execute("release job")?;
+    }
+    result
+}
+
+fn run(mut core: Core, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let mut jobs = vec![first];
+        while jobs.len() < GROUP_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        let (replies, failure) = commit_group(&mut core, jobs);
+        if let Some(error) = &failure {
+            tracing::error!(error, "the spool could not commit");
+            if let Err(error) = core.reload() {
+                tracing::error!(%error, "the spool could not be read again");
+            }
+        }
+        for reply in replies {
+            reply(failure.as_deref());
+        }
+    }
+    core.close();
+}
+
+/// Runs the jobs in one transaction. After a serious error (a full disk, say) SQLite ends the transaction by itself: then
+/// the rest must not run, since each would commit alone, and those before are undone.
+fn commit_group(core: &mut Core, jobs: Vec<Job>) -> (Vec<Reply>, Option<String>) {
+    let mut failure = core.execute("begin immediate").err().map(|e| e.to_string());
+    let mut replies = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if failure.is_some() {
+            replies.push(job(None));
+            continue;
+        }
+        replies.push(job(Some(core)));
+        if core.db().is_autocommit() {
+            failure = Some("the database ended the transaction".to_owned());
+        }
+    }
+    if failure.is_none()
+        && let Err(error) = core.execute("commit")
+    {
+        failure = Some(error.to_string());
+        if !core.db().is_autocommit()
+            && let Err(error) = core.execute("rollback")
+        {
+            tracing::error!(%error, "the spool could not roll back");
+        }
+    }
+    (replies, failure)
+}
