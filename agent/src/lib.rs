@@ -1,5 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod app;
+pub mod board;
 pub mod collector;
+mod commands;
 pub mod config;
+mod local;
 pub mod spool;
+pub mod time;
+pub mod uplink;
+
+pub use commands::run_cli;

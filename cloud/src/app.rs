@@ -72,7 +72,11 @@ impl From<sqlx::Error> for ServeError {
 ///
 /// # Errors
 /// See [`ServeError`]; nothing is served if the database could be read past row-level security.
-pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServeError> {
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
     let app = Arc::new(App {
@@ -129,11 +133,7 @@ async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: Cancellatio
 }
 
 /// Makes partitions ahead of the days that need them, and takes up a renewed certificate.
-async fn housekeeping(
-    app: Arc<App>,
-    tls: Option<(TlsFiles, RustlsConfig)>,
-    shutdown: CancellationToken,
-) {
+async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
@@ -149,7 +149,10 @@ async fn housekeeping(
             Ok(0) => {}
             Ok(bytes) => {
                 app.metrics.default_partition_bytes.set(bytes);
-                tracing::error!(bytes, "the DEFAULT partition of the inbox is in use: partitions are missing");
+                tracing::error!(
+                    bytes,
+                    "the DEFAULT partition of the inbox is in use: partitions are missing"
+                );
             }
             Err(error) => tracing::error!(%error, "the DEFAULT partition could not be looked at"),
         }

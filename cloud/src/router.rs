@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::Router;
+use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -32,7 +32,8 @@ struct Credentials;
 
 impl Modify for Credentials {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("store_<tenant>_<store>_<token>");
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("store_<tenant>_<store>_<token>");
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("store_key", SecurityScheme::Http(bearer.build()));
     }

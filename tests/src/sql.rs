@@ -52,7 +52,11 @@ pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<(
         return Ok(());
     }
     if check {
-        bail!("cloud/.sqlx is stale ({} queries, {} committed): run `cargo sql` and commit it", new.len(), old.len());
+        bail!(
+            "cloud/.sqlx is stale ({} queries, {} committed): run `cargo sql` and commit it",
+            new.len(),
+            old.len()
+        );
     }
     if committed.exists() {
         std::fs::remove_dir_all(&committed)?;

@@ -16,7 +16,8 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::{AGENT_DEVICE, DeviceId};
 use storepulse_shared::limits::SAMPLES_MAX;
 
-pub use self::secrets::{KeyError, KeySource, TokenSetting};
+pub use self::secrets::{InlineKey, KeyError, KeySource, TokenSetting};
+pub(crate) use self::units::duration;
 use crate::collector::Kind;
 
 /// The smallest spool that still works.
@@ -91,7 +92,7 @@ pub struct Cloud {
     pub key_file: Option<PathBuf>,
     /// The key itself, instead of a file.
     #[serde(default)]
-    pub key: Option<secrets::InlineKey>,
+    pub key: Option<InlineKey>,
     /// The key was made by an older system.
     #[serde(default)]
     pub imported_key: bool,
@@ -226,7 +227,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
         Self::parse(&text, path)
     }
 

@@ -40,7 +40,11 @@ fn a_mistake_is_named_with_line_and_column() {
         ("devices:\n  a b:\n    host: {}\n", "6:3", "not a device id"),
         ("devices:\n  a:\n    hots: {}\n", "7:5", "unknown variant `hots`"),
         ("devices:\n  a:\n    host: {}\n  a:\n    host: {}\n", "8:3", "duplicate"),
-        ("devices:\n  a:\n    serial_lines:\n      port: x\n      patterns:\n        - match: '('\n", "10:18", "regex"),
+        (
+            "devices:\n  a:\n    serial_lines:\n      port: x\n      patterns:\n        - match: '('\n",
+            "10:18",
+            "regex",
+        ),
         ("push:\n  tokens:\n    - {name: a, token: push_x}\n", "7:26", "not a push token"),
         ("local:\n  listen: 9750\n", "6:11", "socket address"),
     ] {

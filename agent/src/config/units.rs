@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error as _};
 use serde::Deserialize as _;
+use serde::de::{Deserializer, Error as _};
 
 /// For `#[serde(deserialize_with = …)]`: a duration above zero.
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     match humantime::parse_duration(&text) {
         Ok(duration) if duration > Duration::ZERO => Ok(duration),
         Ok(_) => Err(D::Error::custom(format_args!("{text:?} is not above zero"))),
-        Err(error) => Err(D::Error::custom(format_args!("{text:?} is not a duration such as 30s or 5m: {error}"))),
+        Err(error) => {
+            Err(D::Error::custom(format_args!("{text:?} is not a duration such as 30s or 5m: {error}")))
+        }
     }
 }
 
 /// For `#[serde(deserialize_with = …)]`: a number of bytes.
 pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_bytes(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size such as 64MiB or 1GiB")))
+    parse_bytes(&text)
+        .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a size such as 64MiB or 1GiB")))
 }
 
 fn parse_bytes(text: &str) -> Option<u64> {

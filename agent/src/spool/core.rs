@@ -85,6 +85,8 @@ pub(super) struct Core {
     pub(super) shapes: HashMap<String, i64>,
     /// Bytes written since the size of the database was last looked at.
     pub(super) unmeasured_bytes: usize,
+    /// A batch was begun or sealed since the uplink was last told.
+    pub(super) news: bool,
 }
 
 impl Core {
@@ -98,6 +100,7 @@ impl Core {
             open: [None; 3],
             shapes: HashMap::new(),
             unmeasured_bytes: usize::MAX,
+            news: false,
         };
         core.execute("begin immediate")?;
         core.reload()?;
@@ -172,6 +175,7 @@ impl Core {
             params![self.epoch.no, integer(seq), lane_number(lane), state::OPEN, now_ms],
         )?;
         let id = self.db().last_insert_rowid();
+        self.news = true;
         let open = OpenBatch { id, opened_ms: now_ms, rows: 0, samples: 0, span: None, json_bytes: 0 };
         self.open[slot] = Some(open);
         Ok(open)

@@ -109,7 +109,11 @@ impl Core {
             reason: SPOOL_FULL.to_owned(),
             seqs: [(parse_epoch(&evicted.epoch)?, seqs)].into(),
         };
-        tracing::warn!(samples = loss.samples, lane = loss.lane.as_str(), "the spool is full: a batch was discarded");
+        tracing::warn!(
+            samples = loss.samples,
+            lane = loss.lane.as_str(),
+            "the spool is full: a batch was discarded"
+        );
         self.remove(evicted.id)?;
         self.record_loss(&loss, now_ms)?;
         Ok(true)

@@ -13,11 +13,7 @@ impl Core {
         let before = self.last_sealed()?;
         self.change(
             "insert into epochs (epoch, after_epoch, after_seq) values (?1, ?2, ?3)",
-            params![
-                epoch.to_string(),
-                before.map(|b| b.epoch.to_string()),
-                before.map(|b| integer(b.seq)),
-            ],
+            params![epoch.to_string(), before.map(|b| b.epoch.to_string()), before.map(|b| integer(b.seq)),],
         )?;
         self.epoch = OwnEpoch { no: self.db().last_insert_rowid(), epoch };
         self.begun.push(self.epoch.no);
@@ -38,7 +34,8 @@ impl Core {
             )?
             .query_row([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
-        row.map(|(epoch, sealed)| Ok(BatchId { epoch: parse_epoch(&epoch)?, seq: unsigned(sealed) })).transpose()
+        row.map(|(epoch, sealed)| Ok(BatchId { epoch: parse_epoch(&epoch)?, seq: unsigned(sealed) }))
+            .transpose()
     }
 
     /// The next number of the running epoch.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::answer::{Ack, Pace, Success};
 use storepulse_shared::batch::header::BatchHeader;
-use storepulse_shared::batch::{Frame, Lane};
+use storepulse_shared::batch::{Frame, Lane, Loss};
 use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::limits::IDEMPOTENCY_KEPT;
 use storepulse_shared::seqs::SeqSet;
@@ -48,6 +48,11 @@ pub enum Forwarded {
         /// Epochs that its losses name.
         named: Vec<Epoch>,
     },
+    /// A number that is to be closed: its batch cannot be understood, or its sender asks for it.
+    Closing {
+        /// The header of the batch.
+        header: BatchHeader,
+    },
     /// Flat rows.
     Flat {
         /// As frames.
@@ -70,6 +75,8 @@ pub enum PushVerdict {
     NotYours(Epoch),
     /// 409: the number holds another body.
     Conflict(BatchId),
+    /// 410: the number is closed.
+    Closed(BatchId),
     /// 409: the key was used with another body.
     KeyReused,
 }
@@ -86,6 +93,12 @@ impl Core {
                     }
                 }
                 self.push_batch(&pushed.sender, header, header_text, body, *span, now_ms)
+            }
+            Forwarded::Closing { header } => {
+                if !self.may_name(&pushed.sender, header.batch.epoch)? {
+                    return Ok(PushVerdict::NotYours(header.batch.epoch));
+                }
+                self.close_number(&pushed.sender, header, now_ms)
             }
             Forwarded::Flat { frames, rows, lane, idempotency } => {
                 self.push_flat(&pushed.sender, frames, *rows, *lane, idempotency.as_ref(), now_ms)
@@ -111,29 +124,93 @@ impl Core {
         span: Option<(i64, i64)>,
         now_ms: i64,
     ) -> Result<PushVerdict, SpoolError> {
-        let epoch = header.batch.epoch.to_string();
-        self.change("insert into epochs (epoch, sender) values (?1, ?2) on conflict do nothing", params![epoch, sender.0])?;
-        let (no, received): (i64, String) = self
-            .db()
-            .prepare_cached("select no, received from epochs where epoch = ?1")?
-            .query_row([&epoch], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut received: SeqSet =
-            serde_json::from_str(&received).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))?;
-        let duplicate = !received.insert(header.batch.seq);
-        if duplicate && !header.resumed && self.holds_another_body(no, header)? {
+        let mut stream = self.sender_stream(sender, header.batch.epoch)?;
+        if stream.void.contains(header.batch.seq) {
+            return Ok(PushVerdict::Closed(header.batch));
+        }
+        let duplicate = !stream.received.insert(header.batch.seq);
+        if duplicate && !header.resumed && self.holds_another_body(stream.no, header)? {
             return Ok(PushVerdict::Conflict(header.batch));
         }
         if !duplicate {
-            self.add_forwarded(no, header, header_text, body, span, now_ms)?;
-            let text = serde_json::to_string(&received).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))?;
-            self.change(
-                "update epochs set received = ?2, sealed = max(sealed, ?3), last_seq = max(last_seq, ?4) where no = ?1",
-                params![no, text, integer(header.sealed), integer(header.batch.seq)],
-            )?;
+            self.add_forwarded(stream.no, header, header_text, body, span, now_ms)?;
+            self.keep_sender_stream(&stream, header)?;
             self.make_room(now_ms)?;
         }
-        let through = BTreeMap::from([(header.batch.epoch, received.through())]);
-        Ok(PushVerdict::Ack(Box::new(ack(header.batch, u64::from(header.samples), duplicate, through, now_ms))))
+        Ok(PushVerdict::Ack(Box::new(ack(
+            header.batch,
+            u64::from(header.samples),
+            duplicate,
+            BTreeMap::from([(header.batch.epoch, stream.through()?)]),
+            now_ms,
+        ))))
+    }
+
+    /// Closes a number of a sender, unless its batch has been committed, and sees to it that the cloud does the same.
+    fn close_number(
+        &mut self,
+        sender: &Sender,
+        header: &BatchHeader,
+        now_ms: i64,
+    ) -> Result<PushVerdict, SpoolError> {
+        let mut stream = self.sender_stream(sender, header.batch.epoch)?;
+        if stream.received.contains(header.batch.seq) {
+            let through = BTreeMap::from([(header.batch.epoch, stream.through()?)]);
+            return Ok(PushVerdict::Ack(Box::new(ack(
+                header.batch,
+                u64::from(header.samples),
+                true,
+                through,
+                now_ms,
+            ))));
+        }
+        if stream.void.insert(header.batch.seq) {
+            self.keep_sender_stream(&stream, header)?;
+            let mut seqs = SeqSet::new();
+            seqs.insert(header.batch.seq);
+            // No sample is lost: its sender goes on with the content under another number.
+            let loss = Loss {
+                id: self.next_loss()?,
+                lane: header.lane,
+                from: now_ms,
+                to: now_ms,
+                samples: 0,
+                events: 0,
+                reason: "closed_by_gateway".to_owned(),
+                seqs: [(header.batch.epoch, seqs)].into(),
+            };
+            self.record_loss(&loss, now_ms)?;
+        }
+        Ok(PushVerdict::Closed(header.batch))
+    }
+
+    /// The receipts of a sender's epoch; a new epoch becomes theirs.
+    fn sender_stream(&self, sender: &Sender, epoch: Epoch) -> Result<SenderStream, SpoolError> {
+        let text = epoch.to_string();
+        self.change(
+            "insert into epochs (epoch, sender) values (?1, ?2) on conflict do nothing",
+            params![text, sender.0],
+        )?;
+        let (no, received, void): (i64, String, String) = self
+            .db()
+            .prepare_cached("select no, received, void from epochs where epoch = ?1")?
+            .query_row([&text], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(SenderStream { no, received: parse_set(&received)?, void: parse_set(&void)? })
+    }
+
+    fn keep_sender_stream(&self, stream: &SenderStream, header: &BatchHeader) -> Result<(), SpoolError> {
+        self.change(
+            "update epochs set received = ?2, void = ?3, sealed = max(sealed, ?4), last_seq = max(last_seq, ?5)
+            where no = ?1",
+            params![
+                stream.no,
+                set_text(&stream.received)?,
+                set_text(&stream.void)?,
+                integer(header.sealed),
+                integer(header.batch.seq)
+            ],
+        )?;
+        Ok(())
     }
 
     fn holds_another_body(&self, epoch_no: i64, header: &BatchHeader) -> Result<bool, SpoolError> {
@@ -160,7 +237,8 @@ impl Core {
             && let Some((known_sha256, verdict)) = self.remembered(sender, key)?
         {
             return Ok(if known_sha256 == *body_sha256 {
-                let ack = serde_json::from_str(&verdict).map_err(|e| SpoolError::Damaged(format!("verdict: {e}")))?;
+                let ack = serde_json::from_str(&verdict)
+                    .map_err(|e| SpoolError::Damaged(format!("verdict: {e}")))?;
                 PushVerdict::Ack(Box::new(ack))
             } else {
                 PushVerdict::KeyReused
@@ -169,7 +247,8 @@ impl Core {
         self.append_frames(lane, frames, now_ms)?;
         let ack = ack(self.running_batch(lane)?, rows, false, BTreeMap::new(), now_ms);
         if let Some((key, body_sha256)) = idempotency {
-            let verdict = serde_json::to_string(&ack).map_err(|e| SpoolError::Damaged(format!("verdict: {e}")))?;
+            let verdict =
+                serde_json::to_string(&ack).map_err(|e| SpoolError::Damaged(format!("verdict: {e}")))?;
             self.change(
                 "insert into idempotency_keys (sender, key, body_sha256, verdict, at_ms) values (?1, ?2, ?3, ?4, ?5)",
                 params![sender.0, key, body_sha256, verdict, now_ms],
@@ -197,7 +276,9 @@ impl Core {
     fn remembered(&self, sender: &Sender, key: &str) -> Result<Option<(Vec<u8>, String)>, SpoolError> {
         let row = self
             .db()
-            .prepare_cached("select body_sha256, verdict from idempotency_keys where sender = ?1 and key = ?2")?
+            .prepare_cached(
+                "select body_sha256, verdict from idempotency_keys where sender = ?1 and key = ?2",
+            )?
             .query_row(params![sender.0, key], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         Ok(row)
@@ -218,13 +299,30 @@ impl Core {
     }
 }
 
-fn ack(
-    batch: BatchId,
-    processed: u64,
-    duplicate: bool,
-    through: BTreeMap<Epoch, u64>,
-    now_ms: i64,
-) -> Ack {
+struct SenderStream {
+    no: i64,
+    received: SeqSet,
+    void: SeqSet,
+}
+
+impl SenderStream {
+    /// The end of the contiguous range that was committed or closed.
+    fn through(&self) -> Result<u64, SpoolError> {
+        let both = [self.received.ranges(), self.void.ranges()].concat();
+        let both = SeqSet::from_ranges(&both).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))?;
+        Ok(both.through())
+    }
+}
+
+fn parse_set(text: &str) -> Result<SeqSet, SpoolError> {
+    serde_json::from_str(text).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))
+}
+
+fn set_text(set: &SeqSet) -> Result<String, SpoolError> {
+    serde_json::to_string(set).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))
+}
+
+fn ack(batch: BatchId, processed: u64, duplicate: bool, through: BTreeMap<Epoch, u64>, now_ms: i64) -> Ack {
     Ack {
         status: Success::Success,
         batch,

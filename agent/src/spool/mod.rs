@@ -79,7 +79,7 @@ impl SpoolError {
 #[derive(Debug, Clone)]
 pub struct Spool {
     writer: Writer,
-    /// Told whenever there may be something new to seal or send.
+    /// Told whenever a batch was begun or sealed.
     news: Arc<Notify>,
 }
 
@@ -106,18 +106,23 @@ impl Spool {
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
         let opened = open::for_writing(dir)?;
         let core = core::Core::load(opened, limits, now_ms)?;
-        let (writer, thread) = Writer::start(core).map_err(|e| SpoolError::open(dir, e))?;
-        Ok((Self { writer, news: Arc::new(Notify::new()) }, WriterHandle(thread)))
+        let news = Arc::new(Notify::new());
+        let (writer, thread) =
+            Writer::start(core, Arc::clone(&news)).map_err(|e| SpoolError::open(dir, e))?;
+        Ok((Self { writer, news }, WriterHandle(thread)))
     }
 
     /// Accepts frames into the open batch of a lane; returns once they are durable.
     ///
     /// # Errors
     /// Nothing of them was stored.
-    pub async fn append(&self, lane: Lane, frames: Vec<Frame<'static>>, now_ms: i64) -> Result<(), SpoolError> {
-        self.writer.write(move |core| core.append_frames(lane, &frames, now_ms)).await?;
-        self.news.notify_one();
-        Ok(())
+    pub async fn append(
+        &self,
+        lane: Lane,
+        frames: Vec<Frame<'static>>,
+        now_ms: i64,
+    ) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.append_frames(lane, &frames, now_ms)).await
     }
 
     /// Accepts events into the critical lane; returns once they are durable.
@@ -125,9 +130,7 @@ impl Spool {
     /// # Errors
     /// Nothing of them was stored.
     pub async fn record(&self, events: Vec<Event<'static>>, now_ms: i64) -> Result<(), SpoolError> {
-        self.writer.write(move |core| core.append_events(&events, now_ms)).await?;
-        self.news.notify_one();
-        Ok(())
+        self.writer.write(move |core| core.append_events(&events, now_ms)).await
     }
 
     /// Takes what somebody pushed; returns once it is durable, or with the answer it had before.
@@ -135,9 +138,7 @@ impl Spool {
     /// # Errors
     /// Nothing of it was stored.
     pub async fn push(&self, pushed: Pushed, now_ms: i64) -> Result<PushVerdict, SpoolError> {
-        let verdict = self.writer.write(move |core| core.push(&pushed, now_ms)).await?;
-        self.news.notify_one();
-        Ok(verdict)
+        self.writer.write(move |core| core.push(&pushed, now_ms)).await
     }
 
     /// Seals what is due and hands out the next batch to send, marked as sent.
@@ -172,7 +173,7 @@ impl Spool {
         self.writer.write(|core| status::read(core.db())).await
     }
 
-    /// Waits for news: something was accepted since the last call.
+    /// Waits until a batch has been begun or sealed since the last call.
     pub async fn news(&self) {
         self.news.notified().await;
     }

@@ -59,7 +59,9 @@ fn take_lock(dir: &Path) -> Result<File, SpoolError> {
             let why = "another agent has this spool open; stop it, or give this one a state_dir of its own";
             Err(SpoolError::open(&path, why))
         }
-        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::open(&path, format!("cannot be locked: {e}"))),
+        Err(std::fs::TryLockError::Error(e)) => {
+            Err(SpoolError::open(&path, format!("cannot be locked: {e}")))
+        }
     }
 }
 
@@ -87,7 +89,10 @@ fn check_version(db: &Connection, path: &Path) -> Result<(), SpoolError> {
     let read = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = read("application_id").map_err(|e| SpoolError::open(path, e))?;
     if application != APPLICATION_ID {
-        return Err(SpoolError::open(path, "this is not a spool; move the file away, or choose another state_dir"));
+        return Err(SpoolError::open(
+            path,
+            "this is not a spool; move the file away, or choose another state_dir",
+        ));
     }
     let version = read("user_version").map_err(|e| SpoolError::open(path, e))?;
     if version > VERSION {

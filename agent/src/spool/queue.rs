@@ -61,6 +61,8 @@ pub enum Settlement {
     Split,
     /// Its number holds another body: somebody else uses our epoch.
     Conflict,
+    /// Its number was closed before, and we do not know why: its content goes on under a new one.
+    Renumber,
     /// It was refused as a whole; its number is closed. It is kept for people.
     SetAside {
         /// Why.
@@ -148,6 +150,7 @@ impl Core {
         match settlement {
             Settlement::Acked { through } => self.ack(id, through, now_ms),
             Settlement::Split => self.split_batch(id, now_ms),
+            Settlement::Renumber => self.renumber(id),
             Settlement::Conflict => self.resolve_conflict(id, now_ms),
             Settlement::SetAside { refusal } => self.set_aside(id, refusal, now_ms),
         }
@@ -186,7 +189,8 @@ impl Core {
             .db()
             .prepare_cached("select body from bodies where batch_id = ?1")?
             .query_row([id], |row| row.get(0))?;
-        let text = gzip::inflate(&body, INFLATED_BYTES_MAX).map_err(|e| SpoolError::Damaged(e.to_string()))?;
+        let text =
+            gzip::inflate(&body, INFLATED_BYTES_MAX).map_err(|e| SpoolError::Damaged(e.to_string()))?;
         let batch = decode(&text).map_err(|e| SpoolError::Damaged(e.to_string()))?;
         let Some((first, second)) = split(batch) else {
             return self.set_aside(id, "413: too large, and it cannot be cut further", now_ms);
@@ -203,7 +207,8 @@ impl Core {
     /// that was refused and everything that was never sent; what was sent and not answered stays where it is.
     fn resolve_conflict(&mut self, id: i64, now_ms: i64) -> Result<(), SpoolError> {
         let row = self.sealed_row(id)?;
-        let text = format!("number {} holds another body: another box sends under this one's identity", row.batch);
+        let text =
+            format!("number {} holds another body: another box sends under this one's identity", row.batch);
         if row.forwarded {
             self.renumber(id)?;
         } else {
@@ -234,8 +239,12 @@ impl Core {
                 self.record_loss(&loss, now_ms)?;
             }
         }
-        let event =
-            Event { device: AGENT_DEVICE.into(), t: now_ms, kind: "agent.possible_clone".into(), text: text.into() };
+        let event = Event {
+            device: AGENT_DEVICE.into(),
+            t: now_ms,
+            kind: "agent.possible_clone".into(),
+            text: text.into(),
+        };
         self.append_events(&[event], now_ms)
     }
 

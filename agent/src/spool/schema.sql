@@ -16,8 +16,9 @@ create table epochs (
     losses integer not null default 0,
     -- What the cloud last called `through`.
     through integer not null default 0,
-    -- Of a sender: the numbers we have committed, as [[first,last],…].
-    received text not null default '[]'
+    -- Of a sender: the numbers we have committed, and those we have closed, as [[first,last],…].
+    received text not null default '[]',
+    void text not null default '[]'
 ) strict;
 
 -- state: 0 open, 1 sealed, 2 acked, 3 set aside (refused as a whole, kept). lane: 0 critical, 1 normal, 2 bulk.

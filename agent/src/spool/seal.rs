@@ -25,8 +25,10 @@ impl Core {
 
     /// Seals the open batches of all lanes, in the order of their numbers.
     pub(super) fn seal_all(&mut self, now_ms: i64) -> Result<(), SpoolError> {
-        let mut open: Vec<(i64, Lane)> =
-            Lane::ALL.into_iter().filter_map(|lane| self.open[slot(lane)].map(|open| (open.id, lane))).collect();
+        let mut open: Vec<(i64, Lane)> = Lane::ALL
+            .into_iter()
+            .filter_map(|lane| self.open[slot(lane)].map(|open| (open.id, lane)))
+            .collect();
         open.sort_unstable();
         open.into_iter().try_for_each(|(_, lane)| self.seal(lane, now_ms))
     }
@@ -60,7 +62,12 @@ impl Core {
     }
 
     /// Makes a sealed batch under the next number of the running epoch.
-    pub(super) fn add_sealed(&mut self, lane: Lane, batch: &Batch<'_>, now_ms: i64) -> Result<i64, SpoolError> {
+    pub(super) fn add_sealed(
+        &mut self,
+        lane: Lane,
+        batch: &Batch<'_>,
+        now_ms: i64,
+    ) -> Result<i64, SpoolError> {
         let seq = self.next_seq()?;
         self.change(
             "insert into batches (epoch_no, seq, lane, state, opened_ms) values (?1, ?2, ?3, ?4, ?5)",
@@ -72,6 +79,7 @@ impl Core {
     }
 
     pub(super) fn put_body(&mut self, id: i64, body: &[u8]) -> Result<(), SpoolError> {
+        self.news = true;
         let digest = BodyDigest::of(body);
         self.change(
             "insert into bodies (batch_id, digest, body) values (?1, ?2, ?3)",
@@ -82,15 +90,20 @@ impl Core {
     }
 
     fn read_open(&self, id: i64) -> Result<Batch<'static>, SpoolError> {
-        Ok(Batch { frames: self.read_frames(id)?, events: self.read_events(id)?, losses: self.read_losses(id)? })
+        Ok(Batch {
+            frames: self.read_frames(id)?,
+            events: self.read_events(id)?,
+            losses: self.read_losses(id)?,
+        })
     }
 
     /// Ticks of one shape become one frame as long as their times ascend.
     fn read_frames(&self, id: i64) -> Result<Vec<Frame<'static>>, SpoolError> {
         let mut frames: Vec<Frame<'static>> = Vec::new();
         let mut current: HashMap<i64, usize> = HashMap::new();
-        let mut statement =
-            self.db().prepare_cached("select shape_id, t, vals from open_ticks where batch_id = ?1 order by n")?;
+        let mut statement = self
+            .db()
+            .prepare_cached("select shape_id, t, vals from open_ticks where batch_id = ?1 order by n")?;
         let mut rows = statement.query([id])?;
         while let Some(row) = rows.next()? {
             let (shape, time): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -125,7 +138,8 @@ impl Core {
             .query_row([shape], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
             })?;
-        let columns = series.split('\n').map(|s| Column { series: Cow::Owned(s.to_owned()), values: Vec::new() });
+        let columns =
+            series.split('\n').map(|s| Column { series: Cow::Owned(s.to_owned()), values: Vec::new() });
         Ok(Frame { device: device.into(), kind: kind.into(), times: Vec::new(), columns: columns.collect() })
     }
 
@@ -145,8 +159,9 @@ impl Core {
     }
 
     fn read_losses(&self, id: i64) -> Result<Vec<Loss>, SpoolError> {
-        let mut statement =
-            self.db().prepare_cached("select json from losses where batch_id = ?1 order by recorded_ms, id")?;
+        let mut statement = self
+            .db()
+            .prepare_cached("select json from losses where batch_id = ?1 order by recorded_ms, id")?;
         let texts = statement.query_map([id], |row| row.get::<_, String>(0))?;
         texts
             .map(|text| serde_json::from_str(&text?).map_err(|e| SpoolError::Damaged(format!("a loss: {e}"))))

@@ -46,7 +46,12 @@ fn split_frame<'a>(mut frame: Frame<'a>, wanted: usize) -> (Option<Frame<'a>>, O
     if wanted >= cells(&frame) {
         return (Some(frame), None);
     }
-    let mut after = Frame { device: frame.device.clone(), kind: frame.kind.clone(), times: Vec::new(), columns: Vec::new() };
+    let mut after = Frame {
+        device: frame.device.clone(),
+        kind: frame.kind.clone(),
+        times: Vec::new(),
+        columns: Vec::new(),
+    };
     if frame.times.len() == 1 {
         after.times.clone_from(&frame.times);
         after.columns = frame.columns.split_off(wanted);
@@ -130,7 +135,9 @@ mod tests {
 
     #[test]
     fn the_halves_are_about_equal() {
-        let (first, second) = split(Batch { frames: vec![frame("a", 100, 4), frame("b", 100, 4)], ..Batch::default() }).unwrap();
+        let (first, second) =
+            split(Batch { frames: vec![frame("a", 100, 4), frame("b", 100, 4)], ..Batch::default() })
+                .unwrap();
         assert_eq!((first.samples(), second.samples()), (400, 400));
     }
 }

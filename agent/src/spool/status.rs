@@ -59,8 +59,9 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
         .query_row([], |row| row.get(0))
         .optional()?;
     let lanes = (0..3).map(|lane| read_lane(db, lane)).collect::<Result<_, _>>()?;
-    let acked: i64 =
-        db.prepare_cached("select count(*) from batches where state = ?1")?.query_row([state::ACKED], |row| row.get(0))?;
+    let acked: i64 = db
+        .prepare_cached("select count(*) from batches where state = ?1")?
+        .query_row([state::ACKED], |row| row.get(0))?;
     let (losses, lost): (i64, i64) = db
         .prepare_cached("select count(*), coalesce(sum(samples), 0) from losses")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -91,7 +92,12 @@ fn read_lane(db: &Connection, lane: i64) -> Result<LaneStatus, SpoolError> {
             from batches where state in (0, 1) and lane = ?1",
         )?
         .query_row([lane], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?))
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, i64>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+            ))
         })?;
     Ok(LaneStatus {
         lane: lane_of(lane)?.as_str(),

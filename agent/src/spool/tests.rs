@@ -118,7 +118,11 @@ async fn a_tick_that_goes_back_in_time_begins_a_frame_of_its_own() {
 async fn a_batch_is_sealed_by_count_and_by_span() {
     let bench = Bench::new();
     let times: Vec<i64> = (0..2_500).map(|n| NOW + n).collect();
-    let frame = Frame { times, columns: vec![Column { series: "m".into(), values: vec![1.0; 2_500] }], ..tick(0, 0.0) };
+    let frame = Frame {
+        times,
+        columns: vec![Column { series: "m".into(), values: vec![1.0; 2_500] }],
+        ..tick(0, 0.0)
+    };
     bench.spool().append(Lane::Normal, vec![frame], NOW).await.unwrap();
     bench.append(Lane::Normal, NOW + 7 * 3_600_000, 1.0).await;
     let sent = bench.drain().await;
@@ -133,11 +137,16 @@ async fn critical_goes_first_and_an_open_batch_waits_for_its_age() {
     bench.append(Lane::Normal, NOW, 2.0).await;
     let event = Event { device: "d".into(), t: NOW, kind: "k".into(), text: "t".into() };
     bench.spool().record(vec![event], NOW).await.unwrap();
-    let policy = SealPolicy { age: [Duration::ZERO, Duration::from_secs(10), Duration::from_secs(60)], ..AT_ONCE };
-    let Next::Send(first) = bench.spool().next(policy, NOW + 1_000).await.unwrap() else { panic!("nothing to send") };
+    let policy =
+        SealPolicy { age: [Duration::ZERO, Duration::from_secs(10), Duration::from_secs(60)], ..AT_ONCE };
+    let Next::Send(first) = bench.spool().next(policy, NOW + 1_000).await.unwrap() else {
+        panic!("nothing to send")
+    };
     assert_eq!(first.lane, Lane::Critical);
     bench.ack(first.id).await;
-    let Next::Idle(due) = bench.spool().next(policy, NOW + 1_000).await.unwrap() else { panic!("sealed too early") };
+    let Next::Idle(due) = bench.spool().next(policy, NOW + 1_000).await.unwrap() else {
+        panic!("sealed too early")
+    };
     assert_eq!(due, Some(Duration::from_secs(9)));
     let lanes: Vec<_> = bench.drain().await.iter().map(|(h, _)| h.lane).collect();
     assert_eq!(lanes, [Lane::Normal, Lane::Bulk]);

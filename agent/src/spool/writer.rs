@@ -4,10 +4,11 @@
 //! once, and answers them all after the commit. A call that fails is undone alone. When the transaction itself fails,
 //! all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::SpoolError;
 use super::core::Core;
@@ -25,9 +26,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(core: Core) -> std::io::Result<(Self, JoinHandle<()>)> {
+    /// `news` is told after every commit that gives the uplink something to do.
+    pub(super) fn start(core: Core, news: Arc<Notify>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = channel();
-        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || run(core, &queue))?;
+        let thread =
+            std::thread::Builder::new().name("spool".to_owned()).spawn(move || run(core, &queue, &news))?;
         Ok((Self { jobs }, thread))
     }
 
@@ -72,7 +75,7 @@ fn in_savepoint<T>(
     result
 }
 
-fn run(mut core: Core, queue: &Receiver<Job>) {
+fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify) {
     while let Ok(first) = queue.recv() {
         let mut jobs = vec![first];
         while jobs.len() < GROUP_MAX
@@ -89,6 +92,9 @@ fn run(mut core: Core, queue: &Receiver<Job>) {
         }
         for reply in replies {
             reply(failure.as_deref());
+        }
+        if std::mem::take(&mut core.news) {
+            news.notify_one();
         }
     }
     core.close();

@@ -82,7 +82,8 @@ impl Db {
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
         let server = Arc::new(ServerIdentity::default());
         let pool = |options: &PgConnectOptions, connections| {
-            let options = options.clone().log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
+            let options =
+                options.clone().log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
             let server = Arc::clone(&server);
             PgPoolOptions::new()
                 .max_connections(connections)

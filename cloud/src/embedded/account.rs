@@ -28,7 +28,8 @@ impl Account {
         match found {
             Some(user) => Ok(Self { other: Some(user) }),
             None => Err(EmbeddedError::Missing(
-                "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`".to_owned(),
+                "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`"
+                    .to_owned(),
             )),
         }
     }
@@ -73,7 +74,8 @@ impl Account {
     /// Hands over a file that we wrote.
     pub(super) fn give(&self, path: &Path) -> Result<(), EmbeddedError> {
         let Some(user) = &self.other else { return Ok(()) };
-        chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(|e| EmbeddedError::folder(path, e))
+        chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .map_err(|e| EmbeddedError::folder(path, e))
     }
 
     /// The outermost folder on the way that the account cannot enter, asked of the system itself.

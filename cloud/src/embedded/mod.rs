@@ -329,7 +329,8 @@ async fn wait_for_predecessor(data: &Path, deadline: Instant) -> Result<(), Embe
     loop {
         let Ok(text) = std::fs::read_to_string(&pid_file) else { return Ok(()) };
         let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok());
-        let alive = pid.is_some_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok());
+        let alive =
+            pid.is_some_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok());
         if !alive {
             return Ok(()); // a stale file; the server itself sorts that out
         }

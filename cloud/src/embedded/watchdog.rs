@@ -43,10 +43,15 @@ impl Watchdog {
     ) -> Result<Self, EmbeddedError> {
         let failed = |e: std::io::Error| EmbeddedError::Program { program: "postgres", why: e.to_string() };
         let data = options.dir.join("data");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(options.dir.join("postgres.log"));
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(options.dir.join("postgres.log"));
         let mut command = account.command(Path::new("/bin/sh"));
         command.args(["-c", SCRIPT, "watchdog"]);
-        if options.ephemeral { command.arg(&data) } else { command.arg("") };
+        if options.ephemeral {
+            command.arg(&data)
+        } else {
+            command.arg("")
+        };
         command.arg(&binaries.postgres).arg("-D").arg(&data);
         for setting in settings(options, port) {
             command.args(["-c", &setting]);

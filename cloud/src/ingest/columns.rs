@@ -90,7 +90,8 @@ pub fn lay_out(
     let mut columns = Columns::default();
     for (at, ((frame, inside), ids)) in batch.frames.iter().zip(inside).zip(ids).enumerate() {
         reject_times(&mut rejections, at, frame, 0..inside.start, offset_ms, OUTSIDE_RETENTION);
-        let beyond = if frame.times.get(inside.end).is_some_and(|t| t.saturating_add(offset_ms) > TIME_MAX_MS) {
+        let beyond = if frame.times.get(inside.end).is_some_and(|t| t.saturating_add(offset_ms) > TIME_MAX_MS)
+        {
             OUTSIDE_RETENTION
         } else {
             TIME_AHEAD
@@ -223,7 +224,8 @@ mod tests {
         let batch = batch(vec![frame(&times, &[("a", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])])]);
         let (columns, rejections) = lay_out(&batch, &[vec![Some(1)]], 0, Window::new(NOW, 1, true));
         assert_eq!(columns.vals, [2.0, 3.0, 4.0]);
-        let told: Vec<_> = rejections.iter().map(|r| (&*r.told.path, &*r.told.reason, r.told.samples)).collect();
+        let told: Vec<_> =
+            rejections.iter().map(|r| (&*r.told.path, &*r.told.reason, r.told.samples)).collect();
         assert_eq!(told, [("/frames/0/t/0", OUTSIDE_RETENTION, 1), ("/frames/0/t/4-5", TIME_AHEAD, 2)]);
         assert_eq!(rejections[1].span, (NOW + HOUR + 1, NOW + 2 * HOUR));
     }

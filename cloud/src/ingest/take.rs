@@ -319,7 +319,8 @@ pub(super) async fn take_flat(
                 app.metrics.duplicates.inc();
                 Ok(known.verdict)
             } else {
-                let detail = "this Idempotency-Key was used with another body in the last 7 days; take a new one";
+                let detail =
+                    "this Idempotency-Key was used with another body in the last 7 days; take a new one";
                 Err(ApiError::refused(StatusCode::CONFLICT, "idempotency_conflict", detail))
             };
         }
@@ -328,11 +329,13 @@ pub(super) async fn take_flat(
             app.series.create(&app.db, &auth.tenant, &auth.store, &flat.batch).await?;
             continue;
         };
-        let (columns, rejections) = lay_out(&flat.batch, &ids, 0, Window::new(now_ms(), auth.retention_days, true));
+        let (columns, rejections) =
+            lay_out(&flat.batch, &ids, 0, Window::new(now_ms(), auth.retention_days, true));
         let digest = BodyDigest::of(&received.bytes);
         let bytes = received.bytes.len();
         let batch = receipts::take_flat(&mut tx, &auth.store, digest, bytes, &columns).await?;
-        records::insert_rejections(&mut tx, Place { store: &auth.store, batch }, Lane::Normal, &rejections).await?;
+        records::insert_rejections(&mut tx, Place { store: &auth.store, batch }, Lane::Normal, &rejections)
+            .await?;
         let rejected: Vec<Rejected> = rejections.into_iter().map(|r| r.told).collect();
         let lost: u64 = rejected.iter().map(|r| r.samples).sum();
         let through = BTreeMap::from([(batch.epoch, batch.seq)]);

@@ -50,7 +50,8 @@ pub async fn bootstrap(admin: &PgConnectOptions, passwords: &RolePasswords) -> R
     let mut connection = PgConnection::connect_with(admin).await?;
     let mut tx = connection.begin().await?;
     set_local(&mut tx, "storepulse.app_password", passwords.app.as_deref().unwrap_or_default()).await?;
-    set_local(&mut tx, "storepulse.control_password", passwords.control.as_deref().unwrap_or_default()).await?;
+    set_local(&mut tx, "storepulse.control_password", passwords.control.as_deref().unwrap_or_default())
+        .await?;
     sqlx::raw_sql(include_str!("bootstrap.sql")).execute(&mut *tx).await?;
     tx.commit().await?;
     connection.close().await?;

@@ -234,8 +234,8 @@ pub(crate) async fn list_store_metrics(
     query: Result<Query<MetricsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Metrics>, ApiError> {
     let store = own_store(&auth, &store_id)?;
-    let Query(query) = query
-        .map_err(|e| ApiError::refused(StatusCode::BAD_REQUEST, "bad_query", e.body_text()))?;
+    let Query(query) =
+        query.map_err(|e| ApiError::refused(StatusCode::BAD_REQUEST, "bad_query", e.body_text()))?;
     let to = query.to.unwrap_or_else(now_ms);
     let from = query.from.unwrap_or_else(|| to.saturating_sub(3_600_000));
     if from > to {

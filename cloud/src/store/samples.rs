@@ -70,7 +70,13 @@ mod tests {
             t_offsets: vec![0, 10, 0, 20],
             vals: vec![1.0, 2.0, 9.0, 3.0],
         };
-        let second = StoredBatch { t_min: 1_010, series_ids: vec![1], run_lengths: vec![1], t_offsets: vec![0], vals: vec![7.0] };
+        let second = StoredBatch {
+            t_min: 1_010,
+            series_ids: vec![1],
+            run_lengths: vec![1],
+            t_offsets: vec![0],
+            vals: vec![7.0],
+        };
         let mut samples = Samples::of([1].into_iter());
         samples.add(&first, 0, 1_015);
         samples.add(&second, 0, 1_015);

@@ -45,7 +45,11 @@ pub(super) struct StreamRow {
 }
 
 /// The latest openings of the store's spool, newest first.
-pub(super) async fn streams(tx: &mut TenantTx, store: &StoreId, limit: i64) -> Result<Vec<StreamRow>, sqlx::Error> {
+pub(super) async fn streams(
+    tx: &mut TenantTx,
+    store: &StoreId,
+    limit: i64,
+) -> Result<Vec<StreamRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         StreamRow,
@@ -119,7 +123,11 @@ pub(super) struct EventRow {
 }
 
 /// The latest events, newest first.
-pub(super) async fn latest_events(tx: &mut TenantTx, store: &StoreId, limit: i64) -> Result<Vec<EventRow>, sqlx::Error> {
+pub(super) async fn latest_events(
+    tx: &mut TenantTx,
+    store: &StoreId,
+    limit: i64,
+) -> Result<Vec<EventRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         EventRow,

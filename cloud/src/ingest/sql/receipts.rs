@@ -251,7 +251,10 @@ pub(in crate::ingest) async fn incomplete_before(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(|r| (Epoch::from_uuid(r.epoch), u64::try_from(r.through).unwrap_or_default())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|r| (Epoch::from_uuid(r.epoch), u64::try_from(r.through).unwrap_or_default()))
+        .collect())
 }
 
 /// The contiguous end of one epoch.

@@ -112,7 +112,11 @@ pub(in crate::ingest) async fn rejections(
     let told = |reason: String| reason.strip_prefix("rejected:").unwrap_or(&reason).to_owned();
     Ok(rows
         .into_iter()
-        .map(|r| Rejected { path: r.path, reason: told(r.reason), samples: u64::try_from(r.samples).unwrap_or_default() })
+        .map(|r| Rejected {
+            path: r.path,
+            reason: told(r.reason),
+            samples: u64::try_from(r.samples).unwrap_or_default(),
+        })
         .collect())
 }
 

@@ -43,7 +43,8 @@ pub(in crate::ingest) async fn create(
     )
     .fetch_one(tx.connection())
     .await?;
-    let text = |field: fn(&NewSeries) -> &str| missing.iter().map(|s| field(s).to_owned()).collect::<Vec<_>>();
+    let text =
+        |field: fn(&NewSeries) -> &str| missing.iter().map(|s| field(s).to_owned()).collect::<Vec<_>>();
     let units: Vec<Option<String>> = missing.iter().map(|s| s.unit.map(str::to_owned)).collect();
     let labels: Vec<serde_json::Value> = missing.iter().map(|s| s.labels.clone()).collect();
     sqlx::query!(

@@ -1,0 +1,143 @@
+//! The agent as a function: configuration, listeners and a stop signal in, a stopped agent out.
+//!
+//! Only this file knows everybody. The order of stopping is written once, in [`run`]: what takes samples in stops first,
+//! then everything is sealed, then the uplink delivers what it can in a short time, and the spool closes last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::Board;
+use crate::collector::{self, Sink};
+use crate::config::{Config, KeySource};
+use crate::local::{self, PushState, StatusState};
+use crate::spool::{Limits, Spool, SpoolError};
+use crate::time::now_ms;
+use crate::uplink::{ClientError, Uplink, UplinkBoard};
+
+/// How long a stopping agent goes on delivering.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Why the agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// TLS or the proxy.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A listener.
+    #[error("cannot listen on {address}: {why}; is another agent running here?")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        why: std::io::Error,
+    },
+}
+
+/// The sockets that the agent serves on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// `/health`, `/status`, `/metrics`.
+    pub status: TcpListener,
+    /// Pushes, if they are configured.
+    pub push: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// [`AgentError::Listen`] with the address.
+    pub async fn bind(config: &Config) -> Result<Self, AgentError> {
+        let bind = async |address| {
+            TcpListener::bind(address).await.map_err(|why| AgentError::Listen { address, why })
+        };
+        Ok(Self {
+            status: bind(config.local.listen).await?,
+            push: match &config.push {
+                Some(push) => Some(bind(push.listen).await?),
+                None => None,
+            },
+        })
+    }
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), AgentError> {
+    let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
+    let (spool, writer) = Spool::open(&config.state_dir, limits, now_ms())?;
+    let board = Arc::new(Board::default());
+    let uplink_board = UplinkBoard::default();
+    let uplink = Uplink::new(spool.clone(), &config.cloud, config.batches.clone(), uplink_board.clone())?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        spool = %config.state_dir.display(),
+        devices = config.devices.len(),
+        "agent running"
+    );
+    let key = KeySource::new(&config.cloud);
+    if let Err(error) = key.read() {
+        tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
+    }
+
+    let (intake, sending, serving) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let drain = CancellationToken::new();
+    let mut taking_in = start_intake(&config, &spool, &board, listeners.push, &intake);
+    let mut background = JoinSet::new();
+    background.spawn(uplink.run(sending.clone(), drain.clone()));
+    let status = StatusState { spool: spool.clone(), board, uplink: uplink_board, key, started_ms: now_ms() };
+    background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
+
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    intake.cancel();
+    while taking_in.join_next().await.is_some() {}
+    if let Err(error) = spool.seal_all(now_ms()).await {
+        tracing::warn!(%error, "not everything could be sealed; the next start does it");
+    }
+    sending.cancel();
+    serving.cancel();
+    let joined = async { while background.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, joined).await.is_err() {
+        drain.cancel();
+        background.shutdown().await;
+    }
+    drop(spool);
+    let closed = tokio::task::spawn_blocking(move || writer.join()).await;
+    if closed.is_err() {
+        tracing::error!("the spool's writer could not be joined");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts everything that takes samples in.
+fn start_intake(
+    config: &Config,
+    spool: &Spool,
+    board: &Arc<Board>,
+    push: Option<TcpListener>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (device, kind) in &config.devices {
+        let (spool, board) = (spool.clone(), Arc::clone(board));
+        let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, stop.clone());
+        tasks.spawn(collector::supervise(kind.clone(), sink, stop.clone()));
+    }
+    if let (Some(settings), Some(listener)) = (&config.push, push) {
+        let state = Arc::new(PushState::new(spool.clone(), settings));
+        tasks.spawn(local::serve_push(state, listener, stop.clone()));
+    }
+    tasks
+}

@@ -1,0 +1,140 @@
+//! `host`: the box that the agent runs on, through sysinfo.
+//!
+//! Names are OpenTelemetry's `system.*`, which it reserves for the machine that is measured from within. Ratios are
+//! rounded to a thousandth: more digits would be noise, and noise does not compress.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use storepulse_shared::batch::Lane;
+use sysinfo::{Components, Disks, MemoryRefreshKind, Networks, System};
+use tokio_util::sync::CancellationToken;
+
+use super::Sink;
+use super::sink::Tick;
+use crate::time::{Ticker, now_ms, stamp};
+
+/// `host:` in the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How often the box is looked at.
+    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    pub interval: Duration,
+    /// The lane of its samples.
+    #[serde(default = "lane")]
+    pub lane: Lane,
+}
+
+const fn interval() -> Duration {
+    Duration::from_secs(30)
+}
+
+const fn lane() -> Lane {
+    Lane::Normal
+}
+
+pub(super) async fn run(settings: &Settings, sink: &Sink, stop: &CancellationToken) {
+    let mut probe = match Probe::new() {
+        Ok(probe) => probe,
+        Err(error) => {
+            sink.error("unsupported", format!("the system cannot be looked at: {error}"));
+            return;
+        }
+    };
+    let mut ticker = Ticker::new(settings.interval);
+    loop {
+        let tick = tokio::select! {
+            () = stop.cancelled() => return,
+            tick = ticker.tick() => tick,
+        };
+        let values = probe.read();
+        sink.accept(vec![Tick { time_ms: stamp(tick, now_ms()), values }]).await;
+    }
+}
+
+/// What cannot be looked at on this box is left out: no answer is not zero.
+struct Probe {
+    system: System,
+    networks: Option<Networks>,
+    components: Option<Components>,
+}
+
+impl Probe {
+    fn new() -> Result<Self, sysinfo::Error> {
+        let mut system = System::new()?;
+        // The first look is only the base of the next.
+        system.refresh_cpu_usage();
+        Ok(Self {
+            system,
+            networks: Networks::new().ok(),
+            components: Components::new_with_refreshed_list().ok(),
+        })
+    }
+
+    fn read(&mut self) -> Vec<(String, f64)> {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        let mut values = vec![
+            ("system.cpu.utilization", thousandth(f64::from(self.system.global_cpu_usage()) / 100.0)),
+            ("system.memory.limit", whole(self.system.total_memory())),
+            ("system.memory.usage", whole(self.system.used_memory())),
+        ];
+        values.extend(System::uptime().ok().map(|s| ("system.uptime", whole(s))));
+        if let Some(networks) = &mut self.networks {
+            networks.refresh(true);
+            let outside = networks.iter().filter(|(name, _)| *name != "lo");
+            let (received, sent) = outside.fold((0, 0), |(received, sent), (_, data)| {
+                (received + data.total_received(), sent + data.total_transmitted())
+            });
+            values.push(("system.network.io.receive", whole(received)));
+            values.push(("system.network.io.transmit", whole(sent)));
+        }
+        if let Some((limit, used)) = root_disk() {
+            values.push(("system.filesystem.limit", whole(limit)));
+            values.push(("system.filesystem.usage", whole(used)));
+        }
+        if let Some(components) = &mut self.components {
+            components.refresh(false);
+            let hottest = components.iter().filter_map(sysinfo::Component::temperature).reduce(f32::max);
+            values.extend(hottest.map(|celsius| ("system.temperature", thousandth(f64::from(celsius)))));
+        }
+        values.into_iter().map(|(series, value)| (series.to_owned(), value)).collect()
+    }
+}
+
+/// Size and used bytes of the root file system.
+fn root_disk() -> Option<(u64, u64)> {
+    let disks =
+        Disks::new_with_refreshed_list_specifics(sysinfo::DiskRefreshKind::nothing().with_storage()).ok()?;
+    let root = disks.iter().find(|disk| disk.mount_point() == Path::new("/"))?;
+    Some((root.total_space(), root.total_space().saturating_sub(root.available_space())))
+}
+
+fn thousandth(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "samples are doubles; 2^53 bytes are 8 PiB")]
+fn whole(n: u64) -> f64 {
+    n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use storepulse_shared::catalogue;
+
+    use super::*;
+
+    #[test]
+    fn the_box_tells_what_the_catalogue_knows() {
+        let values = Probe::new().unwrap().read();
+        for (series, value) in &values {
+            assert!(catalogue::find(series).is_some(), "{series} is not in the catalogue");
+            assert!(value.is_finite() && *value >= 0.0, "{series} = {value}");
+        }
+        let memory = values.iter().find(|(series, _)| series == "system.memory.limit").unwrap().1;
+        assert!(memory > 1e6);
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a collector's readings go: into the spool, durably, and onto the board.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use storepulse_shared::batch::{Column, Event, Frame, Lane};
+use storepulse_shared::ids::DeviceId;
+use tokio_util::sync::CancellationToken;
+
+use crate::board::{Board, DeviceState};
+use crate::spool::Spool;
+use crate::time::now_ms;
+
+/// How long a collector waits before it offers the same reading to a spool that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// One device's way to the spool.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    device: DeviceId,
+    kind: &'static str,
+    lane: Lane,
+    spool: Spool,
+    board: Arc<Board>,
+    stop: CancellationToken,
+}
+
+/// Values that share a time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    /// Unix milliseconds UTC.
+    pub time_ms: i64,
+    /// Series and value.
+    pub values: Vec<(String, f64)>,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        device: DeviceId,
+        kind: &'static str,
+        lane: Lane,
+        spool: Spool,
+        board: Arc<Board>,
+        stop: CancellationToken,
+    ) -> Self {
+        board.add(&device, kind);
+        Self { device, kind, lane, spool, board, stop }
+    }
+
+    /// Accepts ticks; returns once they are durable. While the spool fails it waits here, so that nothing that was read is
+    /// dropped; the device's own buffers take what comes meanwhile.
+    pub(crate) async fn accept(&self, ticks: Vec<Tick>) {
+        if ticks.is_empty() {
+            return;
+        }
+        let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
+        self.insist(|| self.spool.append(self.lane, frames.clone(), now_ms())).await;
+        for tick in &ticks {
+            let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
+            self.board.good(&self.device, tick.time_ms, &values);
+        }
+        self.state(DeviceState::Ok).await;
+    }
+
+    /// Accepts an event about the device.
+    pub(crate) async fn event(&self, kind: &str, text: impl Into<String>) {
+        let event = Event {
+            device: self.device.to_string().into(),
+            t: now_ms(),
+            kind: kind.to_owned().into(),
+            text: text.into().into(),
+        };
+        self.insist(|| self.spool.record(vec![event.clone()], now_ms())).await;
+    }
+
+    /// Notes a failed reading. The text must not hold what the device said: it may be card data.
+    pub(crate) fn error(&self, kind: &'static str, text: String) {
+        tracing::debug!(device = %self.device, kind, text, "reading failed");
+        self.board.bad(&self.device, now_ms(), kind, text);
+    }
+
+    /// Notes a state; a change of it is a sample of the critical lane.
+    pub(crate) async fn state(&self, state: DeviceState) {
+        if !self.board.state(&self.device, state) {
+            return;
+        }
+        tracing::info!(device = %self.device, ?state, "device state");
+        let tick = Tick { time_ms: now_ms(), values: vec![("agent.device.state".to_owned(), state.value())] };
+        let frames = vec![self.frame(&tick)];
+        self.insist(|| self.spool.append(Lane::Critical, frames.clone(), now_ms())).await;
+    }
+
+    fn frame(&self, tick: &Tick) -> Frame<'static> {
+        let columns = tick
+            .values
+            .iter()
+            .map(|(series, value)| Column { series: series.clone().into(), values: vec![*value] });
+        Frame {
+            device: self.device.to_string().into(),
+            kind: self.kind.into(),
+            times: vec![tick.time_ms],
+            columns: columns.collect(),
+        }
+    }
+
+    async fn insist<F>(&self, mut call: impl FnMut() -> F)
+    where
+        F: Future<Output = Result<(), crate::spool::SpoolError>>,
+    {
+        while let Err(error) = call().await {
+            tracing::error!(device = %self.device, %error, "the spool did not take a reading; trying again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+}

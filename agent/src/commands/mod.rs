@@ -1,0 +1,105 @@
+//! The command line: one file a command, and what they share.
+
+mod check;
+mod health;
+mod run;
+mod status;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// Exit code for bad configuration (`EX_USAGE`).
+const BAD_CONFIG: u8 = 64;
+/// How long a question to a running agent may take.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads the devices of a store, keeps every sample, pushes them to the cloud.
+#[derive(Parser)]
+#[command(name = "storepulse-agent", version, about)]
+struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, env = "STOREPULSE_CONFIG", default_value = "agent.yaml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent
+    Run,
+    /// Show how the agent and its devices are
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the configuration and what it names
+    Check,
+    /// Say by the exit code whether the agent is healthy (for containers)
+    Health,
+}
+
+/// Runs the command line.
+pub fn run_cli<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, and go to stdout; the rest is a usage error.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(BAD_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config = match Config::load(&cli.config) {
+        Ok(config) => config,
+        Err(error) => return bad_config(&error),
+    };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            match cli.command {
+                Command::Run => run::run(config).await,
+                Command::Status { json } => status::run(&config, json, &mut std::io::stdout()).await,
+                Command::Check => check::run(&config, &mut std::io::stdout()),
+                Command::Health => health::run(&config).await,
+            }
+        }),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("storepulse-agent: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bad_config(error: &ConfigError) -> ExitCode {
+    say(&format!("storepulse-agent: {error}"));
+    ExitCode::from(BAD_CONFIG)
+}
+
+/// A line to stderr; where nobody listens there is nothing to be done about it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Asks the running agent.
+async fn ask(config: &Config, path: &str) -> Result<(u16, String), reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy().timeout(LOCAL_TIMEOUT).build()?;
+    let response = client.get(format!("http://{}{path}", config.local.listen)).send().await?;
+    let status = response.status().as_u16();
+    Ok((status, response.text().await?))
+}

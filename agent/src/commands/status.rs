@@ -1,0 +1,100 @@
+//! `status`: how the agent is, asked of the running one; where none runs, what its spool holds.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::spool;
+
+pub(super) async fn run(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let (status, text) = match super::ask(config, "/status").await {
+        Ok(answer) => answer,
+        Err(_) => return not_running(config, json, out),
+    };
+    if status != 200 {
+        super::say(&format!("the agent answers {status}: {text}"));
+        return Ok(ExitCode::FAILURE);
+    }
+    let status: Value = serde_json::from_str(&text)?;
+    let connected = status["uplink"]["state"] == "connected";
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+    } else {
+        write_screen(&status, out)?;
+    }
+    Ok(if connected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn not_running(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let spool = spool::look(&config.state_dir);
+    if json {
+        let spool =
+            spool.map_or_else(|e| serde_json::json!({ "error": e.to_string() }), |s| serde_json::json!(s));
+        writeln!(out, "{}", serde_json::json!({ "running": false, "spool": spool }))?;
+        return Ok(ExitCode::FAILURE);
+    }
+    writeln!(out, "the agent does not run (nothing answers on {})", config.local.listen)?;
+    match spool {
+        Ok(spool) => {
+            let waiting: u64 = spool.lanes.iter().map(|l| l.waiting_samples).sum();
+            writeln!(out, "its spool holds {waiting} samples in sealed batches and {} bytes", spool.bytes)?;
+        }
+        Err(error) => writeln!(out, "{error}")?,
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let now = status["now_ms"].as_i64().unwrap_or_default();
+    let age = |at: &Value| match at.as_i64() {
+        Some(at) => format!("{} s ago", (now - at) / 1000),
+        None => "never".to_owned(),
+    };
+    let (identity, uplink, spool) = (&status["identity"], &status["uplink"], &status["spool"]);
+    writeln!(
+        out,
+        "store    {} of {}   key {}",
+        text(&identity["store"]),
+        text(&identity["tenant"]),
+        text(&identity["key_id"])
+    )?;
+    writeln!(out, "uplink   {}   last ack {}", text(&uplink["state"]), age(&uplink["last_ack_ms"]))?;
+    if let Some(reason) = uplink["reason"].as_str() {
+        writeln!(out, "         {reason}")?;
+    }
+    for lane in spool["lanes"].as_array().into_iter().flatten() {
+        if lane["waiting_batches"].as_u64().unwrap_or_default() > 0 {
+            writeln!(
+                out,
+                "waiting  {}: {} batches, {} samples, {} bytes, oldest {}",
+                text(&lane["lane"]),
+                lane["waiting_batches"],
+                lane["waiting_samples"],
+                lane["waiting_bytes"],
+                age(&lane["oldest_ms"]),
+            )?;
+        }
+    }
+    writeln!(out, "spool    {} bytes, {} samples lost and reported", spool["bytes"], spool["lost_samples"])?;
+    for aside in spool["set_aside"].as_array().into_iter().flatten() {
+        writeln!(out, "set aside {}: {}", text(&aside["batch"]), text(&aside["refusal"]))?;
+    }
+    for (id, device) in status["devices"].as_object().into_iter().flatten() {
+        let state = device["state"].as_str().unwrap_or("unknown");
+        writeln!(
+            out,
+            "{state:<12} {id} ({}), last good {}",
+            text(&device["kind"]),
+            age(&device["last_good_ms"])
+        )?;
+        if state != "ok"
+            && let Some(error) = device["last_error"]["text"].as_str()
+        {
+            writeln!(out, "             {error}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! `POST /v1/metrics/batch` on the gateway: POS terminals and other agents post here as they would to the cloud.
+//!
+//! An answer 200 means durable in the spool. A sender proves itself by a push token, which opens nothing else; where no
+//! tokens are configured only this box itself can reach the listener. A store key is refused: it never leaves the box it
+//! was made for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, Limited};
+use sha2::{Digest as _, Sha256};
+use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem};
+use storepulse_shared::batch::header::{self, BatchHeader, BodyDigest};
+use storepulse_shared::batch::{BatchError, Lane, decode, flat};
+use storepulse_shared::gzip::{self, GzipError};
+use storepulse_shared::ids::BatchId;
+use storepulse_shared::key::PushToken;
+use storepulse_shared::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, INFLATED_BYTES_MAX};
+use tokio::sync::Semaphore;
+
+use crate::config::Push;
+use crate::spool::{Forwarded, PushVerdict, Pushed, Sender, Spool};
+use crate::time::now_ms;
+
+/// Bodies that are inflated at the same time; more wait. It bounds what pushes can take of the box's memory.
+const AT_ONCE: usize = 4;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the push listener works with.
+pub(crate) struct PushState {
+    spool: Spool,
+    lane: Lane,
+    /// Hash of the token to the name of the sender; empty: no token is asked for.
+    senders: HashMap<[u8; 32], String>,
+    places: Semaphore,
+}
+
+impl PushState {
+    pub(crate) fn new(spool: Spool, push: &Push) -> Self {
+        let senders = push.tokens.iter().map(|t| (t.token.hash(), t.name.clone())).collect();
+        Self { spool, lane: push.lane, senders, places: Semaphore::new(AT_ONCE) }
+    }
+}
+
+/// A refusal.
+pub(super) struct Refusal(Box<Problem>);
+
+impl Refusal {
+    fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let title = match status.as_u16() {
+            401 | 403 => "the sender may not do this",
+            404 => "not found",
+            409 => "the same name for another content",
+            410 => "the number is closed",
+            413 => "too large",
+            503 => "the spool cannot take it now",
+            _ => "the request is not understood",
+        };
+        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)))
+    }
+
+    fn about(mut self, batch: BatchId) -> Self {
+        self.0.batch = Some(batch);
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        response
+    }
+}
+
+pub(super) async fn show_health() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "ok" }))
+}
+
+pub(super) async fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", "a gateway takes POST /v1/metrics/batch, nothing else")
+}
+
+pub(super) async fn post_batch(
+    State(state): State<Arc<PushState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Ack>, Refusal> {
+    let sender = state.authenticate(&headers)?;
+    let header = batch_header(&headers)?;
+    let gzipped = is_gzipped(&headers)?;
+    let Ok(_place) = state.places.acquire().await else { return Err(unavailable("the gateway is stopping")) };
+    let body = read_body(body).await?;
+    let content = match header {
+        Some((header, text)) => forwarded(header, text, gzipped, body)?,
+        None => flat_content(&state, &headers, gzipped, &body)?,
+    };
+    // A body that cannot be understood closes its number, here and in the cloud, before it is refused.
+    let (content, refusal) = match content {
+        Content::Good(content) => (content, None),
+        Content::Malformed { header, refusal } => (Forwarded::Closing { header: *header }, Some(refusal)),
+    };
+    let verdict = state.spool.push(Pushed { sender, content }, now_ms()).await;
+    match (verdict, refusal) {
+        (Err(error), _) => Err(unavailable(&error.to_string())),
+        (Ok(PushVerdict::Closed(_)), Some(refusal)) => Err(refusal),
+        (Ok(verdict), _) => answer(verdict),
+    }
+}
+
+pub(super) async fn delete_batch(
+    State(state): State<Arc<PushState>>,
+    headers: HeaderMap,
+) -> Result<Json<Ack>, Refusal> {
+    let sender = state.authenticate(&headers)?;
+    let Some((header, _)) = batch_header(&headers)? else {
+        let detail = "DELETE needs the header StorePulse-Batch, which names the batch";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "batch_header_missing", detail));
+    };
+    let content = Forwarded::Closing { header };
+    let verdict = state.spool.push(Pushed { sender, content }, now_ms()).await;
+    answer(verdict.map_err(|e| unavailable(&e.to_string()))?)
+}
+
+fn answer(verdict: PushVerdict) -> Result<Json<Ack>, Refusal> {
+    match verdict {
+        PushVerdict::Ack(ack) => Ok(Json(*ack)),
+        PushVerdict::NotYours(epoch) => {
+            let detail = format!("epoch {epoch} belongs to this gateway or to another sender");
+            Err(Refusal::new(StatusCode::FORBIDDEN, "epoch_not_yours", detail))
+        }
+        PushVerdict::Conflict(batch) => {
+            let detail = format!("number {batch} holds another body; open a new epoch for this one");
+            Err(Refusal::new(StatusCode::CONFLICT, "batch_conflict", detail).about(batch))
+        }
+        PushVerdict::Closed(batch) => {
+            let detail = format!("number {batch} is closed; send its content under a new one");
+            Err(Refusal::new(StatusCode::GONE, "batch_closed", detail).about(batch))
+        }
+        PushVerdict::KeyReused => {
+            let detail = "this Idempotency-Key was used with another body in the last 7 days; take a new one";
+            Err(Refusal::new(StatusCode::CONFLICT, "idempotency_conflict", detail))
+        }
+    }
+}
+
+impl PushState {
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Sender, Refusal> {
+        let value = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let bearer = value.and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
+        let credential = bearer.map(|(_, credential)| credential.trim());
+        if credential.is_some_and(|c| c.starts_with("store_")) {
+            let detail = "this is a store key, which never leaves the box it was made for; a gateway takes push tokens";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "store_key_refused", detail));
+        }
+        if self.senders.is_empty() {
+            return Ok(Sender(Vec::new()));
+        }
+        let hash = credential.and_then(|c| c.parse::<PushToken>().ok()).map(|token| token.hash());
+        match hash.filter(|hash| self.senders.contains_key(hash)) {
+            Some(hash) => Ok(Sender(hash.to_vec())),
+            None => {
+                let detail = "the push token is missing or unknown; it stands in this gateway's agent.yaml";
+                Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
+            }
+        }
+    }
+}
+
+enum Content {
+    Good(Forwarded),
+    /// Whole on arrival, but not a batch.
+    Malformed {
+        header: Box<BatchHeader>,
+        refusal: Refusal,
+    },
+}
+
+/// Another agent's batch: checked as the cloud would, kept as it is.
+fn forwarded(
+    header: BatchHeader,
+    header_text: String,
+    gzipped: bool,
+    body: Vec<u8>,
+) -> Result<Content, Refusal> {
+    if !gzipped {
+        let detail = "a batch with the header StorePulse-Batch is forwarded as it is, and must be gzip";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_gzip", detail));
+    }
+    let digest = BodyDigest::of(&body);
+    if digest != header.digest {
+        let detail = format!(
+            "the body's SHA-256 begins with {digest}, the header says {}: send it again",
+            header.digest
+        );
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "body_damaged", detail));
+    }
+    let malformed = |refusal: Refusal| {
+        let refusal = refusal.about(header.batch);
+        Ok(Content::Malformed { header: Box::new(header.clone()), refusal })
+    };
+    let text = match gzip::inflate(&body, INFLATED_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) => return malformed(gzip_refusal(error)),
+    };
+    let batch = match decode::decode(&text) {
+        Ok(batch) => batch,
+        Err(error) => return malformed(batch_refusal(&error)),
+    };
+    if batch.samples() != header.samples as usize {
+        let detail = format!("the header says samples={}, the body has {}", header.samples, batch.samples());
+        return malformed(Refusal::new(StatusCode::BAD_REQUEST, "sample_count", detail));
+    }
+    let named = batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied()).collect();
+    let span = batch.span();
+    Ok(Content::Good(Forwarded::Batch { header, header_text, body, span, named }))
+}
+
+fn flat_content(
+    state: &PushState,
+    headers: &HeaderMap,
+    gzipped: bool,
+    body: &[u8],
+) -> Result<Content, Refusal> {
+    let inflated;
+    let text = if gzipped {
+        inflated = gzip::inflate(body, INFLATED_BYTES_MAX).map_err(gzip_refusal)?;
+        &inflated
+    } else {
+        body
+    };
+    let idempotency = idempotency_key(headers)?.map(|key| (key, Sha256::digest(text).to_vec()));
+    let flat = flat::decode(text).map_err(|error| {
+        if decode::decode(text).is_ok() {
+            let detail = "this is the agent form, which needs the header StorePulse-Batch; without it send {\"metrics\":[…]}";
+            return Refusal::new(StatusCode::BAD_REQUEST, "batch_header_missing", detail);
+        }
+        batch_refusal(&error)
+    })?;
+    let rows = flat.rows as u64;
+    Ok(Content::Good(Forwarded::Flat { frames: flat.batch.frames, rows, lane: state.lane, idempotency }))
+}
+
+fn gzip_refusal(error: GzipError) -> Refusal {
+    match error {
+        GzipError::TooLarge(limit) => {
+            let mut refusal =
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "inflated_too_large", error.to_string());
+            refusal.0.limit = Some(limit as u64);
+            refusal
+        }
+        _ => Refusal::new(StatusCode::BAD_REQUEST, "bad_gzip", error.to_string()),
+    }
+}
+
+fn batch_refusal(error: &BatchError) -> Refusal {
+    let status = match error {
+        BatchError::Malformed { .. } => StatusCode::BAD_REQUEST,
+        BatchError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BatchError::SpanTooLong { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Refusal::new(status, error.code(), error.to_string())
+}
+
+fn unavailable(why: &str) -> Refusal {
+    tracing::error!(why, "a push could not be taken");
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "spool_unavailable",
+        "the gateway cannot store it now; keep it and try again",
+    )
+}
+
+fn batch_header(headers: &HeaderMap) -> Result<Option<(BatchHeader, String)>, Refusal> {
+    let Some(value) = headers.get(header::NAME) else { return Ok(None) };
+    let refused = |why: String| Refusal::new(StatusCode::BAD_REQUEST, "bad_batch_header", why);
+    let text = value.to_str().map_err(|_| refused("header StorePulse-Batch: not ASCII".to_owned()))?;
+    let header = text.parse().map_err(|e: header::HeaderError| refused(e.to_string()))?;
+    Ok(Some((header, text.to_owned())))
+}
+
+fn is_gzipped(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(b"identity") => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(b"gzip") => Ok(true),
+        Some(_) => {
+            let detail = "Content-Encoding: gzip or none";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding", detail))
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+        Refusal::new(StatusCode::BAD_REQUEST, "bad_idempotency_key", detail)
+    })
+}
+
+async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
+    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let detail = format!("more than {BODY_BYTES_MAX} bytes: split the batch");
+            let mut refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+            refusal.0.limit = Some(BODY_BYTES_MAX as u64);
+            Err(refusal)
+        }
+        Ok(Err(_)) | Err(_) => {
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_incomplete", "the body did not arrive whole"))
+        }
+    }
+}

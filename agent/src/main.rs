@@ -1,0 +1,7 @@
+//! The agent's binary: the command line is the library's.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    storepulse_agent::run_cli(std::env::args_os())
+}

@@ -1,0 +1,76 @@
+//! How the uplink is doing, for the status page and monitoring.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// What the uplink is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UplinkState {
+    /// Nothing has been tried yet.
+    Starting,
+    /// The last batch was acknowledged.
+    Connected,
+    /// The cloud refuses the key or the store; everything is kept.
+    Held,
+    /// The cloud asked to wait.
+    Waiting,
+    /// No proper answer.
+    Failing,
+}
+
+/// The uplink, as people see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct UplinkStatus {
+    /// What it is at.
+    pub state: UplinkState,
+    /// Why, unless it is connected.
+    pub reason: Option<String>,
+    /// When the last attempt began, Unix milliseconds UTC.
+    pub last_attempt_ms: Option<i64>,
+    /// When the cloud last acknowledged a batch, Unix milliseconds UTC.
+    pub last_ack_ms: Option<i64>,
+    /// When the next attempt is due, if one is waited for. Unix milliseconds UTC.
+    pub next_attempt_ms: Option<i64>,
+    /// Failures since the last ack.
+    pub failures: u32,
+    /// Batches acknowledged since the agent started.
+    pub acked_batches: u64,
+    /// Samples that the cloud did not take from them, one by one.
+    pub rejected_samples: u64,
+    /// The cloud's clock minus ours, in milliseconds, as last measured.
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// The shared cell.
+#[derive(Debug, Clone)]
+pub struct UplinkBoard(Arc<Mutex<UplinkStatus>>);
+
+impl Default for UplinkBoard {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(UplinkStatus {
+            state: UplinkState::Starting,
+            reason: None,
+            last_attempt_ms: None,
+            last_ack_ms: None,
+            next_attempt_ms: None,
+            failures: 0,
+            acked_batches: 0,
+            rejected_samples: 0,
+            clock_offset_ms: None,
+        })))
+    }
+}
+
+impl UplinkBoard {
+    /// A copy of it.
+    #[must_use]
+    pub fn get(&self) -> UplinkStatus {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut UplinkStatus)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
