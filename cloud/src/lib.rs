@@ -6,18 +6,27 @@ pub mod schema;
 #[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
-pub mod auth;
+mod auth;
+#[cfg(feature = "service")]
+pub mod commands;
+#[cfg(feature = "service")]
+mod config;
 #[cfg(feature = "service")]
 pub mod db;
 #[cfg(feature = "service")]
-pub mod ingest;
+mod ingest;
 #[cfg(feature = "service")]
-pub mod operation;
+mod operation;
 #[cfg(feature = "service")]
-pub mod problem;
+mod problem;
 #[cfg(feature = "service")]
-pub mod router;
+mod router;
 #[cfg(feature = "service")]
-pub mod store;
+mod store;
+#[cfg(feature = "service")]
+mod tenant;
 #[cfg(feature = "service")]
 pub mod tls;
+
+#[cfg(feature = "service")]
+pub use commands::run_cli;

@@ -12,7 +12,7 @@ use storepulse_shared::ids::BatchId;
 
 /// Why a request was not served.
 #[derive(Debug)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// No key, or one that opens nothing: one body for every reason.
     Unauthorized,
     /// The key is known, but may not do this.
@@ -38,13 +38,18 @@ pub enum ApiError {
 impl ApiError {
     /// A refusal that closes nothing.
     #[must_use]
-    pub fn refused(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn refused(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self::Refused(Box::new(Problem::new(status.as_u16(), code, title(status), detail)))
     }
 
     /// A refusal of a batch as a whole; its number must have been closed before.
     #[must_use]
-    pub fn refused_batch(status: StatusCode, code: &str, detail: impl Into<String>, batch: BatchId) -> Self {
+    pub(crate) fn refused_batch(
+        status: StatusCode,
+        code: &str,
+        detail: impl Into<String>,
+        batch: BatchId,
+    ) -> Self {
         let mut problem = Problem::new(status.as_u16(), code, title(status), detail);
         problem.batch = Some(batch);
         Self::Refused(Box::new(problem))

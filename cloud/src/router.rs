@@ -56,7 +56,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
 ///
 /// # Errors
 /// It cannot be written as JSON.
-pub fn openapi_json() -> Result<String, serde_json::Error> {
+pub(crate) fn openapi_json() -> Result<String, serde_json::Error> {
     described().into_openapi().to_json()
 }
 

@@ -27,7 +27,7 @@ pub struct Sink {
 
 /// Values that share a time.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tick {
+pub(crate) struct Tick {
     /// Unix milliseconds UTC.
     pub time_ms: i64,
     /// Series and value.

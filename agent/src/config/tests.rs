@@ -45,7 +45,7 @@ fn a_mistake_is_named_with_line_and_column() {
             "10:18",
             "regex",
         ),
-        ("push:\n  tokens:\n    - {name: a, token: push_x}\n", "7:26", "not a push token"),
+        ("push:\n  tokens:\n    - {name: a, token: push_x}\n", "7:24", "not a push token"),
         ("local:\n  listen: 9750\n", "6:11", "socket address"),
     ] {
         let error = parse(&minimal(more)).unwrap_err().to_string();

@@ -19,7 +19,7 @@ type Hash = [u8; 32];
 
 /// The keys seen lately.
 #[derive(Debug, Default)]
-pub struct KeyCache {
+pub(crate) struct KeyCache {
     seen: Mutex<HashMap<Hash, (Instant, Arc<KeyRow>)>>,
 }
 

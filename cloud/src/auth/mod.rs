@@ -15,24 +15,24 @@ use axum::http::request::Parts;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::StoreKey;
 
-pub use self::cache::KeyCache;
+pub(crate) use self::cache::KeyCache;
 use crate::app::App;
 use crate::problem::ApiError;
 
 /// The header by which a client may say which tenant it believes to be.
-pub const TENANT_HEADER: &str = "x-tenant-id";
+pub(crate) const TENANT_HEADER: &str = "x-tenant-id";
 
 /// The agent of one store, proved by its key.
 #[derive(Debug, Clone)]
-pub struct StoreAuth {
+pub(crate) struct StoreAuth {
     /// From the key's row.
-    pub tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// From the key's row.
-    pub store: StoreId,
+    pub(crate) store: StoreId,
     /// The public part of the key, for logs.
-    pub key_id: Arc<str>,
+    pub(crate) key_id: Arc<str>,
     /// How long the tenant keeps samples.
-    pub retention_days: i32,
+    pub(crate) retention_days: i32,
 }
 
 impl FromRequestParts<Arc<App>> for StoreAuth {

@@ -1,7 +1,7 @@
 //! A private PostgreSQL in a folder: the one-machine installation, the demo and the tests share this code.
 //!
 //! Finds the system's server binaries, initialises a cluster in `DIR/data`, and serves it on a free port of the
-//! loopback interface with SCRAM passwords that stand in `DIR/access.json` (0600) and nowhere else. As root the
+//! loopback interface with SCRAM passwords that stand in `DIR/secrets` and `DIR/access` (0600) and nowhere else. As root the
 //! server runs as `postgres`, else `nobody`. A watchdog ends the server when this process ends, however it ends.
 //! What goes into the databases is not decided here: see `schema`.
 
@@ -24,6 +24,8 @@ pub use self::binaries::{Binaries, PACKAGE_HINT};
 use self::watchdog::Watchdog;
 use crate::schema::RolePasswords;
 
+/// The database that the service uses.
+pub const DATABASE: &str = "storepulse";
 /// The superuser of the private server.
 const ADMIN: &str = "storepulse_admin";
 /// How long initialising and starting may take, together with an earlier server that is still stopping.
@@ -83,6 +85,32 @@ impl Options {
     }
 }
 
+/// How to log in to a private server that another process runs.
+#[derive(Debug)]
+pub struct Access {
+    /// As `storepulse_app`.
+    pub app: PgConnectOptions,
+    /// As `storepulse_control`.
+    pub control: PgConnectOptions,
+}
+
+impl Access {
+    /// Reads what the running server's owner wrote into its folder.
+    ///
+    /// # Errors
+    /// The file is not there or not ours.
+    pub fn read(dir: &Path) -> Result<Self, EmbeddedError> {
+        let path = dir.join("access");
+        let text = std::fs::read_to_string(&path).map_err(|e| EmbeddedError::folder(&path, e))?;
+        let url = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let line = line.ok_or_else(|| EmbeddedError::folder(&path, format!("{name} is missing")))?;
+            line.parse::<PgConnectOptions>().map_err(|e| EmbeddedError::folder(&path, e))
+        };
+        Ok(Self { app: url("STOREPULSE_DATABASE_URL")?, control: url("STOREPULSE_CONTROL_URL")? })
+    }
+}
+
 /// A running private server. Dropping it stops the server soon; [`Embedded::stop`] waits for that.
 #[derive(Debug)]
 pub struct Embedded {
@@ -137,7 +165,7 @@ impl Embedded {
             };
             match server.wait_until_it_answers(deadline).await {
                 Ok(()) => {
-                    write_secret(&options.dir, "access.json", &server.access_json())?;
+                    write_secret(&options.dir, "access", &server.access())?;
                     return Ok(server);
                 }
                 Err(why) => failure = why,
@@ -177,6 +205,25 @@ impl Embedded {
         RolePasswords { app: Some(self.secrets.app.clone()), control: Some(self.secrets.control.clone()) }
     }
 
+    /// Makes a database unless it is there.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn create_database(&self, name: &'static str) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect_with(&self.admin("postgres")).await?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "runs before there is a schema to check a query against"
+        )]
+        let there = sqlx::query("select from pg_database where datname = $1").bind(name);
+        if there.fetch_optional(&mut connection).await?.is_none() {
+            // An identifier cannot be bound; this one is a constant of ours.
+            let statement = sqlx::AssertSqlSafe(format!("create database \"{name}\""));
+            sqlx::raw_sql(statement).execute(&mut connection).await?;
+        }
+        connection.close().await
+    }
+
     /// The same as an URL, for a child process. It holds the password: never log it.
     #[must_use]
     pub fn url(options: &PgConnectOptions) -> String {
@@ -206,13 +253,13 @@ impl Embedded {
             .ssl_mode(PgSslMode::Disable)
     }
 
-    fn access_json(&self) -> String {
-        let url = |options: PgConnectOptions| Self::url(&options);
+    /// The URLs in the form of an environment file.
+    fn access(&self) -> String {
         format!(
-            "{{\n  \"database_url\": \"{}\",\n  \"control_url\": \"{}\",\n  \"admin_url\": \"{}\"\n}}\n",
-            url(self.app("storepulse")),
-            url(self.control("storepulse")),
-            url(self.admin("storepulse")),
+            "STOREPULSE_DATABASE_URL={}\nSTOREPULSE_CONTROL_URL={}\nSTOREPULSE_MIGRATE_URL={}\n",
+            Self::url(&self.app(DATABASE)),
+            Self::url(&self.control(DATABASE)),
+            Self::url(&self.admin(DATABASE)),
         )
     }
 

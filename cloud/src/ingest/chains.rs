@@ -15,7 +15,7 @@ type Stream = (TenantId, StoreId, Epoch);
 
 /// The streams known to be complete.
 #[derive(Debug, Default)]
-pub struct CompleteChains {
+pub(crate) struct CompleteChains {
     inner: Mutex<(u64, HashSet<Stream>)>,
 }
 

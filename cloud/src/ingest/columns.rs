@@ -10,15 +10,15 @@ use storepulse_shared::batch::{Batch, Frame};
 use storepulse_shared::limits::{AHEAD_MAX, TIME_MAX_MS, TIME_MIN_MS};
 
 /// Older than the tenant keeps samples, or older than any clock that was ever set.
-pub const OUTSIDE_RETENTION: &str = "outside_retention";
+pub(crate) const OUTSIDE_RETENTION: &str = "outside_retention";
 /// More than an hour ahead of the cloud's clock, by a clock that the sender vouches for.
-pub const TIME_AHEAD: &str = "time_ahead";
+pub(crate) const TIME_AHEAD: &str = "time_ahead";
 /// A new series beyond the limit of its device or store.
-pub const SERIES_LIMIT: &str = "series_limit";
+pub(crate) const SERIES_LIMIT: &str = "series_limit";
 
 /// The times that can be stored, both ends included, Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub(crate) struct Window {
     earliest: i64,
     latest: i64,
 }
@@ -26,7 +26,7 @@ pub struct Window {
 impl Window {
     /// What is kept for `retention_days` before `now_ms`, and not ahead of it if the sender's clock is `trusted`.
     #[must_use]
-    pub fn new(now_ms: i64, retention_days: i32, trusted: bool) -> Self {
+    pub(crate) fn new(now_ms: i64, retention_days: i32, trusted: bool) -> Self {
         let retention_ms = i64::from(retention_days) * 24 * 3600 * 1000;
         let ahead_ms = i64::try_from(AHEAD_MAX.as_millis()).unwrap_or(i64::MAX);
         Self {
@@ -46,7 +46,7 @@ impl Window {
 
 /// The arrays of one row of `sample_batches`.
 #[derive(Debug, Default, PartialEq)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// First and last time, offset included; `None` without samples.
     pub span: Option<(i64, i64)>,
     /// One id per run.
@@ -62,14 +62,14 @@ pub struct Columns {
 impl Columns {
     /// How many samples there are.
     #[must_use]
-    pub fn samples(&self) -> usize {
+    pub(crate) fn samples(&self) -> usize {
         self.vals.len()
     }
 }
 
 /// Samples that could not be taken, with the times they had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// As the sender is told.
     pub told: Rejected,
     /// First and last time, offset included.
@@ -78,7 +78,7 @@ pub struct Rejection {
 
 /// Lays the frames out. `ids` has one entry per frame and column; `None` is a series that found no place.
 #[must_use]
-pub fn lay_out(
+pub(crate) fn lay_out(
     batch: &Batch<'_>,
     ids: &[Vec<Option<i32>>],
     offset_ms: i64,

@@ -15,5 +15,5 @@ mod series;
 mod sql;
 mod take;
 
-pub use self::chains::CompleteChains;
-pub use self::series::SeriesCache;
+pub(crate) use self::chains::CompleteChains;
+pub(crate) use self::series::SeriesCache;

@@ -45,10 +45,6 @@ impl StoreSeries {
         }
     }
 
-    fn id(&self, device: &str, name: &str) -> Option<i32> {
-        self.devices.get(device)?.get(name).copied()
-    }
-
     /// One id per frame and column, and the series that still have to be made. A series beyond a limit has neither.
     fn resolve(&self, batch: &Batch<'_>) -> (Vec<Vec<Option<i32>>>, Vec<NewSeries>) {
         let mut missing: Vec<NewSeries> = Vec::new();
@@ -94,7 +90,7 @@ fn describe(device: &str, kind: &str, name: &str) -> Option<NewSeries> {
 
 /// What is remembered of all stores.
 #[derive(Debug, Default)]
-pub struct SeriesCache {
+pub(crate) struct SeriesCache {
     inner: Mutex<Remembered>,
 }
 

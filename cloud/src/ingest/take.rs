@@ -275,7 +275,10 @@ async fn refuse<T>(
         // Another copy of the batch was stored since we looked; refusing it now would be wrong.
         return Err(ApiError::Overloaded { retry_after: std::time::Duration::from_secs(1) });
     }
-    tracing::info!(batch = %header.batch, store = %auth.store, tenant = %auth.tenant, %error, "batch refused");
+    tracing::info!(
+        batch = %header.batch, store = %auth.store, tenant = %auth.tenant, key = %auth.key_id, %error,
+        "batch refused"
+    );
     Err(ApiError::Refused(Box::new(problem)))
 }
 

@@ -7,22 +7,22 @@ use prometheus_client::registry::Registry;
 
 /// What is counted.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Batches stored.
-    pub batches: Counter,
+    pub(crate) batches: Counter,
     /// Samples stored.
-    pub samples: Counter,
+    pub(crate) samples: Counter,
     /// Bytes of stored bodies, as sent.
-    pub body_bytes: Counter,
+    pub(crate) body_bytes: Counter,
     /// Batches (and flat bodies) that were stored before.
-    pub duplicates: Counter,
+    pub(crate) duplicates: Counter,
     /// Numbers that came with another body: a clone, perhaps.
-    pub conflicts: Counter,
+    pub(crate) conflicts: Counter,
     /// Requests without a credential that opens.
-    pub refused_credentials: Counter,
+    pub(crate) refused_credentials: Counter,
     /// Bytes in the partition that must stay empty.
-    pub default_partition_bytes: Gauge,
+    pub(crate) default_partition_bytes: Gauge,
 }
 
 impl Default for Metrics {
@@ -61,7 +61,7 @@ impl Default for Metrics {
 impl Metrics {
     /// The text exposition.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         if text::encode(&mut out, &self.registry).is_err() {
             tracing::error!("the metrics could not be written as text");

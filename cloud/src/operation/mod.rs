@@ -3,4 +3,4 @@
 //! None of these takes a credential and none tells anything about a tenant.
 
 pub(crate) mod http;
-pub mod metrics;
+pub(crate) mod metrics;

@@ -1,0 +1,114 @@
+//! The command line: one file a command, and what they share.
+
+pub(crate) mod key;
+mod migrate;
+pub mod onboard;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::config::{Cli, Command, DatabaseArgs};
+use crate::db::{DatabaseConfig, Db, SettingsWaiver};
+use crate::embedded::{Access, DATABASE, Embedded, EmbeddedError, Options};
+use crate::{schema, tls};
+
+/// Exit code for bad configuration (`EX_USAGE`).
+const BAD_CONFIG: u8 = 64;
+
+/// Runs the command line.
+pub fn run_cli<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, and go to stdout; the rest is a usage error.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(BAD_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "storepulse-cloud: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    let out = &mut std::io::stdout();
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(args) => migrate::run(args, out).await,
+        Command::Onboard(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = onboard::run(&db, &args.request()?, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Key(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = key::run(&db, args, out).await;
+            close(db, server).await;
+            outcome
+        }
+    }
+}
+
+/// The database of a command; with `--embedded` the private server that runs in the folder, or one started for this.
+async fn open(args: &DatabaseArgs) -> anyhow::Result<(Db, Option<Embedded>)> {
+    let Some(dir) = &args.embedded else { return Ok((Db::connect(&args.urls()?).await?, None)) };
+    match Embedded::start(Options::durable(dir)).await {
+        Ok(server) => {
+            let config = prepare_embedded(&server, args.connections).await?;
+            Ok((Db::connect(&config).await?, Some(server)))
+        }
+        Err(EmbeddedError::InUse(_)) => {
+            let access = Access::read(dir)?;
+            let config = DatabaseConfig {
+                app: access.app,
+                control: access.control,
+                connections: args.connections,
+                waiver: SettingsWaiver::None,
+            };
+            Ok((Db::connect(&config).await?, None))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn close(db: Db, server: Option<Embedded>) {
+    db.close().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
+}
+
+/// Makes the database of a private server, with roles and schema, and returns how to log in.
+///
+/// # Errors
+/// The server refused a statement.
+pub async fn prepare_embedded(server: &Embedded, connections: u32) -> anyhow::Result<DatabaseConfig> {
+    server.create_database(DATABASE).await?;
+    let admin = server.admin(DATABASE);
+    schema::bootstrap(&admin, &server.role_passwords()).await?;
+    schema::migrate(&admin).await?;
+    Ok(DatabaseConfig {
+        app: server.app(DATABASE),
+        control: server.control(DATABASE),
+        connections,
+        waiver: SettingsWaiver::None,
+    })
+}

@@ -1,0 +1,59 @@
+//! `serve`: the API, until SIGTERM or SIGINT.
+
+use std::net::TcpListener;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::prepare_embedded;
+use crate::app::{self, Config};
+use crate::config::ServeArgs;
+use crate::embedded::{Embedded, Options};
+use crate::tls::{self, TlsFiles};
+
+pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder()
+        .with_env_var("STOREPULSE_LOG")
+        .with_default_directive(tracing::Level::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.from_env_lossy())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let tls = match (args.tls_self_signed, args.tls_cert, args.tls_key) {
+        (Some(dir), ..) => Some(tls::self_signed(&dir, &args.tls_name)?),
+        (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+        _ if args.listen.ip().is_loopback() => None,
+        _ => anyhow::bail!(
+            "keys would travel in the clear on {}: give --tls-cert and --tls-key, or --tls-self-signed DIR, \
+             or listen on loopback behind a proxy",
+            args.listen
+        ),
+    };
+    let listener =
+        TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (server, database) = match &args.database.embedded {
+        Some(dir) => {
+            let server = Embedded::start(Options::durable(dir)).await?;
+            let database = prepare_embedded(&server, args.database.connections).await?;
+            tracing::info!(port = server.port(), folder = %dir.display(), "private PostgreSQL running");
+            (Some(server), database)
+        }
+        None => (None, args.database.urls()?),
+    };
+    let stop = CancellationToken::new();
+    let service = app::run(Config { database, tls }, listener, stop.clone());
+    tokio::pin!(service);
+    let served = tokio::select! {
+        ended = &mut service => ended,
+        _ = terminate.recv() => { stop.cancel(); service.await }
+        _ = interrupt.recv() => { stop.cancel(); service.await }
+    };
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    served.map_err(Into::into)
+}

@@ -1,0 +1,128 @@
+//! What the service is told: flags, then the environment (`STOREPULSE_…`), then defaults, read here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::commands::{key, onboard};
+use crate::db::{DatabaseConfig, SettingsWaiver};
+
+/// Takes batches of stores' samples, once, and keeps tenants apart.
+#[derive(Parser)]
+#[command(name = "storepulse-cloud", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API
+    Serve(ServeArgs),
+    /// Create roles (--bootstrap) and bring the schema up to date
+    Migrate(MigrateArgs),
+    /// Create a tenant with its stores, keys and the agents' configuration
+    Onboard(onboard::OnboardArgs),
+    /// Issue, list and revoke the keys of a store
+    Key(key::KeyArgs),
+}
+
+/// How to reach the database.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DatabaseArgs {
+    /// PostgreSQL, as storepulse_app
+    #[arg(long, env = "STOREPULSE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<DatabaseUrl>,
+    /// PostgreSQL, as storepulse_control
+    #[arg(long, env = "STOREPULSE_CONTROL_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) control_url: Option<DatabaseUrl>,
+    /// Run a private PostgreSQL in this folder, or use the one that runs there
+    #[arg(
+        long,
+        env = "STOREPULSE_EMBEDDED",
+        value_name = "DIR",
+        conflicts_with_all = ["database_url", "control_url"]
+    )]
+    pub(crate) embedded: Option<PathBuf>,
+    /// Connections that ingest and reads share
+    #[arg(long, env = "STOREPULSE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) connections: u32,
+}
+
+/// An URL that may hold a password and is therefore never shown.
+#[derive(Clone)]
+pub(crate) struct DatabaseUrl(pub(crate) PgConnectOptions);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(redacted)")
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let options = PgConnectOptions::from_str(text).map_err(|e| format!("not a postgres:// URL: {e}"))?;
+        Ok(Self(options.log_statements(tracing::log::LevelFilter::Trace)))
+    }
+}
+
+impl DatabaseArgs {
+    /// The two logins, where both are given.
+    pub(crate) fn urls(&self) -> anyhow::Result<DatabaseConfig> {
+        let (Some(app), Some(control)) = (&self.database_url, &self.control_url) else {
+            anyhow::bail!(
+                "no database: give --database-url and --control-url (STOREPULSE_DATABASE_URL, STOREPULSE_CONTROL_URL), \
+                 or --embedded DIR for a private one"
+            );
+        };
+        Ok(DatabaseConfig {
+            app: app.0.clone(),
+            control: control.0.clone(),
+            connections: self.connections,
+            waiver: SettingsWaiver::None,
+        })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, env = "STOREPULSE_LISTEN", default_value = "127.0.0.1:8443", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Certificate chain (PEM)
+    #[arg(long, env = "STOREPULSE_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key (PEM)
+    #[arg(long, env = "STOREPULSE_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Make an authority and a certificate in this folder; `onboard --ca DIR/ca.pem` gives it to the agents
+    #[arg(long, env = "STOREPULSE_TLS_SELF_SIGNED", conflicts_with = "tls_cert", value_name = "DIR")]
+    pub(crate) tls_self_signed: Option<PathBuf>,
+    /// Names and addresses of this service for --tls-self-signed
+    #[arg(long, env = "STOREPULSE_TLS_NAMES", value_delimiter = ',', default_values = ["localhost", "127.0.0.1"])]
+    pub(crate) tls_name: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    /// PostgreSQL, as a login that may act as storepulse_owner (or, with --bootstrap, create roles)
+    #[arg(long, env = "STOREPULSE_MIGRATE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: DatabaseUrl,
+    /// Create the roles first; needs CREATEROLE and ownership of the database
+    #[arg(long)]
+    pub(crate) bootstrap: bool,
+    /// With --bootstrap: a file with the password of storepulse_app
+    #[arg(long, env = "STOREPULSE_APP_PASSWORD_FILE", value_name = "FILE", requires = "bootstrap")]
+    pub(crate) app_password_file: Option<PathBuf>,
+    /// With --bootstrap: a file with the password of storepulse_control
+    #[arg(long, env = "STOREPULSE_CONTROL_PASSWORD_FILE", value_name = "FILE", requires = "bootstrap")]
+    pub(crate) control_password_file: Option<PathBuf>,
+}

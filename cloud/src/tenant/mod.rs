@@ -1,0 +1,4 @@
+//! Tenants, stores and their keys, as the operator manages them. On the control tables only: no tenant's data is
+//! reachable from here.
+
+pub(crate) mod sql;

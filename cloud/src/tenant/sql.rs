@@ -1,0 +1,144 @@
+//! `tenants`, `stores`, `store_keys`.
+
+use storepulse_shared::ids::{StoreId, TenantId};
+use storepulse_shared::key::{Origin, StoreKey};
+use time::OffsetDateTime;
+
+use crate::db::ControlTx;
+
+/// Creates a tenant; `false` if it is there already.
+pub(crate) async fn create_tenant(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    company: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "insert into tenants (tenant_id, company) values ($1, $2) on conflict (tenant_id) do nothing",
+        tenant.as_str(),
+        company,
+    );
+    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
+}
+
+/// Creates a store; `false` if it is there already.
+pub(crate) async fn create_store(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+    name: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"insert into stores (tenant_id, store_id, name) values ($1, $2, $3)
+        on conflict (tenant_id, store_id) do nothing"#,
+        tenant.as_str(),
+        store.as_str(),
+        name,
+    );
+    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
+}
+
+/// Why a key could not be added.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AddKeyError {
+    #[error("store {0} of tenant {1} does not exist")]
+    NoStore(StoreId, TenantId),
+    #[error("store {0} of tenant {1} has two active keys already: revoke one first")]
+    TwoActive(StoreId, TenantId),
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+}
+
+/// Stores the hash of a key, in the free one of the store's two slots.
+pub(crate) async fn add_key(tx: &mut ControlTx, key: &StoreKey) -> Result<(), AddKeyError> {
+    let (tenant, store) = (key.tenant(), key.store());
+    let taken = sqlx::query_scalar!(
+        "select slot from store_keys where tenant_id = $1 and store_id = $2 and revoked_at is null",
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let two_active = || AddKeyError::TwoActive(store.clone(), tenant.clone());
+    let slot = [1, 2].into_iter().find(|slot| !taken.contains(slot)).ok_or_else(two_active)?;
+    let hash = key.hash();
+    // A foreign token has no public part of its own; the beginning of its hash serves.
+    let id = key.id().map_or_else(|| hash[..4].iter().map(|b| format!("{b:02x}")).collect(), str::to_owned);
+    let origin = if key.origin() == Origin::Issued { "issued" } else { "imported" };
+    let done = sqlx::query!(
+        "insert into store_keys (tenant_id, key_hash, store_id, key_id, origin, slot) values ($1, $2, $3, $4, $5, $6)",
+        tenant.as_str(),
+        hash.as_slice(),
+        store.as_str(),
+        id,
+        origin,
+        slot,
+    )
+    .execute(tx.connection())
+    .await;
+    match done {
+        Ok(_) => Ok(()),
+        Err(sqlx::Error::Database(e)) if e.is_foreign_key_violation() => {
+            Err(AddKeyError::NoStore(store.clone(), tenant.clone()))
+        }
+        Err(sqlx::Error::Database(e)) if e.constraint() == Some("store_keys_two_active") => Err(two_active()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether this key opens.
+pub(crate) async fn key_is_active(tx: &mut ControlTx, key: &StoreKey) -> Result<bool, sqlx::Error> {
+    let hash = key.hash();
+    sqlx::query_scalar!(
+        r#"select exists (
+            select from store_keys where tenant_id = $1 and key_hash = $2 and store_id = $3 and revoked_at is null
+        ) as "active!""#,
+        key.tenant().as_str(),
+        hash.as_slice(),
+        key.store().as_str(),
+    )
+    .fetch_one(tx.connection())
+    .await
+}
+
+/// A key as it is listed; the key itself is nowhere.
+#[derive(Debug)]
+pub(crate) struct KeyRow {
+    pub key_id: String,
+    pub origin: String,
+    pub created_at: OffsetDateTime,
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// The keys of a store, newest first.
+pub(crate) async fn keys(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+) -> Result<Vec<KeyRow>, sqlx::Error> {
+    sqlx::query_as!(
+        KeyRow,
+        r#"select key_id, origin, created_at, revoked_at from store_keys
+        where tenant_id = $1 and store_id = $2 order by created_at desc, key_id"#,
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_all(tx.connection())
+    .await
+}
+
+/// Revokes the active keys with this public part; returns how many there were.
+pub(crate) async fn revoke_key(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+    key_id: &str,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"update store_keys set revoked_at = now()
+        where tenant_id = $1 and store_id = $2 and key_id = $3 and revoked_at is null"#,
+        tenant.as_str(),
+        store.as_str(),
+        key_id,
+    );
+    Ok(done.execute(tx.connection()).await?.rows_affected())
+}
