@@ -20,21 +20,54 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// The product at work, checking itself
+    #[cfg(feature = "product")]
+    Demo(storepulse_testbed::demo::DemoArgs),
+    /// The agent, as a child
+    #[cfg(feature = "product")]
+    #[command(hide = true, disable_help_flag = true)]
+    Agent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+    /// The cloud, as a child
+    #[cfg(feature = "product")]
+    #[command(hide = true)]
+    CloudRole(Box<storepulse_testbed::roles::CloudRole>),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    #[cfg(feature = "product")]
+    if let Command::Agent { args } = command {
+        return storepulse_testbed::roles::agent(args);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(command)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// `true` if what was checked holds.
+async fn run(command: Command) -> anyhow::Result<bool> {
+    let out = &mut std::io::stdout();
     match command {
-        Command::Sql { check } => storepulse_testbed::sql::run(check, &mut std::io::stdout()).await,
+        Command::Sql { check } => storepulse_testbed::sql::run(check, out).await.map(|()| true),
+        #[cfg(feature = "product")]
+        Command::Demo(args) => storepulse_testbed::demo::run(args, &std::env::current_exe()?, out).await,
+        #[cfg(feature = "product")]
+        Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
+        #[cfg(feature = "product")]
+        Command::Agent { .. } => Ok(true),
     }
 }

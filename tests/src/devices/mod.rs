@@ -1,0 +1,15 @@
+//! Simulated devices: each emits a strictly increasing counter and writes down what it sent. Their logs, and nothing the
+//! agent says of itself, are what the verdict is made from.
+
+mod line_printer;
+mod log;
+mod pusher;
+
+pub use self::line_printer::{LinePrinter, Stopped};
+pub use self::log::{DeviceLog, Sent};
+pub use self::pusher::Pusher;
+
+/// The series that carries the counter of a line printer.
+pub const COUNTER: &str = "retail.pos.transactions";
+/// The series that carries the counter of a pusher.
+pub const PUSHED_COUNTER: &str = "retail.scanner.scans";

@@ -1,0 +1,173 @@
+//! The verdict: the devices' own logs against what the cloud holds.
+//!
+//! Reads the inbox as `storepulse_app`, row by row and array by array, so that a sample that was stored twice is seen twice:
+//! the view `samples` would hide that.
+
+#![expect(clippy::disallowed_methods, reason = "the oracle must not share the service's queries")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
+
+use crate::cluster::TestDb;
+use crate::devices::{DeviceLog, Sent};
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Owed by the agent and not in the cloud.
+    pub lost: u64,
+    /// In the cloud more than once.
+    pub duplicate: u64,
+    /// In the cloud, and never sent.
+    pub invented: u64,
+}
+
+impl Verdict {
+    /// Nothing lost, nothing twice, nothing invented.
+    #[must_use]
+    pub fn is_clean(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Verdict {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.duplicate += other.duplicate;
+        self.invented += other.invented;
+    }
+}
+
+/// How often each value of a counter is stored, by device.
+pub type Stored = BTreeMap<String, BTreeMap<u64, u64>>;
+
+/// Compares one device's log with what is stored of its counter. Times of kills excuse lines that were sent shortly before:
+/// they had been read and not yet committed. A push that was answered has no excuse.
+#[must_use]
+pub fn judge(log: &DeviceLog, stored: &BTreeMap<u64, u64>, kills: &[Instant], excused: Duration) -> Verdict {
+    let sent = log.all();
+    let known: BTreeMap<u64, Sent> = sent.iter().map(|s| (s.n, *s)).collect();
+    let excused_by_a_kill =
+        |s: &Sent| kills.iter().any(|kill| s.at <= *kill && kill.duration_since(s.at) < excused);
+    let lost = sent.iter().filter(|s| s.owed && !stored.contains_key(&s.n) && !excused_by_a_kill(s)).count();
+    let duplicate: u64 = stored.values().map(|times| times - 1).sum();
+    let invented = stored.keys().filter(|n| !known.contains_key(n)).count();
+    Verdict { lost: lost as u64, duplicate, invented: invented as u64 }
+}
+
+/// Everything stored of one metric of a store.
+///
+/// # Errors
+/// The database refused.
+pub async fn stored(db: &TestDb, tenant: &str, store: &str, metric: &str) -> anyhow::Result<Stored> {
+    let mut connection = PgConnection::connect_with(&db.app).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select set_config('app.tenant_id', $1, true)").bind(tenant).execute(&mut *tx).await?;
+    let series = sqlx::query(
+        "select series_id, device_id from series where tenant_id = $1 and store_id = $2 and metric = $3",
+    )
+    .bind(tenant)
+    .bind(store)
+    .bind(metric)
+    .fetch_all(&mut *tx)
+    .await?;
+    let devices: BTreeMap<i32, String> = series.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows = sqlx::query(
+        "select series_ids, run_lengths, vals from sample_batches where tenant_id = $1 and store_id = $2",
+    )
+    .bind(tenant)
+    .bind(store)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut stored = Stored::new();
+    for row in rows {
+        let (ids, lengths, vals): (Vec<i32>, Vec<i32>, Vec<f64>) = (row.get(0), row.get(1), row.get(2));
+        let mut rest = vals.as_slice();
+        for (id, length) in ids.iter().zip(lengths) {
+            let (run, after) = rest.split_at(usize::try_from(length)?);
+            rest = after;
+            let Some(device) = devices.get(id) else { continue };
+            let counts = stored.entry(device.clone()).or_default();
+            for value in run {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "counters are small"
+                )]
+                let n = *value as u64;
+                *counts.entry(n).or_default() += 1;
+            }
+        }
+    }
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(stored)
+}
+
+/// What the cloud holds of a store in all.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Totals {
+    /// Samples in the inbox.
+    pub samples: i64,
+    /// Batches received.
+    pub batches: i64,
+    /// Batches that were sealed and have neither arrived nor been closed.
+    pub missing: i64,
+    /// Bytes of the bodies, as they were sent.
+    pub wire_bytes: i64,
+}
+
+/// Counts what the cloud holds of a store.
+///
+/// # Errors
+/// The database refused.
+pub async fn totals(db: &TestDb, tenant: &str, store: &str) -> anyhow::Result<Totals> {
+    let mut connection = PgConnection::connect_with(&db.app).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select set_config('app.tenant_id', $1, true)").bind(tenant).execute(&mut *tx).await?;
+    let row = sqlx::query(
+        "select (select coalesce(sum(n), 0)::bigint from sample_batches where tenant_id = $1 and store_id = $2),
+            coalesce(sum(batches), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
+            coalesce(sum((select coalesce(sum(upper(r) - lower(r)), 0)
+                from unnest(int8multirange(int8range(1, sealed + 1)) - received - void) r)), 0)::bigint
+        from streams where tenant_id = $1 and store_id = $2",
+    )
+    .bind(tenant)
+    .bind(store)
+    .fetch_one(&mut *tx)
+    .await?;
+    let totals =
+        Totals { samples: row.get(0), batches: row.get(1), wire_bytes: row.get(2), missing: row.get(3) };
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(totals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(sent: &[(u64, bool)]) -> (DeviceLog, Instant) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = DeviceLog::create(&dir.path().join("log")).unwrap();
+        let at = Instant::now();
+        for (n, owed) in sent {
+            log.note(Sent { n: *n, at, owed: *owed }).unwrap();
+        }
+        (log, at)
+    }
+
+    #[test]
+    fn lost_duplicate_and_invented_are_told_apart() {
+        let (log, at) = log(&[(1, true), (2, true), (3, false), (4, true)]);
+        let stored = BTreeMap::from([(1, 1), (4, 3), (9, 1)]);
+        let verdict = judge(&log, &stored, &[], Duration::ZERO);
+        assert_eq!(verdict, Verdict { lost: 1, duplicate: 2, invented: 1 });
+        let killed = judge(&log, &stored, &[at + Duration::from_millis(5)], Duration::from_secs(1));
+        assert_eq!(killed.lost, 0, "a line that was sent just before a kill is excused");
+    }
+}
