@@ -23,3 +23,9 @@ pub mod roles;
 pub mod store;
 #[cfg(feature = "product")]
 pub mod wait;
+#[cfg(feature = "product")]
+pub mod figures;
+#[cfg(feature = "product")]
+pub mod isolation;
+#[cfg(feature = "product")]
+pub mod torture;

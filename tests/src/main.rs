@@ -23,6 +23,16 @@ enum Command {
     /// The product at work, checking itself
     #[cfg(feature = "product")]
     Demo(storepulse_testbed::demo::DemoArgs),
+    /// The product under blows
+    #[cfg(feature = "product")]
+    #[command(subcommand)]
+    Torture(storepulse_testbed::torture::TortureCommand),
+    /// Every way that a tenant could see another one's data, tried
+    #[cfg(feature = "product")]
+    Isolation(storepulse_testbed::isolation::IsolationArgs),
+    /// Every promised figure beside its limit
+    #[cfg(feature = "product")]
+    Figures(storepulse_testbed::figures::FiguresArgs),
     /// The agent, as a child
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
@@ -65,6 +75,12 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Sql { check } => storepulse_testbed::sql::run(check, out).await.map(|()| true),
         #[cfg(feature = "product")]
         Command::Demo(args) => storepulse_testbed::demo::run(args, &std::env::current_exe()?, out).await,
+        #[cfg(feature = "product")]
+        Command::Torture(command) => storepulse_testbed::torture::run(command, &std::env::current_exe()?, out).await,
+        #[cfg(feature = "product")]
+        Command::Isolation(args) => storepulse_testbed::isolation::run(args, out).await,
+        #[cfg(feature = "product")]
+        Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]

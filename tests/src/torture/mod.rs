@@ -1,0 +1,42 @@
+//! `cargo torture`: the product under blows, judged from outside.
+
+mod kills;
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+/// Which blows.
+#[derive(Debug, Subcommand)]
+pub enum TortureCommand {
+    /// SIGKILL of agents and cloud at random moments, behind a link with faults
+    Kills(TortureArgs),
+}
+
+/// How many, and which.
+#[derive(Debug, Clone, Args)]
+pub struct TortureArgs {
+    /// How many kills
+    #[arg(long, default_value_t = 50)]
+    rounds: u32,
+    /// The seed of all randomness; a run prints its own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many agents at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    agents: u16,
+    /// End with one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Strikes; `true` if nothing was lost, doubled or invented.
+///
+/// # Errors
+/// Something could not be started, or did not recover in time.
+pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+    match command {
+        TortureCommand::Kills(args) => kills::run(args, testbed, out).await,
+    }
+}

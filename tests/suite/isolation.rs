@@ -1,0 +1,1 @@
+//! Tenants cannot see each other.
