@@ -4,6 +4,8 @@ pub mod run_dir;
 pub mod sql;
 
 #[cfg(feature = "product")]
+pub mod by_hand;
+#[cfg(feature = "product")]
 pub mod children;
 #[cfg(feature = "product")]
 pub mod cloud;
@@ -14,18 +16,20 @@ pub mod demo;
 #[cfg(feature = "product")]
 pub mod devices;
 #[cfg(feature = "product")]
+pub mod figures;
+#[cfg(feature = "product")]
+pub mod isolation;
+#[cfg(feature = "product")]
 pub mod oracle;
 #[cfg(feature = "product")]
 pub mod proxy;
 #[cfg(feature = "product")]
 pub mod roles;
 #[cfg(feature = "product")]
+pub mod scene;
+#[cfg(feature = "product")]
 pub mod store;
 #[cfg(feature = "product")]
-pub mod wait;
-#[cfg(feature = "product")]
-pub mod figures;
-#[cfg(feature = "product")]
-pub mod isolation;
-#[cfg(feature = "product")]
 pub mod torture;
+#[cfg(feature = "product")]
+pub mod wait;

@@ -2,5 +2,14 @@
 //!
 //! Everything goes through the testbed's builders. Nothing sleeps; what takes time is waited for, with a deadline.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod cleanup;
+mod command_line;
+mod delivery;
+mod gateway;
 mod isolation;
+mod receipts;
+mod restored_spool;
 mod setting;

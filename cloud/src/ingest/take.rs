@@ -190,7 +190,7 @@ async fn store(
     let forked = prepare_streams(&mut tx, auth, header, batch).await?;
     let bytes = received.bytes.len();
     let through = receipts::take(&mut tx, &auth.store, header, bytes, columns, &received.sender).await?;
-    let Some(through) = through else { return Ok(None) };
+    let Some(mut through) = through else { return Ok(None) };
     let place = Place { store: &auth.store, batch: header.batch };
     records::insert_events(&mut tx, place, &batch.events, 0, header.offset_ms, header.clock).await?;
     if forked {
@@ -207,6 +207,9 @@ async fn store(
             }
         }
         records::insert_loss(&mut tx, place, loss, header.offset_ms, &after_all).await?;
+    }
+    if !batch.losses.is_empty() {
+        through = receipts::through(&mut tx, &auth.store, header.batch.epoch).await?;
     }
     if header.after.is_some() {
         app.complete_chains.forget(&(auth.tenant.clone(), auth.store.clone(), header.batch.epoch));

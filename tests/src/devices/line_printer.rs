@@ -3,15 +3,18 @@
 //! `SALE no=<counter> ms=<duration>` at a steady pace; the counter never repeats. It can be unplugged and plugged in again,
 //! as a USB adapter can. Parity, handshake lines and baud rate do not exist on a pseudo-terminal.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::openpty;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::{ttyname, write};
+use nix::unistd::write;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +29,7 @@ pub struct LinePrinter {
     pub log: DeviceLog,
     stop: CancellationToken,
     plug: tokio::sync::watch::Sender<bool>,
-    task: JoinHandle<anyhow::Result<Option<OwnedFd>>>,
+    task: JoinHandle<anyhow::Result<Option<PtyMaster>>>,
 }
 
 /// A printer that prints no more. Its port stays open until this is dropped: what the agent has not read yet would be gone
@@ -35,7 +38,7 @@ pub struct LinePrinter {
 pub struct Stopped {
     /// What it sent.
     pub log: DeviceLog,
-    _terminal: Option<OwnedFd>,
+    _terminal: Option<PtyMaster>,
 }
 
 impl LinePrinter {
@@ -84,11 +87,11 @@ struct Line {
 
 async fn print(
     mut line: Line,
-    mut terminal: Option<OwnedFd>,
+    mut terminal: Option<PtyMaster>,
     every: Duration,
     plugged: tokio::sync::watch::Receiver<bool>,
     stop: CancellationToken,
-) -> anyhow::Result<Option<OwnedFd>> {
+) -> anyhow::Result<Option<PtyMaster>> {
     let mut pace = tokio::time::interval(every);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -99,7 +102,11 @@ async fn print(
         let wanted = *plugged.borrow();
         match (&terminal, wanted) {
             (Some(terminal), true) => line.print(terminal)?,
-            (Some(_), false) => terminal = None,
+            (Some(_), false) => {
+                // The link first: the number of the terminal may be somebody else's in a moment.
+                std::fs::remove_file(&line.port)?;
+                terminal = None;
+            }
             (None, true) => terminal = Some(line.plug_in()?),
             (None, false) => {}
         }
@@ -108,20 +115,26 @@ async fn print(
 
 impl Line {
     /// Makes a pseudo-terminal and points the port's link to it.
-    fn plug_in(&self) -> anyhow::Result<OwnedFd> {
-        let pair = openpty(None, None).context("a pseudo-terminal")?;
-        let mut settings = tcgetattr(&pair.slave)?;
+    fn plug_in(&self) -> anyhow::Result<PtyMaster> {
+        // Close-on-exec from the start: a child of ours that held it too would keep the port from ever hanging up.
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).context("a pseudo-terminal")?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let name = ptsname_r(&master)?;
+        let slave =
+            File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name)?;
+        let mut settings = tcgetattr(&slave)?;
         // Otherwise the terminal would echo and translate line ends.
         cfmakeraw(&mut settings);
-        tcsetattr(&pair.slave, SetArg::TCSANOW, &settings)?;
-        let name = ttyname(&pair.slave)?;
+        tcsetattr(&slave, SetArg::TCSANOW, &settings)?;
         let fresh = self.port.with_extension("new");
         std::os::unix::fs::symlink(&name, &fresh).context("the port's link")?;
         std::fs::rename(&fresh, &self.port)?;
-        Ok(pair.master)
+        Ok(master)
     }
 
-    fn print(&mut self, terminal: &OwnedFd) -> anyhow::Result<()> {
+    fn print(&mut self, terminal: &PtyMaster) -> anyhow::Result<()> {
         // Lines that nobody reads would fill the terminal's buffer, and are nobody's loss.
         let held = is_held(terminal)?;
         if !held {
@@ -138,7 +151,7 @@ impl Line {
 }
 
 /// Whether somebody has the other side open.
-fn is_held(terminal: &OwnedFd) -> anyhow::Result<bool> {
+fn is_held(terminal: &PtyMaster) -> anyhow::Result<bool> {
     let mut polled = [PollFd::new(terminal.as_fd(), PollFlags::POLLOUT)];
     poll(&mut polled, PollTimeout::ZERO)?;
     Ok(!polled[0].revents().unwrap_or(PollFlags::POLLHUP).contains(PollFlags::POLLHUP))

@@ -1,0 +1,169 @@
+//! A store at work for an end-to-end test or a torture: agent and cloud as processes, a link with faults between them, a
+//! device on a serial port and one that pushes, and the verdict over what they sent.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cloud::CloudProcess;
+use crate::cluster::TestDb;
+use crate::devices::{COUNTER, DeviceLog, LinePrinter, PUSHED_COUNTER, Pusher};
+use crate::oracle::{self, Totals, Verdict};
+use crate::proxy::Proxy;
+use crate::store::{self, Agent, AgentSetup, Store};
+
+/// A line that was sent this shortly before a kill may have been read and not committed.
+const EXCUSED_BEFORE_A_KILL: Duration = Duration::from_secs(1);
+/// The device on the serial port.
+pub const PRINTING: &str = "pos-01";
+/// The device that pushes.
+pub const PUSHING: &str = "pos-02";
+
+/// One store with its devices.
+#[derive(Debug)]
+pub struct Shop {
+    /// Its agent.
+    pub agent: Agent,
+    printer: LinePrinter,
+    pusher: Pusher,
+    kills: Vec<Instant>,
+}
+
+impl Shop {
+    /// Opens the store: devices print and push once in `pace`.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub async fn open(testbed: &Path, store: &Store, link: &Proxy, pace: Duration) -> anyhow::Result<Self> {
+        let printer = LinePrinter::start(&store.dir, "ttyPOS", pace)?;
+        let devices = format!(
+            "  {PRINTING}:\n    serial_lines:\n      port: {}\n      patterns:\n        \
+             - {{ match: 'SALE no=(?<no>\\d+) ms=.*', metrics: {{ no: {COUNTER} }} }}\n",
+            printer.port.display()
+        );
+        let cloud_url = Some(format!("https://{}", link.address));
+        let setup = AgentSetup { cloud_url, devices, push: true, ..AgentSetup::default() };
+        let agent = Agent::start(testbed, store, &setup).await?;
+        let pusher = Pusher::start(&store.dir, PUSHING, agent.push, pace)?;
+        Ok(Self { agent, printer, pusher, kills: Vec::new() })
+    }
+
+    /// SIGKILL of the agent, and its restart.
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.agent.restart().await
+    }
+
+    /// SIGKILL of the agent.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.agent.kill()?;
+        self.kills.push(Instant::now());
+        Ok(())
+    }
+
+    /// Pulls the plug of the serial device.
+    pub fn unplug(&self) {
+        self.printer.unplug();
+    }
+
+    /// Plugs it in again, on another pseudo-terminal.
+    pub fn plug(&self) {
+        self.printer.plug();
+    }
+
+    /// How much the devices have sent.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.printer.log.count() + self.pusher.log.count()
+    }
+
+    /// Waits until the devices have sent this much more.
+    ///
+    /// # Errors
+    /// They have not within half a minute.
+    pub async fn until_more_is_sent(&self, more: usize) -> anyhow::Result<()> {
+        let goal = self.sent() + more;
+        let limit = Duration::from_secs(30);
+        crate::wait::until(
+            "the devices to send more",
+            limit,
+            async || Ok((self.sent() >= goal).then_some(())),
+        )
+        .await
+    }
+
+    /// Quiets the devices, waits until the agent has delivered everything, stops it, and judges.
+    ///
+    /// # Errors
+    /// It is not drained within `limit`.
+    pub async fn close(self, db: &TestDb, limit: Duration) -> anyhow::Result<Closing> {
+        let Self { mut agent, printer, pusher, kills } = self;
+        let pushed = pusher.stop().await?;
+        let printed = printer.stop().await?;
+        agent.until_drained(limit).await?;
+        agent.stop().await?;
+        let (tenant, store) = (agent.store.tenant.to_string(), agent.store.id.to_string());
+        let judge = async |log: &DeviceLog, device: &str, metric: &str, kills: &[Instant]| {
+            let stored = oracle::stored(db, &tenant, &store, metric).await?;
+            let nothing = Default::default();
+            anyhow::Ok(oracle::judge(
+                log,
+                stored.get(device).unwrap_or(&nothing),
+                kills,
+                EXCUSED_BEFORE_A_KILL,
+            ))
+        };
+        let mut verdict = judge(&printed.log, PRINTING, COUNTER, &kills).await?;
+        verdict += judge(&pushed, PUSHING, PUSHED_COUNTER, &[]).await?;
+        let sent = printed.log.count() + pushed.count();
+        Ok(Closing { verdict, totals: oracle::totals(db, &tenant, &store).await?, sent, agent })
+    }
+}
+
+/// What a store came to.
+#[derive(Debug)]
+pub struct Closing {
+    /// Over both devices.
+    pub verdict: Verdict,
+    /// What the cloud holds.
+    pub totals: Totals,
+    /// Counter values sent.
+    pub sent: usize,
+    /// The stopped agent.
+    pub agent: Agent,
+}
+
+/// A cloud process, a link with faults, and stores.
+#[derive(Debug)]
+pub struct Scene {
+    /// Its database.
+    pub db: TestDb,
+    /// The cloud.
+    pub cloud: CloudProcess,
+    /// The link.
+    pub link: Proxy,
+    /// The onboarded stores.
+    pub stores: Vec<Store>,
+}
+
+impl Scene {
+    /// Sets it up with this many stores of one tenant.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub async fn set(testbed: &Path, db: TestDb, dir: &Path, stores: u16) -> anyhow::Result<Self> {
+        let cloud = CloudProcess::start(testbed, &db, dir).await?;
+        let link = Proxy::start(cloud.address).await?;
+        let names: Vec<String> = (1..=stores).map(|n| format!("T{n:02}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let url = format!("https://{}", link.address);
+        let stores =
+            store::onboard(&db, "la-villa", &names, &url, Some(&cloud.ca()), &dir.join("stores")).await?;
+        Ok(Self { db, cloud, link, stores })
+    }
+}
