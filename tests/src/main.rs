@@ -76,7 +76,9 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         #[cfg(feature = "product")]
         Command::Demo(args) => storepulse_testbed::demo::run(args, &std::env::current_exe()?, out).await,
         #[cfg(feature = "product")]
-        Command::Torture(command) => storepulse_testbed::torture::run(command, &std::env::current_exe()?, out).await,
+        Command::Torture(command) => {
+            storepulse_testbed::torture::run(command, &std::env::current_exe()?, out).await
+        }
         #[cfg(feature = "product")]
         Command::Isolation(args) => storepulse_testbed::isolation::run(args, out).await,
         #[cfg(feature = "product")]

@@ -152,8 +152,7 @@ mod tests {
     use super::*;
 
     fn log(sent: &[(u64, bool)]) -> (DeviceLog, Instant) {
-        let dir = tempfile::tempdir().unwrap();
-        let log = DeviceLog::create(&dir.path().join("log")).unwrap();
+        let log = DeviceLog::create(std::path::Path::new("/dev/null")).unwrap();
         let at = Instant::now();
         for (n, owed) in sent {
             log.note(Sent { n: *n, at, owed: *owed }).unwrap();

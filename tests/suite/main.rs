@@ -13,3 +13,4 @@ mod isolation;
 mod receipts;
 mod restored_spool;
 mod setting;
+mod spool;

@@ -186,6 +186,3 @@ impl Spool {
 pub fn look(dir: &Path) -> Result<SpoolStatus, SpoolError> {
     status::read(&open::for_reading(dir)?)
 }
-
-#[cfg(test)]
-mod tests;

@@ -36,6 +36,14 @@ pub(super) fn for_writing(dir: &Path) -> Result<Opened, SpoolError> {
     Ok(Opened { db, _lock: lock })
 }
 
+/// A spool that is nowhere on disk.
+#[cfg(test)]
+pub(super) fn in_memory() -> Opened {
+    let db = Connection::open_in_memory().expect("a database in memory");
+    db.execute_batch(include_str!("schema.sql")).expect("the schema");
+    Opened { db, _lock: File::open("/dev/null").expect("a file") }
+}
+
 pub(super) fn for_reading(dir: &Path) -> Result<Connection, SpoolError> {
     let path = dir.join(FILE);
     if !path.exists() {

@@ -127,3 +127,66 @@ fn commit_group(core: &mut Core, jobs: Vec<Job>) -> (Vec<Reply>, Option<String>)
     }
     (replies, failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use storepulse_shared::batch::{Column, Frame, Lane};
+
+    use super::super::core::Limits;
+    use super::super::open::in_memory;
+    use super::super::status;
+    use super::*;
+
+    const NOW: i64 = 1_763_700_000_000;
+
+    fn writer() -> Writer {
+        let limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
+        let core = Core::load(in_memory(), limits, NOW).unwrap();
+        Writer::start(core, Arc::new(Notify::new())).unwrap().0
+    }
+
+    fn tick(time: i64) -> Frame<'static> {
+        let columns = vec![Column { series: "m".into(), values: vec![1.0] }];
+        Frame { device: "d".into(), kind: "host".into(), times: vec![time], columns }
+    }
+
+    async fn open_rows(writer: &Writer) -> u64 {
+        let status = writer.write(|core| status::read(core.db())).await.unwrap();
+        status.lanes.iter().map(|lane| lane.open_rows).sum()
+    }
+
+    #[tokio::test]
+    async fn a_failed_change_is_undone_alone() {
+        let writer = writer();
+        writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW)).await.unwrap();
+        let failed = writer.write(|core| {
+            core.append_frames(Lane::Bulk, &[tick(NOW)], NOW)?;
+            Err::<(), _>(SpoolError::Damaged("on purpose".to_owned()))
+        });
+        assert!(matches!(failed.await, Err(SpoolError::Damaged(_))));
+        assert_eq!(open_rows(&writer).await, 1);
+        writer.write(|core| core.append_frames(Lane::Bulk, &[tick(NOW + 1)], NOW)).await.unwrap();
+        assert_eq!(open_rows(&writer).await, 2);
+    }
+
+    #[tokio::test]
+    async fn when_the_transaction_ends_by_itself_nobody_is_told_that_their_change_stands() {
+        let writer = writer();
+        let accepted = writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
+        // As SQLite does by itself after a serious error; here another job of the same group stands for it.
+        let serious = writer.write(|core| Ok(core.execute("rollback")?));
+        let after = writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW + 1)], NOW));
+        // One hold-up first, so that all three wait in the channel and share a group.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let hold = writer.write(move |_| Ok(held.recv().is_err()));
+        let (hold, accepted, serious, after, ()) =
+            tokio::join!(hold, accepted, serious, after, async { drop(release) });
+        assert!(hold.is_ok());
+        for refused in [accepted.err(), serious.err(), after.err()] {
+            assert!(refused.is_some(), "a change of the failed group was reported as durable");
+        }
+        assert_eq!(open_rows(&writer).await, 0);
+        writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW)).await.unwrap();
+        assert_eq!(open_rows(&writer).await, 1);
+    }
+}

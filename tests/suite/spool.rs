@@ -1,32 +1,37 @@
-//! The spool as its users see it: appending, sealing, sending, restarting, being copied.
+//! The spool as its users see it: appending, sealing, sending, restarting, forwarding.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use storepulse_agent::spool::{
+    FILE, Forwarded, Limits, Next, Outgoing, PushVerdict, Pushed, SealPolicy, Sender, Settlement, Spool,
+    WriterHandle,
+};
 use storepulse_shared::batch::header::BatchHeader;
-use storepulse_shared::batch::{Batch, Clock, Column};
+use storepulse_shared::batch::{Batch, Clock, Column, Event, Frame, Lane};
 use storepulse_shared::gzip;
 
-use super::*;
+use crate::setting::folder;
 
 const NOW: i64 = 1_763_700_000_000;
 const LIMITS: Limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
 const AT_ONCE: SealPolicy = SealPolicy { age: [Duration::ZERO; 3], clock: Clock::Ok };
 
 struct Bench {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
     spool: Option<(Spool, WriterHandle)>,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let mut bench = Self { dir: tempfile::tempdir().unwrap(), spool: None };
+    async fn new() -> Self {
+        let mut bench = Self { dir: folder().await, spool: None };
         bench.reopen(LIMITS);
         bench
     }
 
     fn reopen(&mut self, limits: Limits) {
         self.close();
-        self.spool = Some(Spool::open(self.dir.path(), limits, NOW).unwrap());
+        self.spool = Some(Spool::open(&self.dir, limits, NOW).unwrap());
     }
 
     /// Closes without sealing, as a killed process does.
@@ -89,7 +94,7 @@ fn values(sent: &[(BatchHeader, Vec<u8>)]) -> Vec<f64> {
 
 #[tokio::test]
 async fn ticks_of_one_device_become_one_frame_and_the_header_tells_the_truth() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     for n in 0..5 {
         bench.append(Lane::Normal, NOW + n * 1_000, n as f64).await;
     }
@@ -105,7 +110,7 @@ async fn ticks_of_one_device_become_one_frame_and_the_header_tells_the_truth() {
 
 #[tokio::test]
 async fn a_tick_that_goes_back_in_time_begins_a_frame_of_its_own() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     for time in [NOW, NOW + 10, NOW + 5, NOW + 5, NOW + 20] {
         bench.append(Lane::Normal, time, 1.0).await;
     }
@@ -116,7 +121,7 @@ async fn a_tick_that_goes_back_in_time_begins_a_frame_of_its_own() {
 
 #[tokio::test]
 async fn a_batch_is_sealed_by_count_and_by_span() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let times: Vec<i64> = (0..2_500).map(|n| NOW + n).collect();
     let frame = Frame {
         times,
@@ -132,7 +137,7 @@ async fn a_batch_is_sealed_by_count_and_by_span() {
 
 #[tokio::test]
 async fn critical_goes_first_and_an_open_batch_waits_for_its_age() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.append(Lane::Bulk, NOW, 1.0).await;
     bench.append(Lane::Normal, NOW, 2.0).await;
     let event = Event { device: "d".into(), t: NOW, kind: "k".into(), text: "t".into() };
@@ -154,7 +159,7 @@ async fn critical_goes_first_and_an_open_batch_waits_for_its_age() {
 
 #[tokio::test]
 async fn a_restart_seals_what_was_open_under_its_number_and_begins_an_epoch_that_names_the_last() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     let (first, _) = bench.next().await.unwrap();
     bench.append(Lane::Normal, NOW + 1, 2.0).await;
@@ -171,7 +176,7 @@ async fn a_restart_seals_what_was_open_under_its_number_and_begins_an_epoch_that
 
 #[tokio::test]
 async fn openings_without_a_batch_leave_no_gap_in_the_chain() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     let first = bench.drain().await.remove(0).0;
     for _ in 0..3 {
@@ -188,7 +193,7 @@ async fn openings_without_a_batch_leave_no_gap_in_the_chain() {
 
 #[tokio::test]
 async fn what_was_sent_and_not_answered_is_sent_again_as_it_was() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     let (first, sent) = bench.next().await.unwrap();
     bench.append(Lane::Normal, NOW, 2.0).await;
@@ -198,7 +203,7 @@ async fn what_was_sent_and_not_answered_is_sent_again_as_it_was() {
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_goes_on_in_two_under_new_numbers() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     for n in 0..10 {
         bench.append(Lane::Normal, NOW + n, n as f64).await;
     }
@@ -212,7 +217,7 @@ async fn a_batch_that_is_too_large_goes_on_in_two_under_new_numbers() {
 
 #[tokio::test]
 async fn a_refused_batch_is_kept_and_does_not_block_the_next() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     let (_, outgoing) = bench.next().await.unwrap();
     let refusal = "422 span_too_long".to_owned();
@@ -225,7 +230,7 @@ async fn a_refused_batch_is_kept_and_does_not_block_the_next() {
 
 #[tokio::test]
 async fn a_conflict_opens_an_epoch_for_everything_that_was_never_sent() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     let (old, refused) = bench.next().await.unwrap();
     bench.append(Lane::Normal, NOW, 2.0).await;
@@ -244,7 +249,7 @@ async fn a_conflict_opens_an_epoch_for_everything_that_was_never_sent() {
 
 #[tokio::test]
 async fn a_full_spool_discards_acked_then_bulk_then_normal_and_reports_it() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     bench.reopen(Limits { bytes_max: 192 << 10, batch_samples_max: 200 });
     let noise = |n: i64| (n as f64 * 0.739_085_133).sin() * 1e6;
     let event = Event { device: "d".into(), t: NOW, kind: "k".into(), text: "keep me".into() };
@@ -269,27 +274,27 @@ async fn a_full_spool_discards_acked_then_bulk_then_normal_and_reports_it() {
 
 #[tokio::test]
 async fn two_agents_cannot_share_a_spool() {
-    let bench = Bench::new();
-    let error = Spool::open(bench.dir.path(), LIMITS, NOW).unwrap_err().to_string();
+    let bench = Bench::new().await;
+    let error = Spool::open(&bench.dir, LIMITS, NOW).unwrap_err().to_string();
     assert!(error.contains("spool.lock") && error.contains("another agent"), "{error}");
 }
 
 #[tokio::test]
 async fn a_spool_from_a_newer_version_is_left_alone() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     bench.append(Lane::Normal, NOW, 1.0).await;
     bench.close();
-    let path = bench.dir.path().join(FILE);
+    let path = bench.dir.join(FILE);
     let db = rusqlite::Connection::open(&path).unwrap();
     db.pragma_update(None, "user_version", 2).unwrap();
     drop(db);
-    let error = Spool::open(bench.dir.path(), LIMITS, NOW).unwrap_err().to_string();
+    let error = Spool::open(&bench.dir, LIMITS, NOW).unwrap_err().to_string();
     assert!(error.contains("spool.db") && error.contains("newer agent"), "{error}");
 }
 
 #[tokio::test]
 async fn many_callers_share_commits_and_all_is_there() {
-    let bench = Bench::new();
+    let bench = Bench::new().await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..200 {
         let spool = bench.spool().clone();
@@ -301,19 +306,6 @@ async fn many_callers_share_commits_and_all_is_there() {
     let mut all = values(&bench.drain().await);
     all.sort_by(f64::total_cmp);
     assert_eq!(all, (0..200).map(f64::from).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_failed_change_is_undone_alone() {
-    let bench = Bench::new();
-    bench.append(Lane::Normal, NOW, 1.0).await;
-    let failed = bench.spool().writer.write(|core| {
-        core.append_frames(Lane::Bulk, &[tick(NOW, 9.0)], NOW)?;
-        Err::<(), _>(SpoolError::Damaged("on purpose".to_owned()))
-    });
-    assert!(failed.await.is_err());
-    bench.append(Lane::Normal, NOW + 1, 2.0).await;
-    assert_eq!(values(&bench.drain().await), [1.0, 2.0]);
 }
 
 mod forwarding {
@@ -349,7 +341,7 @@ mod forwarding {
 
     #[tokio::test]
     async fn a_pushed_batch_is_forwarded_verbatim_and_once() {
-        let bench = Bench::new();
+        let bench = Bench::new().await;
         let epoch = Epoch::random();
         let body = gzip::compress(b"{}");
         let sent = header(epoch, 1, &body);
@@ -365,7 +357,7 @@ mod forwarding {
 
     #[tokio::test]
     async fn an_epoch_belongs_to_the_sender_that_first_used_it() {
-        let bench = Bench::new();
+        let bench = Bench::new().await;
         bench.append(Lane::Normal, NOW, 1.0).await;
         let own = bench.next().await.unwrap().0.batch.epoch;
         let epoch = Epoch::random();
@@ -389,7 +381,7 @@ mod forwarding {
 
     #[tokio::test]
     async fn a_flat_body_with_a_key_is_taken_once_also_after_a_restart() {
-        let mut bench = Bench::new();
+        let mut bench = Bench::new().await;
         let PushVerdict::Ack(first) = push_flat(&bench, "k", 1, 1.0).await else { panic!("refused") };
         bench.reopen(LIMITS);
         let PushVerdict::Ack(again) = push_flat(&bench, "k", 1, 1.0).await else { panic!("refused") };
