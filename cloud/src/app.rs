@@ -5,7 +5,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
@@ -43,6 +43,8 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
+    /// When the database was last looked at for readiness, and what was found.
+    pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
 /// Why the service did not start, or stopped.
@@ -87,6 +89,7 @@ pub async fn run(
         metrics: Metrics::default(),
         openapi: router::openapi_json()?,
         waiver: config.database.waiver,
+        readiness: tokio::sync::Mutex::default(),
     });
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),

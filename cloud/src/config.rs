@@ -31,6 +31,11 @@ pub(crate) enum Command {
     Key(key::KeyArgs),
 }
 
+/// Settings that do not go together, or are missing: exits with 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub(crate) String);
+
 /// How to reach the database.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DatabaseArgs {
@@ -74,12 +79,11 @@ impl FromStr for DatabaseUrl {
 
 impl DatabaseArgs {
     /// The two logins, where both are given.
-    pub(crate) fn urls(&self) -> anyhow::Result<DatabaseConfig> {
+    pub(crate) fn urls(&self) -> Result<DatabaseConfig, ConfigError> {
         let (Some(app), Some(control)) = (&self.database_url, &self.control_url) else {
-            anyhow::bail!(
-                "no database: give --database-url and --control-url (STOREPULSE_DATABASE_URL, STOREPULSE_CONTROL_URL), \
-                 or --embedded DIR for a private one"
-            );
+            let why = "no database: give --database-url and --control-url (STOREPULSE_DATABASE_URL, STOREPULSE_CONTROL_URL), \
+                       or --embedded DIR for a private one";
+            return Err(ConfigError(why.to_owned()));
         };
         Ok(DatabaseConfig {
             app: app.0.clone(),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::config::{Cli, Command, DatabaseArgs};
+use crate::config::{Cli, Command, ConfigError, DatabaseArgs};
 use crate::db::{DatabaseConfig, Db, SettingsWaiver};
 use crate::embedded::{Access, DATABASE, Embedded, EmbeddedError, Options};
 use crate::{schema, tls};
@@ -42,7 +42,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "storepulse-cloud: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<ConfigError>() { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }

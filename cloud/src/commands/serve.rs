@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::prepare_embedded;
 use crate::app::{self, Config};
-use crate::config::ServeArgs;
+use crate::config::{ConfigError, ServeArgs};
 use crate::embedded::{Embedded, Options};
 use crate::tls::{self, TlsFiles};
 
@@ -27,11 +27,14 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         (Some(dir), ..) => Some(tls::self_signed(&dir, &args.tls_name)?),
         (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
         _ if args.listen.ip().is_loopback() => None,
-        _ => anyhow::bail!(
-            "keys would travel in the clear on {}: give --tls-cert and --tls-key, or --tls-self-signed DIR, \
-             or listen on loopback behind a proxy",
-            args.listen
-        ),
+        _ => {
+            let why = format!(
+                "keys would travel in the clear on {}: give --tls-cert and --tls-key, or --tls-self-signed DIR, \
+                 or listen on loopback behind a proxy",
+                args.listen
+            );
+            return Err(ConfigError(why).into());
+        }
     };
     let listener =
         TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;

@@ -44,31 +44,30 @@ impl Account {
         command
     }
 
-    /// Makes the folder, gives it to the account, and checks that the account can reach it.
+    /// Checks that the account can reach the folder, makes it, and gives it to the account.
     pub(super) fn prepare_folder(&self, dir: &Path) -> Result<(), EmbeddedError> {
         let refused = |e: std::io::Error| EmbeddedError::folder(dir, e);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
-        let dir = dir.canonicalize().map_err(refused)?;
-        let meta = std::fs::metadata(&dir).map_err(refused)?;
-        if let Some(user) = &self.other {
-            let fresh = std::fs::read_dir(&dir).map_err(refused)?.next().is_none();
-            if meta.uid() != user.uid.as_raw() {
-                if !fresh {
-                    let why = format!("belongs to another user than {} and is not empty", user.name);
-                    return Err(EmbeddedError::folder(&dir, why));
-                }
-                chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(refused)?;
-            }
-            if let Some(closed) = self.first_closed_parent(&dir) {
-                let why = format!(
-                    "user {} cannot enter it, so the server cannot reach {}: choose a folder elsewhere, or `chmod o+x` it",
-                    user.name,
-                    dir.display()
-                );
-                return Err(EmbeddedError::folder(&closed, why));
-            }
+        let dir = std::path::absolute(dir).map_err(refused)?;
+        if let Some(user) = &self.other
+            && let Some(closed) = self.first_closed_parent(&dir)
+        {
+            let why = format!(
+                "user {} cannot enter it, so the server cannot reach {}: choose a folder elsewhere, or `chmod o+x` it",
+                user.name,
+                dir.display()
+            );
+            return Err(EmbeddedError::folder(&closed, why));
         }
-        Ok(())
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(refused)?;
+        let Some(user) = &self.other else { return Ok(()) };
+        if std::fs::metadata(&dir).map_err(refused)?.uid() == user.uid.as_raw() {
+            return Ok(());
+        }
+        if std::fs::read_dir(&dir).map_err(refused)?.next().is_some() {
+            let why = format!("belongs to another user than {} and is not empty", user.name);
+            return Err(EmbeddedError::folder(&dir, why));
+        }
+        chown(&dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(refused)
     }
 
     /// Hands over a file that we wrote.
@@ -78,9 +77,9 @@ impl Account {
             .map_err(|e| EmbeddedError::folder(path, e))
     }
 
-    /// The outermost folder on the way that the account cannot enter, asked of the system itself.
+    /// The outermost folder above it that is there and that the account cannot enter, asked of the system itself.
     fn first_closed_parent(&self, dir: &Path) -> Option<PathBuf> {
-        let mut way: Vec<&Path> = dir.ancestors().collect();
+        let mut way: Vec<&Path> = dir.ancestors().skip(1).filter(|folder| folder.exists()).collect();
         way.reverse();
         let can_enter = |folder: &&&Path| {
             let mut command = self.command(Path::new("/bin/sh"));

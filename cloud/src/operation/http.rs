@@ -1,6 +1,7 @@
 //! Handlers of the operating routes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -12,6 +13,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::problem::ApiError;
+
+/// How long a look at the database counts: whoever asks more often costs it nothing.
+const READINESS_KEPT: Duration = Duration::from_secs(1);
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,19 +49,36 @@ pub(crate) async fn show_health() -> Json<Health> {
     )
 )]
 pub(crate) async fn show_readiness(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
-    let ready = match app.db.check(app.waiver).await {
+    let mut last = app.readiness.lock().await;
+    let fresh = last.filter(|(at, _)| at.elapsed() < READINESS_KEPT);
+    let ready = match fresh {
+        Some((_, ready)) => ready,
+        None => {
+            let ready = look(&app).await;
+            *last = Some((Instant::now(), ready));
+            ready
+        }
+    };
+    if ready {
+        return Ok(show_health().await);
+    }
+    let detail = "the database cannot be served from; the service's log says why";
+    Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))
+}
+
+async fn look(app: &App) -> bool {
+    let looked = match app.db.check(app.waiver).await {
         Ok(()) => app.db.default_partition_bytes().await.map_err(Into::into),
         Err(error) => Err(error),
     };
-    match ready {
+    match looked {
         Ok(bytes) => {
             app.metrics.default_partition_bytes.set(bytes);
-            Ok(show_health().await)
+            true
         }
         Err(error) => {
             tracing::error!(%error, "not ready");
-            let detail = "the database cannot be served from; the service's log says why";
-            Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))
+            false
         }
     }
 }
