@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use storepulse_shared::answer::{PROBLEM_MEDIA_TYPE, Problem};
 use storepulse_shared::ids::BatchId;
+use storepulse_shared::request::HeadError;
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl ApiError {
     /// A refusal that closes nothing.
     #[must_use]
     pub(crate) fn refused(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self::Refused(Box::new(Problem::new(status.as_u16(), code, title(status), detail)))
+        Self::Refused(Box::new(Problem::of(status.as_u16(), code, detail)))
     }
 
     /// A refusal of a batch as a whole; its number must have been closed before.
@@ -50,15 +51,14 @@ impl ApiError {
         detail: impl Into<String>,
         batch: BatchId,
     ) -> Self {
-        let mut problem = Problem::new(status.as_u16(), code, title(status), detail);
+        let mut problem = Problem::of(status.as_u16(), code, detail);
         problem.batch = Some(batch);
         Self::Refused(Box::new(problem))
     }
 
     fn into_parts(self) -> (Problem, Option<Duration>) {
-        let problem = |status: StatusCode, code: &str, detail: &str| {
-            Problem::new(status.as_u16(), code, title(status), detail)
-        };
+        let problem =
+            |status: StatusCode, code: &str, detail: &str| Problem::of(status.as_u16(), code, detail);
         match self {
             Self::Unauthorized => {
                 let detail = "the credential is missing, unknown, revoked or expired";
@@ -83,22 +83,6 @@ impl ApiError {
     }
 }
 
-/// What is wrong in general.
-fn title(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "the credential opens nothing",
-        StatusCode::FORBIDDEN => "the credential may not do this",
-        StatusCode::NOT_FOUND => "not found",
-        StatusCode::CONFLICT => "the same name for another content",
-        StatusCode::GONE => "the number is closed",
-        StatusCode::PAYLOAD_TOO_LARGE => "too large",
-        StatusCode::UNPROCESSABLE_ENTITY => "nothing of it can be stored",
-        StatusCode::SERVICE_UNAVAILABLE => "busy",
-        StatusCode::INTERNAL_SERVER_ERROR => "internal error",
-        _ => "the request is not understood",
-    }
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (problem, retry_after) = self.into_parts();
@@ -113,6 +97,18 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+}
+
+impl From<HeadError> for ApiError {
+    fn from(error: HeadError) -> Self {
+        Problem::from(error).into()
     }
 }
 

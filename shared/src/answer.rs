@@ -93,18 +93,34 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem without batch and limit.
+    /// A problem without batch and limit; the title follows from the status.
     #[must_use]
-    pub fn new(status: u16, code: &str, title: &str, detail: impl Into<String>) -> Self {
+    pub fn of(status: u16, code: &str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:storepulse:problem:{code}"),
             status,
             code: code.to_owned(),
-            title: title.to_owned(),
+            title: title(status).to_owned(),
             detail: detail.into(),
             batch: None,
             limit: None,
         }
+    }
+}
+
+/// What is wrong in general.
+fn title(status: u16) -> &'static str {
+    match status {
+        401 => "the credential opens nothing",
+        403 => "the credential may not do this",
+        404 => "not found",
+        409 => "the same name for another content",
+        410 => "the number is closed",
+        413 => "too large",
+        422 => "nothing of it can be stored",
+        500 => "internal error",
+        503 => "busy",
+        _ => "the request is not understood",
     }
 }
 
@@ -125,6 +141,7 @@ mod tests {
         let text = include_str!("../testdata/problem.json").trim();
         let problem: Problem = serde_json::from_str(text).unwrap();
         assert_eq!(problem.limit, Some(1_048_576));
+        assert_eq!(problem.title, title(413));
         assert_eq!(serde_json::to_string(&problem).unwrap(), text);
     }
 

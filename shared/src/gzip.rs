@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of every member.
+pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Why a body is not one whole gzip member within the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

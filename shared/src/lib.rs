@@ -7,5 +7,6 @@ pub mod gzip;
 pub mod ids;
 pub mod key;
 pub mod limits;
+pub mod request;
 pub mod seqs;
 pub mod series;

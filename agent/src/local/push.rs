@@ -11,18 +11,18 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use sha2::{Digest as _, Sha256};
 use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem};
-use storepulse_shared::batch::header::{self, BatchHeader, BodyDigest};
-use storepulse_shared::batch::{BatchError, Lane, decode, flat};
-use storepulse_shared::gzip::{self, GzipError};
-use storepulse_shared::ids::BatchId;
+use storepulse_shared::batch::header::BatchHeader;
+use storepulse_shared::batch::{Batch, Lane, flat};
+use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::key::PushToken;
-use storepulse_shared::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, INFLATED_BYTES_MAX};
+use storepulse_shared::limits::BODY_BYTES_MAX;
+use storepulse_shared::request::{BodyError, HeadError, RequestHead, decode_batch, flat_problem};
 use tokio::sync::Semaphore;
 
 use crate::config::Push;
@@ -55,21 +55,24 @@ pub(super) struct Refusal(Box<Problem>);
 
 impl Refusal {
     fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        let title = match status.as_u16() {
-            401 | 403 => "the sender may not do this",
-            404 => "not found",
-            409 => "the same name for another content",
-            410 => "the number is closed",
-            413 => "too large",
-            503 => "the spool cannot take it now",
-            _ => "the request is not understood",
-        };
-        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)))
+        Problem::of(status.as_u16(), code, detail).into()
     }
 
     fn about(mut self, batch: BatchId) -> Self {
         self.0.batch = Some(batch);
         self
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Self {
+        Problem::from(error).into()
     }
 }
 
@@ -96,13 +99,13 @@ pub(super) async fn post_batch(
     body: Body,
 ) -> Result<Json<Ack>, Refusal> {
     let sender = state.authenticate(&headers)?;
-    let header = batch_header(&headers)?;
-    let gzipped = is_gzipped(&headers)?;
+    let head = RequestHead::read(&headers)?;
     let Ok(_place) = state.places.acquire().await else { return Err(unavailable("the gateway is stopping")) };
     let body = read_body(body).await?;
-    let content = match header {
-        Some((header, text)) => forwarded(header, text, gzipped, body)?,
-        None => flat_content(&state, &headers, gzipped, &body)?,
+    head.check_arrival(&body)?;
+    let content = match &head.batch {
+        Some(header) => forwarded(&head, header, body)?,
+        None => Content::Good(flat_content(&state, &head, &body)?),
     };
     // A body that cannot be understood closes its number, here and in the cloud, before it is refused.
     let (content, refusal) = match content {
@@ -122,7 +125,7 @@ pub(super) async fn delete_batch(
     headers: HeaderMap,
 ) -> Result<Json<Ack>, Refusal> {
     let sender = state.authenticate(&headers)?;
-    let Some((header, _)) = batch_header(&headers)? else {
+    let Some(header) = RequestHead::read(&headers)?.batch else {
         let detail = "DELETE needs the header StorePulse-Batch, which names the batch";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "batch_header_missing", detail));
     };
@@ -186,89 +189,37 @@ enum Content {
 }
 
 /// Another agent's batch: checked as the cloud would, kept as it is.
-fn forwarded(
-    header: BatchHeader,
-    header_text: String,
-    gzipped: bool,
-    body: Vec<u8>,
-) -> Result<Content, Refusal> {
-    if !gzipped {
+fn forwarded(head: &RequestHead, header: &BatchHeader, body: Vec<u8>) -> Result<Content, Refusal> {
+    if !head.gzipped {
         let detail = "a batch with the header StorePulse-Batch is forwarded as it is, and must be gzip";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_gzip", detail));
     }
-    let digest = BodyDigest::of(&body);
-    if digest != header.digest {
-        let detail = format!(
-            "the body's SHA-256 begins with {digest}, the header says {}: send it again",
-            header.digest
-        );
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "body_damaged", detail));
-    }
-    let malformed = |refusal: Refusal| {
-        let refusal = refusal.about(header.batch);
-        Ok(Content::Malformed { header: Box::new(header.clone()), refusal })
-    };
-    let text = match gzip::inflate(&body, INFLATED_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) => return malformed(gzip_refusal(error)),
-    };
-    let batch = match decode::decode(&text) {
-        Ok(batch) => batch,
-        Err(error) => return malformed(batch_refusal(&error)),
-    };
-    if batch.samples() != header.samples as usize {
-        let detail = format!("the header says samples={}, the body has {}", header.samples, batch.samples());
-        return malformed(Refusal::new(StatusCode::BAD_REQUEST, "sample_count", detail));
-    }
-    let named = batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied()).collect();
-    let span = batch.span();
-    Ok(Content::Good(Forwarded::Batch { header, header_text, body, span, named }))
-}
-
-fn flat_content(
-    state: &PushState,
-    headers: &HeaderMap,
-    gzipped: bool,
-    body: &[u8],
-) -> Result<Content, Refusal> {
-    let inflated;
-    let text = if gzipped {
-        inflated = gzip::inflate(body, INFLATED_BYTES_MAX).map_err(gzip_refusal)?;
-        &inflated
-    } else {
-        body
-    };
-    let idempotency = idempotency_key(headers)?.map(|key| (key, Sha256::digest(text).to_vec()));
-    let flat = flat::decode(text).map_err(|error| {
-        if decode::decode(text).is_ok() {
-            let detail = "this is the agent form, which needs the header StorePulse-Batch; without it send {\"metrics\":[…]}";
-            return Refusal::new(StatusCode::BAD_REQUEST, "batch_header_missing", detail);
+    let text = head.text(&body);
+    match text.and_then(|text| decode_batch(header, &text).map(|batch| (batch.span(), named_epochs(&batch))))
+    {
+        Ok((span, named)) => Ok(Content::Good(Forwarded::Batch {
+            header: header.clone(),
+            header_text: header.to_string(),
+            body,
+            span,
+            named,
+        })),
+        Err(error) => {
+            let refusal = Refusal::from(error.problem()).about(header.batch);
+            Ok(Content::Malformed { header: Box::new(header.clone()), refusal })
         }
-        batch_refusal(&error)
-    })?;
-    let rows = flat.rows as u64;
-    Ok(Content::Good(Forwarded::Flat { frames: flat.batch.frames, rows, lane: state.lane, idempotency }))
-}
-
-fn gzip_refusal(error: GzipError) -> Refusal {
-    match error {
-        GzipError::TooLarge(limit) => {
-            let mut refusal =
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "inflated_too_large", error.to_string());
-            refusal.0.limit = Some(limit as u64);
-            refusal
-        }
-        _ => Refusal::new(StatusCode::BAD_REQUEST, "bad_gzip", error.to_string()),
     }
 }
 
-fn batch_refusal(error: &BatchError) -> Refusal {
-    let status = match error {
-        BatchError::Malformed { .. } => StatusCode::BAD_REQUEST,
-        BatchError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        BatchError::SpanTooLong { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    Refusal::new(status, error.code(), error.to_string())
+fn named_epochs(batch: &Batch<'_>) -> Vec<Epoch> {
+    batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied()).collect()
+}
+
+fn flat_content(state: &PushState, head: &RequestHead, body: &[u8]) -> Result<Forwarded, Refusal> {
+    let text = head.text(body).map_err(|error| error.problem())?;
+    let idempotency = head.idempotency_key.clone().map(|key| (key, Sha256::digest(&text).to_vec()));
+    let flat = flat::decode(&text).map_err(|error| flat_problem(&text, error))?;
+    Ok(Forwarded::Flat { frames: flat.batch.frames, rows: flat.rows as u64, lane: state.lane, idempotency })
 }
 
 fn unavailable(why: &str) -> Refusal {
@@ -280,44 +231,13 @@ fn unavailable(why: &str) -> Refusal {
     )
 }
 
-fn batch_header(headers: &HeaderMap) -> Result<Option<(BatchHeader, String)>, Refusal> {
-    let Some(value) = headers.get(header::NAME) else { return Ok(None) };
-    let refused = |why: String| Refusal::new(StatusCode::BAD_REQUEST, "bad_batch_header", why);
-    let text = value.to_str().map_err(|_| refused("header StorePulse-Batch: not ASCII".to_owned()))?;
-    let header = text.parse().map_err(|e: header::HeaderError| refused(e.to_string()))?;
-    Ok(Some((header, text.to_owned())))
-}
-
-fn is_gzipped(headers: &HeaderMap) -> Result<bool, Refusal> {
-    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"identity") => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"gzip") => Ok(true),
-        Some(_) => {
-            let detail = "Content-Encoding: gzip or none";
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding", detail))
-        }
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
-        Refusal::new(StatusCode::BAD_REQUEST, "bad_idempotency_key", detail)
-    })
-}
-
 async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
     let whole = Limited::new(body, BODY_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes().to_vec()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let detail = format!("more than {BODY_BYTES_MAX} bytes: split the batch");
-            let mut refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
-            refusal.0.limit = Some(BODY_BYTES_MAX as u64);
-            Err(refusal)
+            // How long it would have been is not known: reading stopped.
+            Err(BodyError::TooLong(BODY_BYTES_MAX + 1).problem().into())
         }
         Ok(Err(_)) | Err(_) => {
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_incomplete", "the body did not arrive whole"))

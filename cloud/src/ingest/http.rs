@@ -1,7 +1,4 @@
 //! `POST` and `DELETE /v1/metrics/batch`: from a request to the flow, and back.
-//!
-//! What may have happened on the way (a damaged body, a stripped header) is refused without naming the batch, so that
-//! the agent tries again; only what is wrong with the batch itself closes its number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +6,15 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, USER_AGENT};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use storepulse_shared::answer::{Ack, Problem};
-use storepulse_shared::batch::header::{self, BatchHeader, BodyDigest};
-use storepulse_shared::limits::{BODY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+use storepulse_shared::limits::BODY_BYTES_MAX;
+use storepulse_shared::request::{BodyError, RequestHead};
 
 use super::sql::receipts::Sender;
-use super::take::{self, BodyError, Received};
+use super::take::{self, Received};
 use crate::app::App;
 use crate::auth::StoreAuth;
 use crate::problem::ApiError;
@@ -61,37 +58,26 @@ pub(crate) async fn post_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Ack>, ApiError> {
-    let header = batch_header(&headers)?;
-    let gzipped = content_encoding(&headers)?;
-    let sender = sender(&headers);
+    let head = RequestHead::read(&headers)?;
     let bytes = match read_body(body).await? {
         Ok(bytes) => bytes,
         Err(total) => {
             let error = BodyError::TooLong(total);
-            return match header {
-                Some(header) => take::take_batch(&app, &auth, &header, &Err(error)).await.map(Json),
-                None => Err(error.into()),
+            return match &head.batch {
+                Some(header) => take::take_batch(&app, &auth, header, &Err(error)).await.map(Json),
+                None => Err(error.problem().into()),
             };
         }
     };
-    if !gzipped && bytes.starts_with(&[0x1f, 0x8b]) {
-        let detail = "the body is gzip, but no Content-Encoding says so; something on the way has removed it";
-        return Err(ApiError::refused(StatusCode::BAD_REQUEST, "content_encoding_missing", detail));
+    head.check_arrival(&bytes)?;
+    let received = Received { bytes, sender: sender(&headers), head };
+    match &received.head.batch {
+        None => take::take_flat(&app, &auth, &received).await.map(Json),
+        Some(header) => {
+            let header = header.clone();
+            take::take_batch(&app, &auth, &header, &Ok(received)).await.map(Json)
+        }
     }
-    let received = Received { bytes, gzipped, sender };
-    let Some(header) = header else {
-        let key = idempotency_key(&headers)?;
-        return take::take_flat(&app, &auth, &received, key).await.map(Json);
-    };
-    let digest = BodyDigest::of(&received.bytes);
-    if digest != header.digest {
-        let detail = format!(
-            "the body's SHA-256 begins with {digest}, the header says {}; it was changed on the way, send it again",
-            header.digest
-        );
-        return Err(ApiError::refused(StatusCode::BAD_REQUEST, "body_damaged", detail));
-    }
-    take::take_batch(&app, &auth, &header, &Ok(received)).await.map(Json)
 }
 
 /// Close a batch number, so that it will never be stored
@@ -120,45 +106,11 @@ pub(crate) async fn delete_batch(
     auth: StoreAuth,
     headers: HeaderMap,
 ) -> Result<Json<Ack>, ApiError> {
-    let Some(header) = batch_header(&headers)? else {
+    let Some(header) = RequestHead::read(&headers)?.batch else {
         let detail = "DELETE needs the header StorePulse-Batch, which names the batch";
         return Err(ApiError::refused(StatusCode::BAD_REQUEST, "batch_header_missing", detail));
     };
     take::close_batch(&app, &auth, &header).await.map(Json)
-}
-
-fn batch_header(headers: &HeaderMap) -> Result<Option<BatchHeader>, ApiError> {
-    let refused = |detail: String| ApiError::refused(StatusCode::BAD_REQUEST, "bad_batch_header", detail);
-    let mut values = headers.get_all(header::NAME).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(refused("header StorePulse-Batch: given more than once".to_owned()));
-    }
-    let text = value.to_str().map_err(|_| refused("header StorePulse-Batch: not ASCII".to_owned()))?;
-    text.parse().map(Some).map_err(|e: header::HeaderError| refused(e.to_string()))
-}
-
-/// Whether the body is gzip.
-fn content_encoding(headers: &HeaderMap) -> Result<bool, ApiError> {
-    match headers.get(CONTENT_ENCODING).map(axum::http::HeaderValue::as_bytes) {
-        None => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"identity") => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"gzip") => Ok(true),
-        Some(value) => {
-            let value = String::from_utf8_lossy(value);
-            let detail = format!("Content-Encoding {value:.40?}: gzip or none");
-            Err(ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding", detail))
-        }
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
-    key.map(Some).ok_or_else(|| {
-        let detail = format!("Idempotency-Key: 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
-        ApiError::refused(StatusCode::BAD_REQUEST, "bad_idempotency_key", detail)
-    })
 }
 
 /// `User-Agent: storepulse-agent/<version> (<host id>)`.
@@ -215,18 +167,5 @@ mod tests {
         assert_eq!(of("storepulse-agent/0.1.0").host_id, None);
         assert_eq!(of("curl/8.0").agent_version, None);
         assert_eq!(of(&format!("storepulse-agent/{}", "9".repeat(500))).agent_version.unwrap().len(), 64);
-    }
-
-    #[test]
-    fn encodings_are_gzip_or_none() {
-        let of = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_ENCODING, text.parse().unwrap());
-            content_encoding(&headers)
-        };
-        assert!(matches!(of("gzip"), Ok(true)));
-        assert!(matches!(of("Identity"), Ok(false)));
-        assert!(of("zstd").is_err());
-        assert!(of("gzip, gzip").is_err());
     }
 }

@@ -7,12 +7,11 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use storepulse_shared::answer::{Ack, Pace, Problem, Rejected, Success};
+use storepulse_shared::answer::{Ack, Pace, Rejected, Success};
 use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
-use storepulse_shared::batch::{Batch, BatchError, Clock, Event, Lane, decode, flat};
-use storepulse_shared::gzip::{self, GzipError};
+use storepulse_shared::batch::{Batch, Clock, Event, Lane, flat};
 use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
-use storepulse_shared::limits::{INFLATED_BYTES_MAX, SAMPLES_MAX};
+use storepulse_shared::request::{BodyError, RequestHead, decode_batch, flat_problem};
 use storepulse_shared::seqs::SeqSet;
 
 use super::columns::{Columns, Rejection, Window, lay_out};
@@ -26,68 +25,12 @@ use crate::problem::ApiError;
 /// How often a flow is begun again because something else happened in between.
 const ATTEMPTS: usize = 4;
 
-/// A body as it came.
+/// A request as it came, whole.
 #[derive(Debug)]
 pub(super) struct Received {
     pub bytes: bytes::Bytes,
-    /// `Content-Encoding: gzip`.
-    pub gzipped: bool,
+    pub head: RequestHead,
     pub sender: Sender,
-}
-
-impl Received {
-    /// The JSON text.
-    fn text(&self) -> Result<std::borrow::Cow<'_, [u8]>, BodyError> {
-        if self.gzipped {
-            Ok(gzip::inflate(&self.bytes, INFLATED_BYTES_MAX)?.into())
-        } else {
-            Ok(self.bytes.as_ref().into())
-        }
-    }
-}
-
-/// Why a body is refused as a whole.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BodyError {
-    #[error(transparent)]
-    Gzip(#[from] GzipError),
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    #[error("the header says samples={said}, the body has {found}")]
-    SampleCount { said: u32, found: usize },
-    #[error("the body has {0} bytes: at most {max} are taken; split the batch", max = storepulse_shared::limits::BODY_BYTES_MAX)]
-    TooLong(usize),
-}
-
-impl BodyError {
-    /// Status, code and limit of the refusal.
-    fn problem(&self) -> Problem {
-        use storepulse_shared::limits::BODY_BYTES_MAX;
-        let (status, code, limit) = match self {
-            Self::Gzip(GzipError::TooLarge(limit)) => (413, "inflated_too_large", Some(*limit)),
-            Self::Gzip(_) => (400, "bad_gzip", None),
-            Self::Batch(error @ BatchError::Malformed { .. }) => (400, error.code(), None),
-            Self::Batch(error @ BatchError::TooLarge { limit, .. }) => (413, error.code(), Some(*limit)),
-            Self::Batch(error @ BatchError::SpanTooLong { .. }) => (422, error.code(), None),
-            Self::SampleCount { .. } => (400, "sample_count", None),
-            Self::TooLong(_) => (413, "body_too_large", Some(BODY_BYTES_MAX)),
-        };
-        let title = match status {
-            413 => "the batch is too large",
-            422 => "nothing of the batch can be stored",
-            _ => "the batch is not understood",
-        };
-        let mut problem = Problem::new(status, code, title, self.to_string());
-        problem.limit = limit.map(|n| n as u64);
-        problem
-    }
-}
-
-impl From<BodyError> for ApiError {
-    /// A refusal that closes no number.
-    fn from(error: BodyError) -> Self {
-        Self::Refused(Box::new(error.problem()))
-    }
 }
 
 /// Takes an agent's batch, once.
@@ -107,9 +50,9 @@ pub(super) async fn take_batch(
             Ok(received) => received,
             Err(error) => return refuse(tx, auth, header, error).await,
         };
-        let batch = match text.get_or_init(|| received.text()) {
-            Ok(text) => decode_body(header, text),
-            Err(error) => return refuse(tx, auth, header, error).await,
+        let batch = match text.get_or_init(|| received.head.text(&received.bytes)) {
+            Ok(text) => decode_batch(header, text),
+            Err(error) => Err(error.clone()),
         };
         let batch = match batch {
             Ok(batch) => batch,
@@ -128,19 +71,6 @@ pub(super) async fn take_batch(
         // Another request took or closed the number since we looked: look again.
     }
     Err(ApiError::Internal(anyhow::anyhow!("batch {} found no rest in {ATTEMPTS} attempts", header.batch)))
-}
-
-fn decode_body<'a>(header: &BatchHeader, text: &'a [u8]) -> Result<Batch<'a>, BodyError> {
-    if header.samples as usize > SAMPLES_MAX {
-        let (count, limit) = (header.samples as usize, SAMPLES_MAX);
-        return Err(BatchError::TooLarge { code: "too_many_samples", what: "samples", count, limit }.into());
-    }
-    let batch = decode::decode(text)?;
-    let found = batch.samples();
-    if found != header.samples as usize {
-        return Err(BodyError::SampleCount { said: header.samples, found });
-    }
-    Ok(batch)
 }
 
 /// The answer that the number has already, if it has one.
@@ -282,7 +212,7 @@ async fn refuse<T>(
         batch = %header.batch, store = %auth.store, tenant = %auth.tenant, key = %auth.key_id, %error,
         "batch refused"
     );
-    Err(ApiError::Refused(Box::new(problem)))
+    Err(problem.into())
 }
 
 async fn close_one(tx: &mut TenantTx, auth: &StoreAuth, header: &BatchHeader) -> Result<SeqSet, sqlx::Error> {
@@ -307,15 +237,11 @@ pub(super) async fn close_batch(app: &App, auth: &StoreAuth, header: &BatchHeade
 }
 
 /// Takes a flat body; with an `Idempotency-Key`, once.
-pub(super) async fn take_flat(
-    app: &App,
-    auth: &StoreAuth,
-    received: &Received,
-    idempotency_key: Option<&str>,
-) -> Result<Ack, ApiError> {
-    let text = received.text()?;
+pub(super) async fn take_flat(app: &App, auth: &StoreAuth, received: &Received) -> Result<Ack, ApiError> {
+    let text = received.head.text(&received.bytes).map_err(|error| error.problem())?;
     let body_sha256 = sha256(&text);
-    let flat = flat::decode(&text).map_err(|error| refuse_flat(&text, error))?;
+    let flat = flat::decode(&text).map_err(|error| flat_problem(&text, error))?;
+    let idempotency_key = received.head.idempotency_key.as_deref();
     for _ in 0..ATTEMPTS {
         let mut tx = app.db.tenant(&auth.tenant).await?;
         if let Some(key) = idempotency_key
@@ -359,15 +285,6 @@ pub(super) async fn take_flat(
         return Ok(answer);
     }
     Err(ApiError::Internal(anyhow::anyhow!("a flat body found no rest in {ATTEMPTS} attempts")))
-}
-
-/// An agent body without its header is the most likely mistake, and deserves its own words.
-fn refuse_flat(text: &[u8], error: BatchError) -> ApiError {
-    if decode::decode(text).is_ok() {
-        let detail = "this is the agent form, which needs the header StorePulse-Batch; without it send {\"metrics\":[…]}";
-        return ApiError::refused(StatusCode::BAD_REQUEST, "batch_header_missing", detail);
-    }
-    BodyError::from(error).into()
 }
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
