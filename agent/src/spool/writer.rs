@@ -39,23 +39,31 @@ impl Writer {
         &self,
         change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let (answer, waiting) = oneshot::channel();
-        let job: Job = Box::new(move |core| {
-            let result = core.map(|core| in_savepoint(core, change));
-            Box::new(move |failure| {
-                let result = match (result, failure) {
-                    (Some(result), None) => result,
-                    // Its own error says more than that of the transaction.
-                    (Some(Err(error)), Some(_)) => Err(error),
-                    (_, failure) => Err(SpoolError::Commit(failure.unwrap_or_default().to_owned())),
-                };
-                // Whoever asked may have gone; the change stands all the same.
-                let _ = answer.send(result);
-            })
-        });
+        let (job, answer) = job(change);
         self.jobs.send(job).map_err(|_| SpoolError::Closed)?;
-        waiting.await.map_err(|_| SpoolError::Closed)?
+        answer.await.map_err(|_| SpoolError::Closed)?
     }
+}
+
+/// A change as a job, and where its answer will come.
+fn job<T: Send + 'static>(
+    change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, SpoolError>>) {
+    let (answer, waiting) = oneshot::channel();
+    let job: Job = Box::new(move |core| {
+        let result = core.map(|core| in_savepoint(core, change));
+        Box::new(move |failure| {
+            let result = match (result, failure) {
+                (Some(result), None) => result,
+                // Its own error says more than that of the transaction.
+                (Some(Err(error)), Some(_)) => Err(error),
+                (_, failure) => Err(SpoolError::Commit(failure.unwrap_or_default().to_owned())),
+            };
+            // Whoever asked may have gone; the change stands all the same.
+            let _ = answer.send(result);
+        })
+    });
+    (job, waiting)
 }
 
 fn in_savepoint<T>(
@@ -83,21 +91,25 @@ fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify) {
         {
             jobs.push(job);
         }
-        let (replies, failure) = commit_group(&mut core, jobs);
-        if let Some(error) = &failure {
-            tracing::error!(error, "the spool could not commit");
-            if let Err(error) = core.reload() {
-                tracing::error!(%error, "the spool could not be read again");
-            }
-        }
-        for reply in replies {
-            reply(failure.as_deref());
-        }
+        commit_and_answer(&mut core, jobs);
         if std::mem::take(&mut core.news) {
             news.notify_one();
         }
     }
     core.close();
+}
+
+fn commit_and_answer(core: &mut Core, jobs: Vec<Job>) {
+    let (replies, failure) = commit_group(core, jobs);
+    if let Some(error) = &failure {
+        tracing::error!(error, "the spool could not commit");
+        if let Err(error) = core.reload() {
+            tracing::error!(%error, "the spool could not be read again");
+        }
+    }
+    for reply in replies {
+        reply(failure.as_deref());
+    }
 }
 
 /// Runs the jobs in one transaction. After a serious error (a full disk, say) SQLite ends the transaction by itself: then
@@ -139,10 +151,9 @@ mod tests {
 
     const NOW: i64 = 1_763_700_000_000;
 
-    fn writer() -> Writer {
+    fn core() -> Core {
         let limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
-        let core = Core::load(in_memory(), limits, NOW).unwrap();
-        Writer::start(core, Arc::new(Notify::new())).unwrap().0
+        Core::load(in_memory(), limits, NOW).unwrap()
     }
 
     fn tick(time: i64) -> Frame<'static> {
@@ -150,43 +161,41 @@ mod tests {
         Frame { device: "d".into(), kind: "host".into(), times: vec![time], columns }
     }
 
-    async fn open_rows(writer: &Writer) -> u64 {
-        let status = writer.write(|core| status::read(core.db())).await.unwrap();
-        status.lanes.iter().map(|lane| lane.open_rows).sum()
+    fn open_rows(core: &Core) -> u64 {
+        status::read(core.db()).unwrap().lanes.iter().map(|lane| lane.open_rows).sum()
     }
 
-    #[tokio::test]
-    async fn a_failed_change_is_undone_alone() {
-        let writer = writer();
-        writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW)).await.unwrap();
-        let failed = writer.write(|core| {
+    #[test]
+    fn a_failed_change_is_undone_alone() {
+        let mut core = core();
+        let (good, good_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
+        let (bad, bad_answer) = job(|core| {
             core.append_frames(Lane::Bulk, &[tick(NOW)], NOW)?;
             Err::<(), _>(SpoolError::Damaged("on purpose".to_owned()))
         });
-        assert!(matches!(failed.await, Err(SpoolError::Damaged(_))));
-        assert_eq!(open_rows(&writer).await, 1);
-        writer.write(|core| core.append_frames(Lane::Bulk, &[tick(NOW + 1)], NOW)).await.unwrap();
-        assert_eq!(open_rows(&writer).await, 2);
+        let (later, later_answer) = job(|core| core.append_frames(Lane::Bulk, &[tick(NOW + 1)], NOW));
+        commit_and_answer(&mut core, vec![good, bad, later]);
+        assert!(good_answer.blocking_recv().unwrap().is_ok());
+        assert!(matches!(bad_answer.blocking_recv().unwrap(), Err(SpoolError::Damaged(_))));
+        assert!(later_answer.blocking_recv().unwrap().is_ok());
+        assert_eq!(open_rows(&core), 2);
     }
 
-    #[tokio::test]
-    async fn when_the_transaction_ends_by_itself_nobody_is_told_that_their_change_stands() {
-        let writer = writer();
-        let accepted = writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
-        // As SQLite does by itself after a serious error; here another job of the same group stands for it.
-        let serious = writer.write(|core| Ok(core.execute("rollback")?));
-        let after = writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW + 1)], NOW));
-        // One hold-up first, so that all three wait in the channel and share a group.
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let hold = writer.write(move |_| Ok(held.recv().is_err()));
-        let (hold, accepted, serious, after, ()) =
-            tokio::join!(hold, accepted, serious, after, async { drop(release) });
-        assert!(hold.is_ok());
-        for refused in [accepted.err(), serious.err(), after.err()] {
-            assert!(refused.is_some(), "a change of the failed group was reported as durable");
+    #[test]
+    fn when_the_transaction_ends_by_itself_nobody_is_told_that_their_change_stands() {
+        let mut core = core();
+        let (before, before_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
+        // As SQLite does by itself after a serious error.
+        let (serious, serious_answer) = job(|core| Ok(core.execute("rollback")?));
+        let (after, after_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW + 1)], NOW));
+        commit_and_answer(&mut core, vec![before, serious, after]);
+        for answer in [before_answer, serious_answer, after_answer] {
+            assert!(matches!(answer.blocking_recv().unwrap(), Err(SpoolError::Commit(_))));
         }
-        assert_eq!(open_rows(&writer).await, 0);
-        writer.write(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW)).await.unwrap();
-        assert_eq!(open_rows(&writer).await, 1);
+        assert_eq!(open_rows(&core), 0);
+        let (again, again_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
+        commit_and_answer(&mut core, vec![again]);
+        assert!(again_answer.blocking_recv().unwrap().is_ok());
+        assert_eq!(open_rows(&core), 1);
     }
 }
