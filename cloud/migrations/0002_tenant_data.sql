@@ -63,7 +63,9 @@ create table sample_batches (
     run_lengths integer[] not null,
     t_offsets integer[] not null,
     vals double precision[] not null,
-    primary key (tenant_id, store_id, epoch, seq, received_day)
+    primary key (tenant_id, store_id, epoch, seq, received_day),
+    -- The other tables have a foreign key to say so; here it would cost every batch a look-up.
+    constraint sample_batches_tenant_named check (tenant_id <> '')
 ) partition by range (received_day);
 
 comment on column sample_batches.t_offsets is 'milliseconds after t_min, one per value';

@@ -1,8 +1,39 @@
 //! `cargo isolation`: every way that a tenant could see another one's data, tried.
+//!
+//! A [`world::World`] of tenants with the same names, and three groups of cases against it: what strangers get over HTTP
+//! ([`routes`]), what the roles get in SQL ([`sql`]), and what the catalogue says that they might ([`catalogue`]). The
+//! integration tests run the same groups, and break a database of their own to see them fail.
+
+pub mod case;
+pub mod catalogue;
+pub mod world;
+
+pub mod bad_cloud;
+pub mod breakages;
+pub mod canary;
+mod content;
+mod keys;
+pub mod place;
+pub mod routes;
+pub mod session;
+mod snapshot;
+pub mod sql;
+pub mod wire;
 
 use std::io::Write;
+use std::time::Instant;
 
 use clap::Args;
+use serde::Serialize;
+
+use self::case::Case;
+use self::session::Session;
+use self::world::World;
+use crate::cluster::Cluster;
+use crate::run_dir::RunDir;
+
+/// Leaks of one group that are printed; the others are counted.
+const LEAKS_SHOWN: usize = 40;
 
 /// What to try.
 #[derive(Debug, Args)]
@@ -12,10 +43,91 @@ pub struct IsolationArgs {
     json: bool,
 }
 
+/// A group of cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// What the database's catalogue says.
+    Catalogue,
+    /// Over HTTP.
+    Routes,
+    /// As the roles of the service.
+    Sql,
+}
+
+/// What it came to, as the last line.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    cases: usize,
+    leaks: usize,
+}
+
+impl Group {
+    /// In the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::Catalogue, Self::Sql, Self::Routes];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Catalogue => "catalogue",
+            Self::Routes => "routes",
+            Self::Sql => "sql",
+        }
+    }
+
+    /// Tries all of them.
+    ///
+    /// # Errors
+    /// Something could not be tried, or would prove nothing.
+    pub async fn cases(self, world: &World) -> anyhow::Result<Vec<Case>> {
+        match self {
+            Self::Catalogue => {
+                let mut admin = Session::open(&world.db.admin).await?;
+                let cases = catalogue::cases(&mut admin).await?;
+                admin.close().await?;
+                Ok(cases)
+            }
+            Self::Routes => routes::cases(world).await,
+            Self::Sql => sql::cases(world).await,
+        }
+    }
+}
+
 /// Tries everything; `true` if nothing leaked.
 ///
 /// # Errors
 /// Something could not be tried.
-pub async fn run(_args: IsolationArgs, _out: &mut impl Write) -> anyhow::Result<bool> {
-    anyhow::bail!("no isolation suite yet")
+pub async fn run(args: IsolationArgs, out: &mut impl Write) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let run_dir = RunDir::create("isolation")?;
+    say("starting PostgreSQL and the cloud; tenants with the same names move in …")?;
+    let cluster = Cluster::start(&run_dir, false).await?;
+    let world = World::build(&cluster.database().await?, &run_dir.part("stores")?).await?;
+    let mut outcome = Outcome::default();
+    writeln!(out, "{:<12}{:>8}{:>8}", "group", "cases", "leaks")?;
+    for group in Group::ALL {
+        let begun = Instant::now();
+        let cases = group.cases(&world).await?;
+        say(&format!("{}: {:.1} s", group.name(), begun.elapsed().as_secs_f64()))?;
+        let leaks = case::leaks(&cases);
+        for leak in leaks.iter().take(LEAKS_SHOWN) {
+            say(&format!("LEAK {leak}"))?;
+        }
+        if leaks.len() > LEAKS_SHOWN {
+            say(&format!("… and {} more", leaks.len() - LEAKS_SHOWN))?;
+        }
+        writeln!(out, "{:<12}{:>8}{:>8}", group.name(), cases.len(), leaks.len())?;
+        outcome.cases += cases.len();
+        outcome.leaks += leaks.len();
+    }
+    world.stop().await?;
+    cluster.stop().await;
+    say(&format!("{:.1} s", begun.elapsed().as_secs_f64()))?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
+    }
+    Ok(outcome.cases > 0 && outcome.leaks == 0)
+}
+
+/// Progress, for people.
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stderr(), "{line}")
 }

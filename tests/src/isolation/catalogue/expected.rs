@@ -1,0 +1,60 @@
+//! What the schema is meant to be, written down once more, so that a migration that widens it has to say so here.
+
+/// Tables without a `tenant_id`: they hold nothing of any tenant.
+pub(super) const TABLES_WITHOUT_TENANT: [&str; 1] = ["_sqlx_migrations"];
+
+/// Tables that `storepulse_control` reads across tenants.
+pub(super) const CONTROL_TABLES: [&str; 3] = ["store_keys", "stores", "tenants"];
+
+/// Tables with tenants' rows that `storepulse_app` has no business with.
+pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
+
+/// Relation, role, privileges.
+#[rustfmt::skip]
+pub(super) const GRANTS: [(&str, &str, &[&str]); 14] = [
+    ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
+    ("events", "storepulse_app", &["INSERT", "SELECT"]),
+    ("idempotency_keys", "storepulse_app", &["INSERT", "SELECT"]),
+    ("losses", "storepulse_app", &["INSERT", "SELECT"]),
+    ("sample_batches", "storepulse_app", &["INSERT", "SELECT"]),
+    ("samples", "storepulse_app", &["SELECT"]),
+    ("series", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("series_counters", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("store_keys", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("stores", "storepulse_app", &["SELECT"]),
+    ("stores", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("streams", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("tenants", "storepulse_app", &["SELECT"]),
+    ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+];
+
+/// Whether a role may do this to a relation.
+pub(in crate::isolation) fn allows(role: &str, relation: &str, privilege: &str) -> bool {
+    GRANTS
+        .iter()
+        .any(|(of, to, privileges)| *of == relation && *to == role && privileges.contains(&privilege))
+}
+
+/// Function, as whom it runs, its `search_path`, who may execute it.
+pub(super) const FUNCTIONS: [&str; 3] = [
+    "drop_partitions(date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
+    "make_partitions(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
+    "through(int8multirange) as invoker, for PUBLIC",
+];
+
+/// What each role may do in the database and its schema.
+pub(super) const DATABASE: [&str; 10] = [
+    "database to PUBLIC: CONNECT",
+    "database to storepulse_app: CONNECT",
+    "database to storepulse_bi: CONNECT",
+    "database to storepulse_control: CONNECT",
+    "database to storepulse_owner: CONNECT, TEMPORARY",
+    "schema to PUBLIC: USAGE",
+    "schema to storepulse_app: USAGE",
+    "schema to storepulse_bi: USAGE",
+    "schema to storepulse_control: USAGE",
+    "schema to storepulse_owner: CREATE, USAGE",
+];
+
+/// The one form of a policy for `storepulse_app`.
+pub(super) const OF_TENANT: &str = "(tenant_id = current_setting('app.tenant_id'::text, true))";

@@ -1,0 +1,98 @@
+//! What every store of the world has sent: the same devices, series and numbers everywhere, other texts and values.
+//!
+//! It reaches every table that holds a tenant's data; [`super::world`] refuses to begin if it does not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use storepulse_cloud::app::now_ms;
+use storepulse_shared::batch::{Batch, Column, Event, Frame, Lane, Loss};
+use storepulse_shared::ids::{Epoch, LossId};
+use storepulse_shared::seqs::SeqSet;
+
+use super::place::{Place, number};
+use super::wire;
+
+/// The device that every store has.
+pub(super) const DEVICE: &str = "fridge-1";
+/// The series that every store has.
+pub(super) const METRIC: &str = "hw.temperature";
+
+const MINUTE_MS: i64 = 60_000;
+/// Further ahead than the cloud takes.
+const AHEAD_MS: i64 = 120 * MINUTE_MS;
+
+/// Two batches with all that a batch can hold, a closed number, and a flat body that is remembered.
+pub(super) async fn send(address: SocketAddr, place: &mut Place) -> anyhow::Result<()> {
+    let flat = wire::send(address, &place.post_flat(&place.word, &flat(place))).await?;
+    anyhow::ensure!(flat.status == 200, "a flat body of {} was refused: {}", place.name(), flat.text());
+    let batch = flat.json()?["batch"].as_str().and_then(|id| id.split('/').next()?.parse::<Epoch>().ok());
+    place.flat_epoch = Some(batch.context("a flat body was given no number")?);
+
+    let after = number(place.earlier, 4);
+    let first = place.post(number(place.epoch, 1), &batch_of(place, 1), |header| header.after = Some(after));
+    let second = place.post(number(place.epoch, 2), &batch_of(place, 2), |_| {});
+    let third = place.delete(number(place.epoch, 3));
+    for (request, expected) in [(first, 200), (second, 200), (third, 410)] {
+        let answer = wire::send(address, &request).await?;
+        anyhow::ensure!(answer.status == expected, "{}: {}", place.name(), answer.text());
+    }
+    Ok(())
+}
+
+/// Samples of several series, and one that will be rejected.
+pub(super) fn flat(place: &Place) -> String {
+    let (word, base, now) = (&place.word, place.base, now_ms());
+    let row = |metric: &str, value: f64, time: i64| {
+        format!(
+            r#"{{"device_id":"{DEVICE}","metric":"{metric}","value":{value},"timestamp":{time},"labels":{{"origin":"{word}"}}}}"#
+        )
+    };
+    let mut rows = vec![
+        row(METRIC, base + 0.25, now - MINUTE_MS),
+        row("hw.humidity", base + 0.75, now - MINUTE_MS),
+        row(METRIC, base + 0.25, now + AHEAD_MS),
+    ];
+    // Series are numbered per tenant. Were the numbers the same, confusing them would harm nobody here.
+    rows.extend((0..place.more_series).map(|n| row(&format!("more.{n}"), base + 0.5, now - MINUTE_MS)));
+    format!(r#"{{"metrics":[{}]}}"#, rows.join(","))
+}
+
+/// Samples of one series without and one with a label, one sample that will be rejected, an event and a loss.
+pub(super) fn batch_of(place: &Place, seq: u64) -> Batch<'static> {
+    let now = now_ms();
+    let times = vec![now - 2 * MINUTE_MS, now - MINUTE_MS, now + AHEAD_MS];
+    let values = |part: f64| vec![place.base + part, place.base + part, place.base + part];
+    let labelled = format!("{METRIC}{{origin=\"{}\"}}", place.word);
+    let columns = vec![
+        Column { series: METRIC.into(), values: values(0.125) },
+        Column { series: labelled.into(), values: values(0.375) },
+    ];
+    let event = Event {
+        device: DEVICE.into(),
+        t: now - MINUTE_MS,
+        kind: "fridge.door_open".into(),
+        text: format!("the door of {}", place.word).into(),
+    };
+    Batch {
+        frames: vec![Frame { device: DEVICE.into(), kind: "modbus".into(), times, columns }],
+        events: vec![event],
+        losses: vec![loss(place, LossId { epoch: place.epoch, no: seq }, BTreeMap::new())],
+    }
+}
+
+/// A loss of this id that closes these numbers.
+pub(super) fn loss(place: &Place, id: LossId, seqs: BTreeMap<Epoch, SeqSet>) -> Loss {
+    let now = now_ms();
+    Loss {
+        id,
+        lane: Lane::Bulk,
+        from: now - 10 * MINUTE_MS,
+        to: now - 5 * MINUTE_MS,
+        samples: 7,
+        events: 0,
+        reason: place.word.clone(),
+        seqs,
+    }
+}

@@ -1,0 +1,49 @@
+//! Every route of the cloud, one line each, with its answer to a stranger.
+//!
+//! A route that `/openapi.json` has and this table has not fails the suite, and the other way round: whoever adds one says
+//! here who may pass, and what there is to try.
+
+use super::attempts::{self, Attempt};
+use crate::isolation::world::World;
+
+/// Who may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Anybody: it tells nothing of any tenant, and the same to all.
+    Open,
+    /// Anybody: it tells nothing of any tenant, but its numbers move.
+    OpenWithNumbers,
+    /// The agent of an active store, and it speaks of that store only.
+    StoreKey,
+}
+
+/// A route.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub door: Door,
+    pub attempts: fn(&World) -> Vec<Attempt>,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    door: Door,
+    attempts: fn(&World) -> Vec<Attempt>,
+) -> Route {
+    Route { method, path, door, attempts }
+}
+
+#[rustfmt::skip]
+pub(super) const KNOWN: [Route; 9] = [
+    route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
+    route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
+    route("GET", "/v1/stores", Door::StoreKey, |_| attempts::plain("/v1/stores")),
+    route("GET", "/v1/stores/{store_id}/status", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
+    route("GET", "/v1/stores/{store_id}/metrics", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),
+    route("GET", "/health", Door::Open, |_| attempts::plain("/health")),
+    route("GET", "/ready", Door::Open, |_| attempts::plain("/ready")),
+    route("GET", "/metrics", Door::OpenWithNumbers, |_| attempts::plain("/metrics")),
+    route("GET", "/openapi.json", Door::Open, |_| attempts::plain("/openapi.json")),
+];

@@ -1,0 +1,95 @@
+//! The routes: what a stranger gets over HTTP, and what it cannot do to somebody else's data.
+
+mod attempts;
+mod credentials;
+mod document;
+mod epochs;
+mod forgeries;
+mod interleaved;
+mod judge;
+mod known;
+mod matrix;
+mod outside;
+
+use futures_util::TryStreamExt as _;
+
+use self::judge::{References, shows};
+use self::known::{Door, KNOWN, Route};
+use self::matrix::Matrix;
+use super::case::{self, Case};
+use super::place::Place;
+use super::snapshot::Snapshot;
+use super::wire;
+use super::world::World;
+
+/// Of the requests of the matrix, at the least.
+const REFUSED_AT_LEAST: f64 = 1_000.0;
+
+/// Tries everything.
+///
+/// # Errors
+/// Something could not be tried.
+pub async fn cases(world: &World) -> anyhow::Result<Vec<Case>> {
+    let before = Snapshot::take(world, &world.victim).await?;
+    let refused_before = refusals(world).await?;
+    let (references, mut cases) = groundwork(world).await?;
+    let matrix = Matrix::new(world, &references);
+    let tried: Vec<Case> = matrix.cases().try_collect().await?;
+    anyhow::ensure!(tried.len() == matrix.len(), "not everything was tried");
+    cases.extend(tried);
+    cases.extend(outside::cases(world, &references).await?);
+    cases.extend(interleaved::cases(world).await?);
+    let counted = refusals(world).await? - refused_before;
+    cases.push(Case::holds("refused credentials are counted", counted >= REFUSED_AT_LEAST, || {
+        format!("only {counted} of them")
+    }));
+    cases.extend(epochs::cases(world, &before).await?);
+    Ok(cases)
+}
+
+/// The first leak of the groundwork or the matrix, if there is one: enough to know that a cloud is a bad one.
+///
+/// # Errors
+/// Something could not be tried.
+pub async fn first_leak(world: &World) -> anyhow::Result<Option<String>> {
+    let (references, cases) = groundwork(world).await?;
+    match case::leaks(&cases).into_iter().next() {
+        Some(leak) => Ok(Some(leak)),
+        None => matrix::first_leak(&Matrix::new(world, &references)).await,
+    }
+}
+
+/// What everything else stands on: the routes are the known ones, there is something to be seen behind them, and the
+/// answers that others are compared with are what they should be.
+async fn groundwork(world: &World) -> anyhow::Result<(References, Vec<Case>)> {
+    let mut cases = document::cases(world).await?;
+    for route in KNOWN.iter().filter(|route| route.method == "GET" && route.door == Door::StoreKey) {
+        for place in [&world.victim, &world.sibling, &world.stranger] {
+            cases.push(owner_sees_its_own(world, route, place).await?);
+        }
+    }
+    let open: Vec<&Route> = KNOWN.iter().filter(|route| route.door == Door::Open).collect();
+    let references = References::fetch(world, &open).await?;
+    cases.extend(references.cases(world));
+    Ok((references, cases))
+}
+
+/// A route that shows its owner nothing would show a stranger nothing either, and prove nothing.
+async fn owner_sees_its_own(world: &World, route: &Route, place: &Place) -> anyhow::Result<Case> {
+    let target = route.path.replace("{store_id}", place.store.as_str());
+    let request = place.request("GET", &target);
+    let answer = wire::send(world.address, &request).await?;
+    let own = [&place.word, place.store.as_str()];
+    let is_shown = answer.status == 200 && own.iter().any(|text| answer.text().contains(text));
+    let fault = || (!is_shown).then(|| format!("{} {}", answer.status, answer.text()));
+    let leak = shows(&world.canaries_for_store(Some(place)), &answer, &request).or_else(fault);
+    Ok(Case::new(format!("{} shows {} its own", route.path, place.name()), leak))
+}
+
+/// How many credentials the cloud says it has refused.
+async fn refusals(world: &World) -> anyhow::Result<f64> {
+    let answer = wire::send(world.address, &wire::Request::new("GET", "/metrics")).await?;
+    let text = answer.text();
+    let line = text.lines().find_map(|line| line.strip_prefix("storepulse_cloud_refused_credentials_total "));
+    Ok(line.unwrap_or_default().trim().parse()?)
+}

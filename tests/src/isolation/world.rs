@@ -1,0 +1,194 @@
+//! The world of the suite: tenants whose stores, devices and series have the same names, one cloud, one database.
+//!
+//! Everything was sent through the cloud's own routes with keys that onboarding issued; only what has no route yet
+//! (suspending, revoking) is written as `storepulse_control`, the role that will do it. The world refuses to begin
+//! where it would prove nothing: every table with a `tenant_id` must hold rows of every tenant.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use storepulse_cloud::schema::{self, RolePasswords};
+
+use super::canary::Canary;
+use super::content;
+use super::keys::{self, OddKeys};
+use super::place::Place;
+use super::session::{Session, quote};
+use crate::cloud::Cloud;
+use crate::cluster::TestDb;
+use crate::store;
+
+/// The tenant that all the others are after.
+pub(super) const VICTIM: &str = "la-villa";
+/// Another tenant, with stores of the same names.
+pub(super) const STRANGER: &str = "el-prado";
+/// A tenant that is suspended.
+const SUSPENDED: &str = "costa-sur";
+/// A tenant with stores of the same names, and nothing in them.
+pub(super) const NEWCOMER: &str = "nueva";
+/// A store that nobody has.
+pub(super) const NOBODYS_STORE: &str = "X99";
+
+/// Who there is.
+#[derive(Debug)]
+pub struct World {
+    /// Its database.
+    pub db: TestDb,
+    /// Where its cloud answers.
+    pub address: SocketAddr,
+    /// `la-villa/T01`, whose data must not be seen.
+    pub victim: Place,
+    /// `la-villa/T02`.
+    pub sibling: Place,
+    /// `la-villa/V77`: no other tenant has a store of this name.
+    pub only_the_victims: Place,
+    /// `la-villa/T03`, suspended.
+    pub suspended_store: Place,
+    /// `el-prado/T01`.
+    pub stranger: Place,
+    /// `el-prado/T02`.
+    pub stranger_sibling: Place,
+    /// `costa-sur/T01`, of a suspended tenant.
+    pub suspended_tenant: Place,
+    pub(super) odd_keys: OddKeys,
+    cloud: Cloud,
+}
+
+impl World {
+    /// Makes it in an empty, migrated database; the packages of the stores go into `dir`.
+    ///
+    /// # Errors
+    /// Something was refused, or the world would prove nothing.
+    pub async fn build(db: &TestDb, dir: &Path) -> anyhow::Result<Self> {
+        complete(db).await?;
+        let cloud = Cloud::start(db, None).await?;
+        let address = cloud.address;
+        let [victim, sibling, suspended_store, only_the_victims] =
+            open(db, &cloud, dir, VICTIM, ["T01", "T02", "T03", "V77"], 910_100).await?;
+        let [stranger, stranger_sibling] = open(db, &cloud, dir, STRANGER, ["T01", "T02"], 920_100).await?;
+        let [suspended_tenant] = open(db, &cloud, dir, SUSPENDED, ["T01"], 930_100).await?;
+        store::onboard(db, NEWCOMER, &["T01", "T02"], &cloud.url(), None, &dir.join(NEWCOMER)).await?;
+
+        let mut control = Session::open(&db.control).await?;
+        let odd_keys = keys::make(&mut control, address, &victim, &sibling, &stranger).await?;
+        let suspend = format!(
+            "update tenants set status = 'suspended' where tenant_id = {};
+            update stores set status = 'suspended' where tenant_id = {} and store_id = {};",
+            quote(SUSPENDED),
+            quote(VICTIM),
+            quote(suspended_store.store.as_str()),
+        );
+        control.run(&suspend).await?;
+        control.close().await?;
+        keys::until_refused(address, &suspended_store.key, 403).await?;
+        keys::until_refused(address, &suspended_tenant.key, 403).await?;
+        let world = Self {
+            db: db.clone(),
+            address,
+            victim,
+            sibling,
+            only_the_victims,
+            suspended_store,
+            stranger,
+            stranger_sibling,
+            suspended_tenant,
+            odd_keys,
+            cloud,
+        };
+        world.has_rows_everywhere().await?;
+        Ok(world)
+    }
+
+    /// Every store with data.
+    #[must_use]
+    pub fn places(&self) -> [&Place; 7] {
+        [
+            &self.victim,
+            &self.sibling,
+            &self.only_the_victims,
+            &self.suspended_store,
+            &self.stranger,
+            &self.stranger_sibling,
+            &self.suspended_tenant,
+        ]
+    }
+
+    /// The tenants with data.
+    pub(super) fn tenants() -> [&'static str; 3] {
+        [VICTIM, STRANGER, SUSPENDED]
+    }
+
+    /// What a store's key must not be shown; nobody's key, if there is none.
+    pub(super) fn canaries_for_store(&self, viewer: Option<&Place>) -> Vec<Canary> {
+        let is_viewers = |p: &Place| viewer.is_some_and(|v| v.tenant == p.tenant && v.store == p.store);
+        let others = self.places().into_iter().filter(|place| !is_viewers(place));
+        let tenants = Self::tenants().into_iter().filter(|t| viewer.is_none_or(|v| v.tenant.as_str() != *t));
+        tenants.map(tenant_canary).chain(others.flat_map(Place::canaries)).collect()
+    }
+
+    /// What a transaction bound to a tenant must not be shown.
+    pub(super) fn canaries_for_tenant(&self, viewer: Option<&str>) -> Vec<Canary> {
+        let is_viewers = |tenant: &str| viewer == Some(tenant);
+        let others = self.places().into_iter().filter(|place| !is_viewers(place.tenant.as_str()));
+        let tenants = Self::tenants().into_iter().filter(|tenant| !is_viewers(tenant));
+        tenants.map(tenant_canary).chain(others.flat_map(Place::canaries)).collect()
+    }
+
+    /// Stops the cloud.
+    ///
+    /// # Errors
+    /// It had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.cloud.stop().await
+    }
+
+    /// A table without rows of somebody could leak all it likes and nobody would see it.
+    async fn has_rows_everywhere(&self) -> anyhow::Result<()> {
+        let mut admin = Session::open(&self.db.admin).await?;
+        let tables = "select c.oid::regclass::text from pg_class c
+            join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
+            where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition";
+        for table in admin.run(tables).await?.column() {
+            let tenants = admin.run(&format!("select distinct tenant_id from {table}")).await?.column();
+            for tenant in Self::tenants() {
+                let there = tenants.iter().any(|t| t == tenant);
+                anyhow::ensure!(
+                    there,
+                    "{table} has no row of {tenant}: teach isolation/content.rs to make one"
+                );
+            }
+        }
+        admin.close().await
+    }
+}
+
+/// Grants on the database itself: a clone has the tables of its template with all their grants, but not these.
+///
+/// # Errors
+/// The server refused.
+pub async fn complete(db: &TestDb) -> anyhow::Result<()> {
+    Ok(schema::bootstrap(&db.admin, &RolePasswords::default()).await?)
+}
+
+fn tenant_canary(tenant: &str) -> Canary {
+    Canary { of: tenant.to_owned(), text: tenant.to_owned() }
+}
+
+/// Onboards a tenant and lets its stores speak. The values of its n-th store begin at `base` + n.
+async fn open<const N: usize>(
+    db: &TestDb,
+    cloud: &Cloud,
+    dir: &Path,
+    tenant: &str,
+    stores: [&str; N],
+    base: u32,
+) -> anyhow::Result<[Place; N]> {
+    let made = store::onboard(db, tenant, &stores, &cloud.url(), None, &dir.join(tenant)).await?;
+    let mut places = Vec::with_capacity(N);
+    for (store, n) in made.iter().zip(1..) {
+        let mut place = Place::new(store, base + n);
+        content::send(cloud.address, &mut place).await?;
+        places.push(place);
+    }
+    <[Place; N]>::try_from(places).map_err(|_| anyhow::anyhow!("{tenant} has not got its stores"))
+}
