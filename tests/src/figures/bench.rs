@@ -1,0 +1,62 @@
+//! What the measurements of one run share: a folder, and a cloud that is started when the first of them needs it.
+
+use std::path::PathBuf;
+
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+
+use super::ingest::Rig;
+use super::progress;
+use crate::cluster::Cluster;
+use crate::run_dir::RunDir;
+
+/// Dropped in this order: the cloud, its PostgreSQL, the folder of both.
+pub(super) struct Bench {
+    rig: Option<Rig>,
+    cluster: Option<Cluster>,
+    run_dir: RunDir,
+    parts: usize,
+}
+
+impl Bench {
+    pub(super) fn create() -> anyhow::Result<Self> {
+        let run_dir = RunDir::create("figures")?;
+        if statfs(run_dir.path())?.filesystem_type() == TMPFS_MAGIC {
+            progress::say(
+                "the folder for temporary files is in memory, where syncing costs nothing: set TMPDIR",
+            )?;
+        }
+        Ok(Self { rig: None, cluster: None, run_dir, parts: 0 })
+    }
+
+    /// An empty folder.
+    pub(super) fn part(&mut self, name: &str) -> anyhow::Result<PathBuf> {
+        self.parts += 1;
+        self.run_dir.part(&format!("{name}-{}", self.parts))
+    }
+
+    /// The cloud over a durable PostgreSQL, with stores.
+    pub(super) async fn rig(&mut self) -> anyhow::Result<&Rig> {
+        if self.rig.is_none() {
+            progress::say("  starting PostgreSQL (durable) and the cloud (TLS) …")?;
+            let dir = self.part("cloud")?;
+            let cluster = match self.cluster.take() {
+                Some(cluster) => cluster,
+                None => Cluster::start(&self.run_dir, true).await?,
+            };
+            let cluster = self.cluster.insert(cluster);
+            self.rig = Some(Rig::start(cluster, &dir).await?);
+        }
+        anyhow::Context::context(self.rig.as_ref(), "the cloud was started")
+    }
+
+    /// Stops in order what was started.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        if let Some(rig) = self.rig {
+            rig.stop().await?;
+        }
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await;
+        }
+        Ok(())
+    }
+}

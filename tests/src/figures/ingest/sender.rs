@@ -1,0 +1,143 @@
+//! Eight stores that send batches made beforehand, each under new numbers of an epoch of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use storepulse_agent::time::now_ms;
+use storepulse_shared::answer::Ack;
+use storepulse_shared::batch::encode::encode;
+use storepulse_shared::batch::header::{BatchHeader, BodyDigest, NAME};
+use storepulse_shared::batch::{Clock, Lane};
+use storepulse_shared::gzip;
+use storepulse_shared::ids::{BatchId, Epoch};
+use tokio::task::JoinSet;
+
+use super::super::reference::ReferenceStore;
+use super::Rig;
+use crate::cloud::http_client;
+use crate::store::Store;
+
+/// Different batches that are sent over and over; the cloud tells batches apart by their numbers alone.
+const POOL: usize = 64;
+/// How far back the samples lie: within what a tenant keeps, and never ahead of the cloud's clock.
+const BACK: Duration = Duration::from_secs(60 * 24 * 3600);
+/// What an agent says of itself: version and host.
+pub(super) const AGENT: (&str, &str) = ("0.1.0", "figures");
+
+/// A batch as it is sent.
+pub(super) struct Body {
+    pub(super) gzipped: Vec<u8>,
+    digest: BodyDigest,
+    samples: u32,
+}
+
+/// What was sent and stored.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) samples: usize,
+    pub(super) bytes: usize,
+}
+
+pub(super) struct Senders {
+    pub(super) pool: Arc<Vec<Body>>,
+    pub(super) all: Vec<Sender>,
+}
+
+pub(super) struct Sender {
+    pub(super) store: Store,
+    pub(super) epoch: Epoch,
+    client: reqwest::Client,
+    url: String,
+    last_seq: u64,
+    pool: Arc<Vec<Body>>,
+}
+
+impl Senders {
+    pub(super) fn connect(rig: &Rig, size: usize) -> anyhow::Result<Self> {
+        let from_ms = now_ms() - i64::try_from(BACK.as_millis())?;
+        let batches = ReferenceStore::open(from_ms).batches(POOL, size);
+        let bodies = batches.iter().map(|batch| {
+            let gzipped = gzip::compress(&encode(batch));
+            let digest = BodyDigest::of(&gzipped);
+            Ok(Body { gzipped, digest, samples: u32::try_from(batch.samples())? })
+        });
+        let pool = Arc::new(bodies.collect::<anyhow::Result<Vec<Body>>>()?);
+        let ca = rig.ca();
+        let all = rig.stores.iter().map(|store| Sender::new(rig.url(), &ca, store, &pool));
+        Ok(Self { all: all.collect::<anyhow::Result<_>>()?, pool })
+    }
+
+    pub(super) fn pool_len(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Has each send so many batches, all at once.
+    pub(super) async fn send(&mut self, each: usize) -> anyhow::Result<Sent> {
+        let mut tasks = JoinSet::new();
+        for sender in self.all.drain(..) {
+            tasks.spawn(sender.send(each));
+        }
+        let mut sum = Sent::default();
+        while let Some(done) = tasks.join_next().await {
+            let (sender, sent) = done??;
+            self.all.push(sender);
+            sum.samples += sent.samples;
+            sum.bytes += sent.bytes;
+        }
+        Ok(sum)
+    }
+}
+
+impl Sender {
+    fn new(url: String, ca: &Path, store: &Store, pool: &Arc<Vec<Body>>) -> anyhow::Result<Self> {
+        let (store, pool) = (store.clone(), Arc::clone(pool));
+        Ok(Self { store, epoch: Epoch::random(), client: http_client(Some(ca))?, url, last_seq: 0, pool })
+    }
+
+    async fn send(mut self, count: usize) -> anyhow::Result<(Self, Sent)> {
+        let mut sent = Sent::default();
+        let pool = Arc::clone(&self.pool);
+        for body in pool.iter().cycle().take(count) {
+            self.last_seq += 1;
+            self.send_one(body).await?;
+            sent.samples += body.samples as usize;
+            sent.bytes += body.gzipped.len();
+        }
+        Ok((self, sent))
+    }
+
+    async fn send_one(&self, body: &Body) -> anyhow::Result<()> {
+        let header = BatchHeader {
+            batch: BatchId { epoch: self.epoch, seq: self.last_seq },
+            lane: Lane::Normal,
+            samples: body.samples,
+            sealed: self.last_seq,
+            digest: body.digest,
+            offset_ms: 0,
+            clock: Clock::Ok,
+            resumed: false,
+            after: None,
+        };
+        let request = self
+            .client
+            .post(&self.url)
+            .header(AUTHORIZATION, self.store.bearer())
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_ENCODING, "gzip")
+            .header(USER_AGENT, format!("storepulse-agent/{} ({})", AGENT.0, AGENT.1))
+            .header(NAME, header.to_string())
+            .body(body.gzipped.clone());
+        let response = request.send().await?;
+        let status = response.status();
+        let answer = response.bytes().await?;
+        anyhow::ensure!(status.is_success(), "the cloud says {status}: {}", String::from_utf8_lossy(&answer));
+        let ack: Ack = serde_json::from_slice(&answer).context("the cloud's answer")?;
+        let is_whole =
+            ack.batch == header.batch && !ack.duplicate && ack.processed == u64::from(body.samples);
+        anyhow::ensure!(is_whole, "the cloud did not store all of it: {ack:?}");
+        Ok(())
+    }
+}
