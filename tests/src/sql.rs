@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use storepulse_cloud::embedded::{Embedded, Options};
@@ -28,8 +29,10 @@ pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<(
 
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
     let fresh = run_dir.part("sqlx")?;
-    // Cargo must expand the macros again though no source has changed.
-    touch(&workspace.join("cloud/src/lib.rs"))?;
+    // Cargo must expand the macros again though no source has changed; afterwards it must not notice.
+    let source = workspace.join("cloud/src/lib.rs");
+    let unchanged = std::fs::metadata(&source)?.modified()?;
+    set_modified(&source, SystemTime::now())?;
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["check", "--quiet", "--package", "storepulse-cloud", "--lib"])
@@ -37,7 +40,9 @@ pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<(
         .env("DATABASE_URL", Embedded::url(&admin))
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", &fresh);
-    let status = tokio::task::spawn_blocking(move || command.status()).await??;
+    let status = tokio::task::spawn_blocking(move || command.status()).await?;
+    set_modified(&source, unchanged)?;
+    let status = status?;
     server.stop().await;
     if !status.success() {
         bail!("cloud/ does not compile against its own schema; the compiler's messages are above");
@@ -69,10 +74,8 @@ pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<(
     Ok(())
 }
 
-fn touch(path: &Path) -> anyhow::Result<()> {
-    let file = std::fs::OpenOptions::new().append(true).open(path)?;
-    file.set_modified(std::time::SystemTime::now())?;
-    Ok(())
+fn set_modified(path: &Path, time: SystemTime) -> anyhow::Result<()> {
+    Ok(std::fs::OpenOptions::new().append(true).open(path)?.set_modified(time)?)
 }
 
 fn read_all(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
