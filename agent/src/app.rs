@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::collector::{self, Sink};
 use crate::config::{Config, KeySource};
 use crate::local::{self, PushState, StatusState};
-use crate::spool::{Limits, Spool, SpoolError};
+use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::time::now_ms;
 use crate::uplink::{ClientError, Uplink, UplinkBoard};
 
@@ -95,6 +95,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let mut taking_in = start_intake(&config, &spool, &board, listeners.push, &intake);
     let mut background = JoinSet::new();
     background.spawn(uplink.run(sending.clone(), drain.clone()));
+    background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     let status = StatusState { spool: spool.clone(), board, uplink: uplink_board, key, started_ms: now_ms() };
     background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
 

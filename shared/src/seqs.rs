@@ -38,6 +38,14 @@ impl SeqSet {
         if ranges.len() > LOSS_RANGES_MAX {
             return Err(SeqSetError::TooMany(ranges.len()));
         }
+        Self::from_many_ranges(ranges)
+    }
+
+    /// The same of as many ranges as there are: for one's own books, never for what somebody else sends.
+    ///
+    /// # Errors
+    /// The range that is none.
+    pub fn from_many_ranges(ranges: &[(u64, u64)]) -> Result<Self, SeqSetError> {
         let mut sorted = ranges.to_vec();
         sorted.sort_unstable();
         let mut set: Vec<(u64, u64)> = Vec::with_capacity(sorted.len());

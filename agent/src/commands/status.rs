@@ -79,7 +79,7 @@ fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     writeln!(out, "spool    {} bytes, {} samples lost and reported", spool["bytes"], spool["lost_samples"])?;
-    for aside in spool["set_aside"].as_array().into_iter().flatten() {
+    for aside in spool["quarantine"].as_array().into_iter().flatten() {
         writeln!(out, "set aside {}: {}", text(&aside["batch"]), text(&aside["refusal"]))?;
     }
     for (id, device) in status["devices"].as_object().into_iter().flatten() {

@@ -65,9 +65,9 @@ fn registry(status: &AgentStatus) -> Registry {
     gauge("spool_bytes", "Bytes of the spool in use", count(status.spool.bytes));
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));
     gauge(
-        "spool_set_aside_batches",
+        "spool_quarantined_batches",
         "Refused batches kept for people",
-        count(status.spool.set_aside.len() as u64),
+        count(status.spool.quarantine.len() as u64),
     );
     gauge("spool_lost_samples", "Samples discarded and reported", count(status.spool.lost_samples));
 

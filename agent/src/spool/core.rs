@@ -2,29 +2,34 @@
 //! from the database at any time, and is, when a change is undone.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::Epoch;
 
-use super::SpoolError;
-use super::open::Opened;
+use super::bursts::Bursts;
+use super::open::{Budget, Opened};
+use super::{SpoolError, check, damage};
 
 /// What a spool may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of the database beyond which the oldest is discarded, by lane.
+    /// The cap on disk in bytes: database, WAL and all. At least [`BYTES_MIN`].
     pub bytes_max: u64,
     /// Samples at which an open batch is sealed.
     pub batch_samples_max: usize,
 }
+
+/// The least cap on disk that a spool works with.
+pub const BYTES_MIN: u64 = 8 << 20;
 
 /// States of a batch, as they stand in the database.
 pub(super) mod state {
     pub(in crate::spool) const OPEN: i64 = 0;
     pub(in crate::spool) const SEALED: i64 = 1;
     pub(in crate::spool) const ACKED: i64 = 2;
-    pub(in crate::spool) const SET_ASIDE: i64 = 3;
+    pub(in crate::spool) const QUARANTINED: i64 = 3;
 }
 
 /// How a lane stands in the database: most urgent first.
@@ -78,36 +83,63 @@ pub(super) struct OpenBatch {
 pub(super) struct Core {
     opened: Opened,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
     pub(super) epoch: OwnEpoch,
     /// Epochs that this process has begun: their batches are not `resumed`.
     pub(super) begun: Vec<i64>,
     pub(super) open: [Option<OpenBatch>; 3],
     pub(super) shapes: HashMap<String, i64>,
+    pub(super) bursts: Bursts,
+    /// Answers recorded so far in the life of this spool.
+    pub(super) acks: i64,
+    /// Bytes of acked bodies that are still here.
+    pub(super) acked_bytes: u64,
     /// Bytes written since the size of the database was last looked at.
     pub(super) unmeasured_bytes: usize,
+    /// The database does not hold what was written into it.
+    pub(super) is_damaged: bool,
+    /// Bytes that the running transaction has written, about.
+    pub(super) transaction_bytes: usize,
     /// A batch was begun or sealed since the uplink was last told.
     pub(super) news: bool,
 }
 
 impl Core {
-    /// Takes over an opened database: seals what is open from before, and begins an epoch.
-    pub(super) fn load(opened: Opened, limits: Limits, now_ms: i64) -> Result<Self, SpoolError> {
+    /// Takes over an opened database: seals what is open from before, and begins an epoch. If it takes the place of one
+    /// that was set aside, what matters of that is carried over first.
+    pub(super) fn load(
+        opened: Opened,
+        limits: Limits,
+        aside: Option<&Path>,
+        now_ms: i64,
+    ) -> Result<Self, SpoolError> {
         let mut core = Self {
+            budget: opened.budget,
             opened,
             limits,
             epoch: OwnEpoch { no: 0, epoch: Epoch::random() },
             begun: Vec::new(),
             open: [None; 3],
             shapes: HashMap::new(),
+            bursts: Bursts::default(),
+            acks: 0,
+            acked_bytes: 0,
             unmeasured_bytes: usize::MAX,
+            is_damaged: false,
+            transaction_bytes: 0,
             news: false,
         };
         core.execute("begin immediate")?;
         core.reload()?;
+        core.check_numbers()?;
         core.seal_all(now_ms)?;
         core.forget_empty_epochs()?;
-        core.begin_epoch()?;
+        if let Some(aside) = aside {
+            core.carry(aside)?;
+        }
+        core.begin_epoch(now_ms)?;
         core.execute("commit")?;
+        core.opened.mark_open();
         Ok(core)
     }
 
@@ -128,7 +160,14 @@ impl Core {
     /// Reads again what is open. Samples without a value are counted here, which only seals a little earlier.
     pub(super) fn reload(&mut self) -> Result<(), SpoolError> {
         self.shapes.clear();
+        self.bursts = Bursts::default();
         self.open = [None; 3];
+        self.acked_bytes = self.count_acked_bytes()?;
+        let acks = "select max(
+            (select coalesce(max(acked_no), 0) from batches where state = 2),
+            (select coalesce(max(acked_no), 0) from closed_numbers))";
+        let acks: i64 = self.db().prepare_cached(acks)?.query_row([], |row| row.get(0))?;
+        self.acks = acks;
         let mut statement = self.opened.db.prepare_cached(
             "select b.lane, b.id, b.opened_ms, coalesce(t.rows, 0), coalesce(t.bytes, 0), t.t_min, t.t_max,
                 (select coalesce(max(n), 0) from open_events where batch_id = b.id),
@@ -201,8 +240,8 @@ impl Core {
             Some(id) => id,
             None => {
                 self.change(
-                    "insert into shapes (device, kind, series) values (?1, ?2, ?3)",
-                    params![device, kind, series],
+                    "insert into shapes (device, kind, series, crc) values (?1, ?2, ?3, ?4)",
+                    params![device, kind, series, check::shape_crc(device, kind, series)],
                 )?;
                 self.db().last_insert_rowid()
             }
@@ -214,11 +253,21 @@ impl Core {
         Ok(id)
     }
 
+    /// Sets the damaged database aside and goes on with a new one, in an epoch of its own.
+    pub(super) fn replace(&mut self, now_ms: i64) -> Result<(), SpoolError> {
+        let dir = self.opened.dir.clone();
+        let lock = self.opened.give_up()?;
+        let aside = damage::set_aside(&dir).map_err(|e| SpoolError::open(&dir, e))?;
+        let opened = Opened::new(&dir, lock, self.budget)?;
+        *self = Self::load(opened, self.limits, Some(&aside), now_ms)?;
+        tracing::error!(aside = %aside.display(), "the spool is damaged; it was set aside, and collection goes on");
+        self.news = true;
+        Ok(())
+    }
+
     /// Closes the database, which folds the WAL into it.
     pub(super) fn close(self) {
-        if let Err((_, error)) = self.opened.db.close() {
-            tracing::warn!(%error, "the spool could not be closed in order; the next opening repairs that");
-        }
+        self.opened.close();
     }
 }
 

@@ -1,52 +1,75 @@
 //! The one place where anything leaves the spool without having been delivered.
 //!
-//! Policy when the database outgrows its limit: acked batches first, then sealed batches of the bulk lane, then of the
-//! normal lane, oldest first; the critical lane last. What was not delivered is recorded as a loss with its reason,
-//! time range and count, and with the batch's number, so that the cloud does not wait for it. The loss itself travels in
-//! the critical lane.
+//! The database may hold as much as the cap leaves beside the WAL. Policy when it would outgrow that: acked batches
+//! first (and never more than half of the cap), then batches in quarantine beyond an eighth; then bulk batches that were
+//! never sent are thinned, to a sample a minute, then to one in ten minutes; then bulk batches are evicted, then normal
+//! ones, oldest first. The critical lane goes last, and has at most half of the cap. A record of a loss is never
+//! discarded: where the batch that carries it must go, another one takes it over. What was not delivered is recorded as a loss with its reason, time range and count, and with the batch's
+//! number, so that the cloud does not wait for it. The loss itself travels in the critical lane.
 
 use rusqlite::{OptionalExtension as _, params};
-use storepulse_shared::batch::{Lane, Loss};
+use storepulse_shared::batch::header::BodyDigest;
+use storepulse_shared::batch::{Batch, Lane, Loss, encode::encode};
+use storepulse_shared::gzip;
 use storepulse_shared::seqs::SeqSet;
 
 use super::SpoolError;
-use super::core::{Core, integer, lane_of, state, unsigned};
-use super::epochs::parse_epoch;
+use super::core::{Core, integer, lane_number, lane_of, unsigned};
+use super::epochs::{numbers_text, parse_epoch, parse_numbers};
+use super::settle::decoded;
+use super::thin::thin;
 
 /// How many bytes may be written before the size is looked at again.
 const MEASURE_EVERY_BYTES: usize = 64 << 10;
+/// What is kept free for what is written between two looks, and for the records of what is discarded.
+const RESERVE_BYTES: u64 = 256 << 10;
 /// Acked batches are kept this long, for a cloud that is restored from a backup.
 const ACKED_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Old acked batches that one change removes at most, so that no commit takes long.
 const ACKED_REMOVED_AT_ONCE: i64 = 64;
-
-/// Why something was discarded.
-pub(super) const SPOOL_FULL: &str = "spool_full";
+/// Of this many bytes of the cap, one row of an acked batch whose body is gone may be kept.
+const BYTES_PER_ACKED_ROW: u64 = 2_048;
+/// What bulk batches are thinned to, step by step: one tick in so many milliseconds.
+const THINNED_TO_MS: [i64; 2] = [60_000, 600_000];
 
 impl Core {
-    /// Keeps the database within its limit.
-    pub(super) fn make_room(&mut self, now_ms: i64) -> Result<(), SpoolError> {
+    /// Keeps the database within its limit, with room for so many bytes more.
+    pub(super) fn make_room(&mut self, more_bytes: usize, now_ms: i64) -> Result<(), SpoolError> {
+        self.unmeasured_bytes = self.unmeasured_bytes.saturating_add(more_bytes);
         if self.unmeasured_bytes < MEASURE_EVERY_BYTES {
             return Ok(());
         }
         self.unmeasured_bytes = 0;
-        self.change(
-            "delete from bodies where batch_id in (
-                select id from batches where state = 2 and answered_ms < ?1 order by id limit ?2
-            )",
-            params![now_ms - ACKED_KEPT_MS, ACKED_REMOVED_AT_ONCE],
-        )?;
-        self.change(
-            "delete from batches where id in (
-                select id from batches where state = 2 and answered_ms < ?1 order by id limit ?2
-            )",
-            params![now_ms - ACKED_KEPT_MS, ACKED_REMOVED_AT_ONCE],
-        )?;
-        while self.used_bytes()? > self.limits.bytes_max {
-            if !self.evict_acked()? && !self.evict_undelivered(now_ms)? {
+        self.forget_acked(now_ms)?;
+        let cap = self.limits.bytes_max;
+        while self.acked_bytes > cap / 2 && self.evict_acked()? {}
+        while self.bytes_in("state = 3")? > cap / 8 && self.evict_quarantined()? {}
+        let critical = (cap / 2).saturating_sub(RESERVE_BYTES);
+        while self.bytes_in("state = 1 and lane = 0")? > critical && self.evict(Lane::Critical, now_ms)? {}
+        let budget = self.budget.database_bytes().saturating_sub(RESERVE_BYTES + more_bytes as u64);
+        while self.used_bytes()? > budget {
+            let found = self.evict_acked()?
+                || self.thin_bulk(now_ms)?
+                || self.evict(Lane::Bulk, now_ms)?
+                || self.evict(Lane::Normal, now_ms)?
+                || self.evict_quarantined()?
+                || self.evict(Lane::Critical, now_ms)?;
+            if !found {
                 tracing::error!("the spool is full of what must not be discarded");
                 break;
             }
+        }
+        self.shrink()
+    }
+
+    /// A database from before the cap was lowered gives its free pages back, bit by bit.
+    fn shrink(&self) -> Result<(), SpoolError> {
+        let pages: i64 = self.db().pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let size: i64 = self.db().pragma_query_value(None, "page_size", |row| row.get(0))?;
+        if unsigned(pages * size) > self.budget.database_bytes() {
+            let mut vacuum = self.db().prepare_cached("pragma incremental_vacuum(256)")?;
+            let mut freed = vacuum.query([])?;
+            while freed.next()?.is_some() {}
         }
         Ok(())
     }
@@ -59,94 +82,241 @@ impl Core {
         Ok(unsigned((pages - free) * size))
     }
 
-    fn evict_acked(&self) -> Result<bool, SpoolError> {
-        let oldest: Option<i64> = self
-            .db()
-            .prepare_cached("select id from batches where state = ?1 order by id limit 1")?
-            .query_row([state::ACKED], |row| row.get(0))
-            .optional()?;
-        match oldest {
-            Some(id) => self.remove(id).map(|()| true),
-            None => Ok(false),
-        }
+    /// Bodies of acked batches.
+    pub(super) fn count_acked_bytes(&self) -> Result<u64, SpoolError> {
+        self.bytes_in("state = 2")
     }
 
-    /// Evicts the oldest sealed batch of the least urgent lane, and records that.
-    fn evict_undelivered(&mut self, now_ms: i64) -> Result<bool, SpoolError> {
-        let row = self
-            .db()
-            .prepare_cached(
-                "select b.id, b.lane, b.seq, b.samples, b.events, b.t_min, b.t_max, b.sealed_ms, e.epoch
-                from batches b join epochs e on e.no = b.epoch_no
-                where b.state = ?1 and not exists (select 1 from losses l where l.batch_id = b.id)
-                order by b.lane desc, b.id limit 1",
-            )?
-            .query_row([state::SEALED], |row| {
-                Ok(Evicted {
-                    id: row.get(0)?,
-                    lane: row.get(1)?,
-                    seq: row.get(2)?,
-                    samples: row.get(3)?,
-                    events: row.get(4)?,
-                    t_min: row.get(5)?,
-                    t_max: row.get(6)?,
-                    sealed_ms: row.get(7)?,
-                    epoch: row.get(8)?,
-                })
-            })
-            .optional()?;
-        let Some(evicted) = row else { return Ok(false) };
-        let mut seqs = SeqSet::new();
-        seqs.insert(unsigned(evicted.seq));
-        let sealed = evicted.sealed_ms.unwrap_or(now_ms);
-        let loss = Loss {
-            id: self.next_loss()?,
-            lane: lane_of(evicted.lane)?,
-            from: evicted.t_min.unwrap_or(sealed),
-            to: evicted.t_max.unwrap_or(sealed),
-            samples: unsigned(evicted.samples),
-            events: unsigned(evicted.events),
-            reason: SPOOL_FULL.to_owned(),
-            seqs: [(parse_epoch(&evicted.epoch)?, seqs)].into(),
-        };
-        tracing::warn!(
-            samples = loss.samples,
-            lane = loss.lane.as_str(),
-            "the spool is full: a batch was discarded"
-        );
-        self.remove(evicted.id)?;
-        self.record_loss(&loss, now_ms)?;
-        Ok(true)
+    /// Bodies of the batches of which this holds.
+    fn bytes_in(&self, condition: &'static str) -> Result<u64, SpoolError> {
+        let sum = format!("select coalesce(sum(bytes), 0) from batches where {condition}");
+        let bytes: i64 = self.db().prepare_cached(&sum)?.query_row([], |row| row.get(0))?;
+        Ok(unsigned(bytes))
     }
 
-    /// Puts a loss into the open batch of the critical lane.
-    pub(super) fn record_loss(&mut self, loss: &Loss, now_ms: i64) -> Result<(), SpoolError> {
-        let json = serde_json::to_string(loss).map_err(|e| SpoolError::Damaged(format!("a loss: {e}")))?;
-        let mut open = self.open_batch(Lane::Critical, now_ms)?;
-        self.change(
-            "insert into losses (id, batch_id, recorded_ms, reason, samples, json) values (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![loss.id.to_string(), open.id, now_ms, loss.reason, integer(loss.samples), json],
+    /// Acked batches are forgotten when they are old, and their rows when there are too many.
+    fn forget_acked(&mut self, now_ms: i64) -> Result<(), SpoolError> {
+        self.forget_closed(now_ms - ACKED_KEPT_MS)?;
+        let rows_max = integer(self.limits.bytes_max / BYTES_PER_ACKED_ROW);
+        let mut statement = self.db().prepare_cached(
+            "select id from batches where state = 2 and (answered_ms < ?1
+                or id <= (select id from batches where state = 2 order by id desc limit 1 offset ?2))
+            order by id limit ?3",
         )?;
-        open.json_bytes += json.len();
-        self.keep_open(Lane::Critical, open);
+        let old: Vec<i64> = statement
+            .query_map(params![now_ms - ACKED_KEPT_MS, rows_max, ACKED_REMOVED_AT_ONCE], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        drop(statement);
+        for id in &old {
+            self.change("delete from losses where batch_id = ?1", [id])?;
+            self.remove(*id)?;
+        }
+        if !old.is_empty() {
+            self.acked_bytes = self.count_acked_bytes()?;
+        }
         Ok(())
     }
 
-    fn remove(&self, id: i64) -> Result<(), SpoolError> {
+    /// Takes the body of the oldest acked batch away; that it was there stays known for a while.
+    fn evict_acked(&mut self) -> Result<bool, SpoolError> {
+        let oldest: Option<(i64, i64)> = self
+            .db()
+            .prepare_cached(
+                "select id, bytes from batches where state = 2 and bytes > 0 order by id limit 1",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((id, bytes)) = oldest else { return Ok(false) };
+        self.change("delete from bodies where batch_id = ?1", [id])?;
+        self.change("update batches set bytes = 0 where id = ?1", [id])?;
+        self.acked_bytes = self.acked_bytes.saturating_sub(unsigned(bytes));
+        Ok(true)
+    }
+
+    /// What is quarantined was told as a loss when it was.
+    fn evict_quarantined(&mut self) -> Result<bool, SpoolError> {
+        let oldest: Option<i64> = self
+            .db()
+            .prepare_cached("select id from batches where state = 3 order by id limit 1")?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let Some(id) = oldest else { return Ok(false) };
+        tracing::warn!("the spool is full: the oldest batch in quarantine was discarded");
+        self.remove(id).map(|()| true)
+    }
+
+    /// Thins the oldest bulk batch that is thick and was never sent.
+    fn thin_bulk(&mut self, now_ms: i64) -> Result<bool, SpoolError> {
+        let thickest: Option<(i64, i64)> = self
+            .db()
+            .prepare_cached(
+                "select id, thinned from batches b
+                where state = 1 and lane = 2 and sent = 0 and thinned < ?1
+                    and not exists (select 1 from losses l where l.batch_id = b.id)
+                    and exists (select 1 from bodies d where d.batch_id = b.id and d.header is null)
+                order by thinned, id limit 1",
+            )?
+            .query_row([integer(THINNED_TO_MS.len() as u64)], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((id, level)) = thickest else { return Ok(false) };
+        self.change("update batches set thinned = thinned + 1 where id = ?1", [id])?;
+        let step_ms = usize::try_from(level).ok().and_then(|level| THINNED_TO_MS.get(level));
+        let text = self.inflated(id)?;
+        let before = decoded(&text)?;
+        let samples = before.samples();
+        let after = thin(before, step_ms.copied().unwrap_or(i64::MAX));
+        let removed = samples.saturating_sub(after.samples());
+        if removed > 0 {
+            let mut loss = self.loss_of(id, "thinned", now_ms)?;
+            (loss.samples, loss.events) = (removed as u64, 0);
+            loss.seqs.clear();
+            self.replace_body(id, &after)?;
+            self.record_loss(loss, now_ms)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives a batch that was never sent another content under its number.
+    fn replace_body(&self, id: i64, batch: &Batch<'_>) -> Result<(), SpoolError> {
+        let body = gzip::compress(&encode(batch));
+        let (t_min, t_max) = batch.span().unzip();
+        self.change(
+            "update bodies set digest = ?2, body = ?3 where batch_id = ?1",
+            params![id, BodyDigest::of(&body).0.as_slice(), body],
+        )?;
+        self.change(
+            "update batches set samples = ?2, t_min = ?3, t_max = ?4, bytes = ?5 where id = ?1",
+            params![id, integer(batch.samples() as u64), t_min, t_max, integer(body.len() as u64)],
+        )?;
+        self.relabel(id)
+    }
+
+    /// Evicts the oldest sealed batch of a lane, and records that.
+    fn evict(&mut self, lane: Lane, now_ms: i64) -> Result<bool, SpoolError> {
+        let oldest: Option<i64> = self
+            .db()
+            .prepare_cached(
+                "select id from batches where state = 1 and lane = ?1 and samples + events > 0 order by id limit 1",
+            )?
+            .query_row([lane_number(lane)], |row| row.get(0))
+            .optional()?;
+        let Some(id) = oldest else { return Ok(false) };
+        let loss = self.loss_of(id, "spool_full", now_ms)?;
+        tracing::warn!(
+            samples = loss.samples,
+            lane = lane.as_str(),
+            "the spool is full: a batch was discarded"
+        );
+        let carried = self.carried_losses(id)?;
+        self.change("delete from losses where batch_id = ?1", [id])?;
+        self.remove(id)?;
+        for loss in carried {
+            self.record_loss(loss, now_ms)?;
+        }
+        self.record_loss(loss, now_ms)?;
+        Ok(true)
+    }
+
+    /// The loss that a sealed batch would be.
+    pub(super) fn loss_of(&self, id: i64, reason: &str, now_ms: i64) -> Result<Loss, SpoolError> {
+        let loss_id = self.next_loss()?;
+        let mut statement = self.db().prepare_cached(
+            "select b.lane, b.seq, b.samples, b.events, b.t_min, b.t_max, b.sealed_ms, e.epoch
+            from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
+        )?;
+        let mut rows = statement.query([id])?;
+        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("batch row {id} is gone")))?;
+        let sealed = row.get::<_, Option<i64>>(6)?.unwrap_or(now_ms);
+        let mut seqs = SeqSet::new();
+        seqs.insert(unsigned(row.get(1)?));
+        Ok(Loss {
+            id: loss_id,
+            lane: lane_of(row.get(0)?)?,
+            from: row.get::<_, Option<i64>>(4)?.unwrap_or(sealed),
+            to: row.get::<_, Option<i64>>(5)?.unwrap_or(sealed),
+            samples: unsigned(row.get(2)?),
+            events: unsigned(row.get(3)?),
+            reason: reason.to_owned(),
+            seqs: [(parse_epoch(&row.get::<_, String>(7)?)?, seqs)].into(),
+        })
+    }
+
+    /// Puts a loss into the open batch of the critical lane; where one of its kind waits there, the two become one.
+    pub(super) fn record_loss(&mut self, loss: Loss, now_ms: i64) -> Result<(), SpoolError> {
+        let mut open = self.open_batch(Lane::Critical, now_ms)?;
+        let mut waiting = self.carried_losses(open.id)?.into_iter();
+        let merged = waiting.find_map(|waiting| merge(&waiting, &loss)).unwrap_or(loss);
+        let json = serde_json::to_string(&merged).map_err(|e| SpoolError::Damaged(format!("a loss: {e}")))?;
+        self.change(
+            "insert into losses (id, batch_id, recorded_ms, reason, samples, json) values (?1, ?2, ?3, ?4, ?5, ?6)
+            on conflict (id) do update set samples = excluded.samples, json = excluded.json",
+            params![merged.id.to_string(), open.id, now_ms, merged.reason, integer(merged.samples), json],
+        )?;
+        open.json_bytes += json.len();
+        self.keep_open(Lane::Critical, open);
+        self.note_told(&merged, now_ms)
+    }
+
+    /// Losses that a batch carries.
+    pub(super) fn carried_losses(&self, batch_id: i64) -> Result<Vec<Loss>, SpoolError> {
+        let mut statement = self
+            .db()
+            .prepare_cached("select json from losses where batch_id = ?1 order by recorded_ms, id")?;
+        let texts = statement.query_map([batch_id], |row| row.get::<_, String>(0))?;
+        texts
+            .map(|text| serde_json::from_str(&text?).map_err(|e| SpoolError::Damaged(format!("a loss: {e}"))))
+            .collect()
+    }
+
+    /// Takes a batch that needs nothing any more out of the books; its number stays known.
+    pub(super) fn remove(&self, id: i64) -> Result<(), SpoolError> {
+        let (epoch_no, seq): (i64, i64) = self
+            .db()
+            .prepare_cached("select epoch_no, seq from batches where id = ?1")?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.settle_number(epoch_no, unsigned(seq))?;
         self.change("delete from bodies where batch_id = ?1", [id])?;
         self.change("delete from batches where id = ?1", [id])?;
         Ok(())
     }
+
+    /// Notes that a number needs nothing any more.
+    pub(super) fn settle_number(&self, epoch_no: i64, seq: u64) -> Result<(), SpoolError> {
+        let mut settled = self.settled(epoch_no)?;
+        settled.insert(seq);
+        self.change(
+            "update epochs set settled = ?2 where no = ?1",
+            params![epoch_no, numbers_text(&settled)?],
+        )?;
+        Ok(())
+    }
+
+    /// Numbers of an epoch whose batches are no longer here and need nothing.
+    pub(super) fn settled(&self, epoch_no: i64) -> Result<SeqSet, SpoolError> {
+        let text: String = self
+            .db()
+            .prepare_cached("select settled from epochs where no = ?1")?
+            .query_row([epoch_no], |row| row.get(0))?;
+        parse_numbers(&text)
+    }
 }
 
-struct Evicted {
-    id: i64,
-    lane: i64,
-    seq: i64,
-    samples: i64,
-    events: i64,
-    t_min: Option<i64>,
-    t_max: Option<i64>,
-    sealed_ms: Option<i64>,
-    epoch: String,
+/// One loss for two of a lane and reason, unless it would close too many ranges.
+fn merge(into: &Loss, other: &Loss) -> Option<Loss> {
+    if into.lane != other.lane || into.reason != other.reason {
+        return None;
+    }
+    let mut seqs = into.seqs.clone();
+    for (epoch, more) in &other.seqs {
+        let all = seqs.entry(*epoch).or_default();
+        *all = SeqSet::from_ranges(&[all.ranges(), more.ranges()].concat()).ok()?;
+    }
+    Some(Loss {
+        from: into.from.min(other.from),
+        to: into.to.max(other.to),
+        samples: into.samples + other.samples,
+        events: into.events + other.events,
+        seqs,
+        ..into.clone()
+    })
 }

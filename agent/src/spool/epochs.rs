@@ -2,18 +2,25 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::ids::{BatchId, Epoch, LossId};
+use storepulse_shared::seqs::SeqSet;
 
-use super::SpoolError;
 use super::core::{Core, OwnEpoch, integer, unsigned};
+use super::{SpoolError, check};
 
 impl Core {
     /// Begins an epoch that names the last one of ours that sealed a batch.
-    pub(super) fn begin_epoch(&mut self) -> Result<(), SpoolError> {
+    pub(super) fn begin_epoch(&mut self, now_ms: i64) -> Result<(), SpoolError> {
         let epoch = Epoch::random();
         let before = self.last_sealed()?;
         self.change(
-            "insert into epochs (epoch, after_epoch, after_seq) values (?1, ?2, ?3)",
-            params![epoch.to_string(), before.map(|b| b.epoch.to_string()), before.map(|b| integer(b.seq)),],
+            "insert into epochs (epoch, after_epoch, after_seq, began_ms, crc) values (?1, ?2, ?3, ?4, ?5)",
+            params![
+                epoch.to_string(),
+                before.map(|b| b.epoch.to_string()),
+                before.map(|b| integer(b.seq)),
+                now_ms,
+                check::epoch(&epoch.to_string(), None),
+            ],
         )?;
         self.epoch = OwnEpoch { no: self.db().last_insert_rowid(), epoch };
         self.begun.push(self.epoch.no);
@@ -56,21 +63,56 @@ impl Core {
         Ok(LossId { epoch: self.epoch.epoch, no: unsigned(no) })
     }
 
-    /// After an undone change the running epoch may be gone again.
+    /// After an undone change the running epoch may be gone again: the one before it runs on. Epochs that were carried
+    /// over from a damaged spool are none of ours to go on with.
     pub(super) fn reload_epoch(&mut self) -> Result<(), SpoolError> {
-        if self.begun.is_empty() {
-            return Ok(());
+        while let Some(no) = self.begun.last().copied() {
+            let epoch: Option<String> = self
+                .db()
+                .prepare_cached("select epoch from epochs where no = ?1")?
+                .query_row([no], |row| row.get(0))
+                .optional()?;
+            if let Some(epoch) = epoch {
+                self.epoch = OwnEpoch { no, epoch: parse_epoch(&epoch)? };
+                break;
+            }
+            self.begun.pop();
         }
-        let row = self
-            .db()
-            .prepare_cached("select no, epoch from epochs where sender is null order by no desc limit 1")?
-            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-        self.epoch = OwnEpoch { no: row.0, epoch: parse_epoch(&row.1)? };
-        self.begun.retain(|no| *no <= row.0);
+        Ok(())
+    }
+
+    /// Every number of our epochs has its batch, or needs none: otherwise rows have vanished.
+    pub(super) fn check_numbers(&self) -> Result<(), SpoolError> {
+        let mut statement = self.db().prepare(
+            "select e.epoch, e.last_seq, e.settled, e.crc, (select count(*) from batches b where b.epoch_no = e.no)
+            from epochs e where e.sender is null and e.carried = 0",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (epoch, settled): (String, String) = (row.get(0)?, row.get(2)?);
+            let settled = parse_numbers(&settled)?;
+            let there: u64 = settled.ranges().iter().map(|(first, last)| last - first + 1).sum();
+            let is_whole = row.get::<_, i64>(3)? == check::epoch(&epoch, None)
+                && unsigned(row.get(1)?) == there + unsigned(row.get(4)?);
+            if !is_whole {
+                return Err(SpoolError::Damaged(format!("batches of epoch {epoch} have vanished")));
+            }
+        }
         Ok(())
     }
 }
 
 pub(super) fn parse_epoch(text: &str) -> Result<Epoch, SpoolError> {
     text.parse().map_err(|e| SpoolError::Damaged(format!("{e}")))
+}
+
+/// Numbers as they stand in the database, `[[first,last],…]`.
+pub(super) fn parse_numbers(text: &str) -> Result<SeqSet, SpoolError> {
+    let damaged = |why: String| SpoolError::Damaged(format!("numbers: {why}"));
+    let ranges: Vec<(u64, u64)> = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    SeqSet::from_many_ranges(&ranges).map_err(|e| damaged(e.to_string()))
+}
+
+pub(super) fn numbers_text(numbers: &SeqSet) -> Result<String, SpoolError> {
+    serde_json::to_string(numbers).map_err(|e| SpoolError::Damaged(format!("numbers: {e}")))
 }

@@ -13,8 +13,9 @@ use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::limits::IDEMPOTENCY_KEPT;
 use storepulse_shared::seqs::SeqSet;
 
-use super::SpoolError;
 use super::core::{Core, integer, slot, unsigned};
+use super::epochs::{numbers_text, parse_numbers};
+use super::{SpoolError, check};
 
 /// Bytes of the spool for each remembered `Idempotency-Key`: a spool of 8 MiB remembers 2,048.
 const BYTES_PER_KEY: u64 = 4_096;
@@ -124,7 +125,7 @@ impl Core {
         span: Option<(i64, i64)>,
         now_ms: i64,
     ) -> Result<PushVerdict, SpoolError> {
-        let mut stream = self.sender_stream(sender, header.batch.epoch)?;
+        let mut stream = self.sender_stream(sender, header.batch.epoch, now_ms)?;
         if stream.void.contains(header.batch.seq) {
             return Ok(PushVerdict::Closed(header.batch));
         }
@@ -133,9 +134,9 @@ impl Core {
             return Ok(PushVerdict::Conflict(header.batch));
         }
         if !duplicate {
+            self.make_room(body.len(), now_ms)?;
             self.add_forwarded(stream.no, header, header_text, body, span, now_ms)?;
             self.keep_sender_stream(&stream, header)?;
-            self.make_room(now_ms)?;
         }
         Ok(PushVerdict::Ack(Box::new(ack(
             header.batch,
@@ -153,7 +154,7 @@ impl Core {
         header: &BatchHeader,
         now_ms: i64,
     ) -> Result<PushVerdict, SpoolError> {
-        let mut stream = self.sender_stream(sender, header.batch.epoch)?;
+        let mut stream = self.sender_stream(sender, header.batch.epoch, now_ms)?;
         if stream.received.contains(header.batch.seq) {
             let through = BTreeMap::from([(header.batch.epoch, stream.through()?)]);
             return Ok(PushVerdict::Ack(Box::new(ack(
@@ -179,23 +180,23 @@ impl Core {
                 reason: "closed_by_gateway".to_owned(),
                 seqs: [(header.batch.epoch, seqs)].into(),
             };
-            self.record_loss(&loss, now_ms)?;
+            self.record_loss(loss, now_ms)?;
         }
         Ok(PushVerdict::Closed(header.batch))
     }
 
     /// The receipts of a sender's epoch; a new epoch becomes theirs.
-    fn sender_stream(&self, sender: &Sender, epoch: Epoch) -> Result<SenderStream, SpoolError> {
+    fn sender_stream(&self, sender: &Sender, epoch: Epoch, now_ms: i64) -> Result<SenderStream, SpoolError> {
         let text = epoch.to_string();
         self.change(
-            "insert into epochs (epoch, sender) values (?1, ?2) on conflict do nothing",
-            params![text, sender.0],
+            "insert into epochs (epoch, sender, began_ms, crc) values (?1, ?2, ?3, ?4) on conflict do nothing",
+            params![text, sender.0, now_ms, check::epoch(&text, Some(&sender.0))],
         )?;
         let (no, received, void): (i64, String, String) = self
             .db()
             .prepare_cached("select no, received, void from epochs where epoch = ?1")?
             .query_row([&text], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(SenderStream { no, received: parse_set(&received)?, void: parse_set(&void)? })
+        Ok(SenderStream { no, received: parse_numbers(&received)?, void: parse_numbers(&void)? })
     }
 
     fn keep_sender_stream(&self, stream: &SenderStream, header: &BatchHeader) -> Result<(), SpoolError> {
@@ -204,8 +205,8 @@ impl Core {
             where no = ?1",
             params![
                 stream.no,
-                set_text(&stream.received)?,
-                set_text(&stream.void)?,
+                numbers_text(&stream.received)?,
+                numbers_text(&stream.void)?,
                 integer(header.sealed),
                 integer(header.batch.seq)
             ],
@@ -309,17 +310,10 @@ impl SenderStream {
     /// The end of the contiguous range that was committed or closed.
     fn through(&self) -> Result<u64, SpoolError> {
         let both = [self.received.ranges(), self.void.ranges()].concat();
-        let both = SeqSet::from_ranges(&both).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))?;
+        let both =
+            SeqSet::from_many_ranges(&both).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))?;
         Ok(both.through())
     }
-}
-
-fn parse_set(text: &str) -> Result<SeqSet, SpoolError> {
-    serde_json::from_str(text).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))
-}
-
-fn set_text(set: &SeqSet) -> Result<String, SpoolError> {
-    serde_json::to_string(set).map_err(|e| SpoolError::Damaged(format!("receipts: {e}")))
 }
 
 fn ack(batch: BatchId, processed: u64, duplicate: bool, through: BTreeMap<Epoch, u64>, now_ms: i64) -> Ack {

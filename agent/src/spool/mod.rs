@@ -9,24 +9,32 @@
 //!
 //! # Life of a batch
 //! *open* (rows in `open_ticks`, `open_events`, `losses`) → *sealed* (a compressed body, exactly as it is sent) → *acked*
-//! (kept for a while, first to be evicted) or *set aside* (refused as a whole by the cloud, kept for people).
+//! (kept for a while, first to be evicted) or *in quarantine* (refused by the cloud, kept for people).
+//! A spool that turns out to be damaged is set aside and salvaged by [`salvage`] while a new one takes its place.
 //! A batch that somebody pushed to us enters sealed, with its sender's header, and is never altered.
 //!
 //! # Rooms
-//! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `epochs`,
-//! `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
+//! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `settle`,
+//! `epochs`, `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
 //! decided by the uplink.
 
 mod append;
+mod bursts;
+mod check;
+mod closed;
 mod core;
+mod damage;
 mod discard;
 mod epochs;
 mod forward;
+mod label;
 mod open;
 mod queue;
 mod seal;
+mod settle;
 mod split;
 mod status;
+mod thin;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -35,9 +43,11 @@ use std::sync::Arc;
 use storepulse_shared::batch::{Event, Frame, Lane};
 use tokio::sync::Notify;
 
-pub use self::core::Limits;
+pub use self::core::{BYTES_MIN, Limits};
+pub use self::damage::salvage::run as salvage;
 pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
-pub use self::queue::{Next, Outgoing, SealPolicy, Settlement};
+pub use self::queue::{Next, Outgoing, Reach, Wish};
+pub use self::settle::Settlement;
 pub use self::status::{LaneStatus, SpoolStatus};
 use self::writer::Writer;
 
@@ -81,6 +91,8 @@ pub struct Spool {
     writer: Writer,
     /// Told whenever a batch was begun or sealed.
     news: Arc<Notify>,
+    /// Told whenever a damaged database was set aside.
+    replaced: Arc<Notify>,
 }
 
 /// Joins the writer: everything accepted before is committed when it returns.
@@ -104,12 +116,13 @@ impl Spool {
     /// Another agent has it open, it is from a newer version, or the folder cannot be written; the message says which
     /// and what to do.
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
-        let opened = open::for_writing(dir)?;
-        let core = core::Core::load(opened, limits, now_ms)?;
-        let news = Arc::new(Notify::new());
-        let (writer, thread) =
-            Writer::start(core, Arc::clone(&news)).map_err(|e| SpoolError::open(dir, e))?;
-        Ok((Self { writer, news }, WriterHandle(thread)))
+        let budget = open::Budget::of(limits.bytes_max);
+        let core =
+            open::for_writing(dir, budget, |opened, aside| core::Core::load(opened, limits, aside, now_ms))?;
+        let (news, replaced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (writer, thread) = Writer::start(core, Arc::clone(&news), Arc::clone(&replaced))
+            .map_err(|e| SpoolError::open(dir, e))?;
+        Ok((Self { writer, news, replaced }, WriterHandle(thread)))
     }
 
     /// Accepts frames into the open batch of a lane; returns once they are durable.
@@ -145,8 +158,8 @@ impl Spool {
     ///
     /// # Errors
     /// The database refused.
-    pub async fn next(&self, policy: SealPolicy, now_ms: i64) -> Result<Next, SpoolError> {
-        self.writer.write(move |core| core.next_to_send(policy, now_ms)).await
+    pub async fn next(&self, wish: Wish, now_ms: i64) -> Result<Next, SpoolError> {
+        self.writer.write(move |core| core.next_to_send(&wish, now_ms)).await
     }
 
     /// Records what became of a batch that was sent.
@@ -171,6 +184,18 @@ impl Spool {
     /// The database refused.
     pub async fn status(&self) -> Result<SpoolStatus, SpoolError> {
         self.writer.write(|core| status::read(core.db())).await
+    }
+
+    /// Waits until a damaged database has been set aside since the last call.
+    async fn replaced(&self) {
+        self.replaced.notified().await;
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut core::Core) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        self.writer.write(change).await
     }
 
     /// Waits until a batch has been begun or sealed since the last call.

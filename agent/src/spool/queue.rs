@@ -1,28 +1,48 @@
-//! What is sent next, and what becomes of it.
+//! What is sent next.
+//!
+//! Critical batches first, from old to new. Then what is fresh, newest first, so that a dashboard is current as soon as
+//! the link is back. Then the backlog, from old to new. Handing a batch out marks it as sent, durably, before its first
+//! byte leaves: from then on it is never altered under its number.
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, params};
-use storepulse_shared::batch::decode::decode;
+use rusqlite::params;
 use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
-use storepulse_shared::batch::{Clock, Event, Lane, Loss};
-use storepulse_shared::gzip;
-use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
-use storepulse_shared::limits::INFLATED_BYTES_MAX;
-use storepulse_shared::seqs::SeqSet;
+use storepulse_shared::batch::{Clock, Lane};
+use storepulse_shared::ids::BatchId;
 
 use super::SpoolError;
 use super::core::{Core, integer, lane_number, lane_of, slot, state, unsigned};
 use super::epochs::parse_epoch;
-use super::split::split;
+use super::label::checksum;
 
-/// When open batches are sealed.
-#[derive(Debug, Clone, Copy)]
-pub struct SealPolicy {
+/// A batch sealed less than this ago is fresh.
+const FRESH_MS: u64 = 60_000;
+/// A batch that always fails while others pass has its number closed after this time.
+const FAILING_MS_MAX: i64 = 24 * 3600 * 1000;
+
+/// What may be sent, and when open batches are sealed.
+#[derive(Debug, Clone)]
+pub struct Wish {
     /// Age at which an open batch is due, by lane: critical, normal, bulk.
     pub age: [Duration; 3],
     /// What the sender knows of its clock; said with every batch of our own.
     pub clock: Clock,
+    /// Batches that are on their way already, by their id.
+    pub in_flight: Vec<i64>,
+    /// What else than critical batches may be sent.
+    pub reach: Reach,
+}
+
+/// How far down the order a sender may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Critical batches only.
+    Critical,
+    /// Those, and what is fresh.
+    Fresh,
+    /// All.
+    Backlog,
 }
 
 /// What there is to do.
@@ -30,7 +50,7 @@ pub struct SealPolicy {
 pub enum Next {
     /// Send this.
     Send(Box<Outgoing>),
-    /// Nothing is ready; the oldest open batch will be due in this time, if there is one.
+    /// Nothing of what may be sent is ready; the oldest open batch will be due in this time, if there is one.
     Idle(Option<Duration>),
 }
 
@@ -43,64 +63,94 @@ pub struct Outgoing {
     pub batch: BatchId,
     /// Its lane.
     pub lane: Lane,
+    /// Where it stood in the order: what the cloud's pace is for.
+    pub reach: Reach,
+    /// Whether to close its number rather than to send it: it has failed for too long while others passed.
+    pub close: bool,
+    /// How many acks had been recorded when it was handed out.
+    pub acks_before: i64,
     /// The header `StorePulse-Batch`.
     pub header: String,
     /// The compressed body.
     pub body: Vec<u8>,
 }
 
-/// What the uplink made of an answer.
-#[derive(Debug, Clone)]
-pub enum Settlement {
-    /// The cloud has it.
-    Acked {
-        /// The contiguous ends that the answer told.
-        through: Vec<(Epoch, u64)>,
-    },
-    /// It is too large; its number is closed. Its content goes on under new numbers.
-    Split,
-    /// Its number holds another body: somebody else uses our epoch.
-    Conflict,
-    /// Its number was closed before, and we do not know why: its content goes on under a new one.
-    Renumber,
-    /// It was refused as a whole; its number is closed. It is kept for people.
-    SetAside {
-        /// Why.
-        refusal: String,
-    },
-}
-
 impl Core {
-    /// Seals what is due and hands out the most urgent batch: critical first, then the oldest.
-    pub(super) fn next_to_send(&mut self, policy: SealPolicy, now_ms: i64) -> Result<Next, SpoolError> {
+    /// Seals what is due and hands out the most urgent batch that may be sent.
+    pub(super) fn next_to_send(&mut self, wish: &Wish, now_ms: i64) -> Result<Next, SpoolError> {
         let mut due = None;
         for lane in Lane::ALL {
             let Some(open) = self.open[slot(lane)] else { continue };
             // A clock that was set back makes a batch older, not younger.
             let age = Duration::from_millis(now_ms.abs_diff(open.opened_ms));
-            match policy.age[slot(lane)].checked_sub(age) {
+            match wish.age[slot(lane)].checked_sub(age) {
                 None | Some(Duration::ZERO) => self.seal(lane, now_ms)?,
                 Some(rest) => due = Some(due.map_or(rest, |due: Duration| due.min(rest))),
             }
         }
-        let next = self
-            .db()
-            .prepare_cached("select id from batches where state = 1 order by lane, id limit 1")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        match next {
-            Some(id) => Ok(Next::Send(Box::new(self.hand_out(id, policy.clock)?))),
+        match self.choose(wish, now_ms)? {
+            Some((id, reach)) => Ok(Next::Send(Box::new(self.hand_out(id, reach, wish.clock, now_ms)?))),
             None => Ok(Next::Idle(due)),
         }
     }
 
-    fn hand_out(&mut self, id: i64, clock: Clock) -> Result<Outgoing, SpoolError> {
+    fn choose(&self, wish: &Wish, now_ms: i64) -> Result<Option<(i64, Reach)>, SpoolError> {
+        if let Some(id) = self.oldest(Lane::Critical, wish, now_ms)? {
+            return Ok(Some((id, Reach::Critical)));
+        }
+        if wish.reach >= Reach::Fresh {
+            for lane in [Lane::Normal, Lane::Bulk] {
+                if let Some(id) = self.freshest(lane, wish, now_ms)? {
+                    return Ok(Some((id, Reach::Fresh)));
+                }
+            }
+        }
+        if wish.reach >= Reach::Backlog {
+            for lane in [Lane::Normal, Lane::Bulk] {
+                if let Some(id) = self.oldest(lane, wish, now_ms)? {
+                    return Ok(Some((id, Reach::Backlog)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn oldest(&self, lane: Lane, wish: &Wish, now_ms: i64) -> Result<Option<i64>, SpoolError> {
+        let mut statement = self.db().prepare_cached(
+            "select id from batches
+            where state = 1 and lane = ?1 and (deferred_until is null or deferred_until <= ?2)
+            order by id limit ?3",
+        )?;
+        let limit = integer(wish.in_flight.len() as u64 + 1);
+        let mut ids = statement.query_map(params![lane_number(lane), now_ms, limit], |row| row.get(0))?;
+        ids.find(|id| !matches!(id, Ok(id) if wish.in_flight.contains(id))).transpose().map_err(Into::into)
+    }
+
+    /// The newest batch of the lane, if it is fresh.
+    fn freshest(&self, lane: Lane, wish: &Wish, now_ms: i64) -> Result<Option<i64>, SpoolError> {
+        let mut statement = self.db().prepare_cached(
+            "select id, coalesce(sealed_ms, 0) from batches
+            where state = 1 and lane = ?1 and deferred_until is null
+            order by id desc limit ?2",
+        )?;
+        let limit = integer(wish.in_flight.len() as u64 + 1);
+        let mut rows = statement.query(params![lane_number(lane), limit])?;
+        while let Some(row) = rows.next()? {
+            let (id, sealed_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+            if now_ms.abs_diff(sealed_ms) > FRESH_MS {
+                return Ok(None);
+            }
+            if !wish.in_flight.contains(&id) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hand_out(&mut self, id: i64, reach: Reach, clock: Clock, now_ms: i64) -> Result<Outgoing, SpoolError> {
         let row = self.sealed_row(id)?;
-        let (digest, body) = self
-            .db()
-            .prepare_cached("select digest, body from bodies where batch_id = ?1")?
-            .query_row([id], |row| Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        let header = match row.header {
+        let Sealed { digest, body, header } = self.checked_body(id)?;
+        let header = match header {
             Some(verbatim) => verbatim,
             None => BatchHeader {
                 batch: row.batch,
@@ -116,13 +166,34 @@ impl Core {
             .to_string(),
         };
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
-        Ok(Outgoing { id, batch: row.batch, lane: row.lane, header, body })
+        let close = row.failing_since.is_some_and(|since| now_ms.saturating_sub(since) >= FAILING_MS_MAX);
+        let acks_before = self.acks;
+        Ok(Outgoing { id, batch: row.batch, lane: row.lane, reach, close, acks_before, header, body })
     }
 
-    fn sealed_row(&self, id: i64) -> Result<SealedRow, SpoolError> {
+    /// Digest, body and a sender's header, after a look at the checksum over all of it.
+    fn checked_body(&self, id: i64) -> Result<Sealed, SpoolError> {
+        let mut statement = self
+            .db()
+            .prepare_cached("select digest, body, header, label, crc from bodies where batch_id = ?1")?;
+        let mut rows = statement.query([id])?;
+        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("the body of row {id} is gone")))?;
+        let (body, header): (Vec<u8>, Option<String>) = (row.get(1)?, row.get(2)?);
+        let (label, crc): (String, i64) = (row.get(3)?, row.get(4)?);
+        let is_whole =
+            checksum(&label, header.as_deref(), &body) == crc && label == self.label_of(id)?.to_string();
+        match is_whole {
+            true => Ok(Sealed { digest: row.get(0)?, body, header }),
+            false => {
+                Err(SpoolError::Damaged(format!("the body of batch {label:.60} is not what was sealed")))
+            }
+        }
+    }
+
+    pub(super) fn sealed_row(&self, id: i64) -> Result<SealedRow, SpoolError> {
         let mut statement = self.db().prepare_cached(
             "select e.no, e.epoch, e.sealed, e.after_epoch, e.after_seq, e.after_told, e.sender is not null,
-                b.seq, b.lane, b.samples, b.header
+                b.seq, b.lane, b.samples, b.failing_since
             from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
         )?;
         let mut rows = statement.query([id])?;
@@ -141,122 +212,8 @@ impl Core {
             forwarded: row.get(6)?,
             lane: lane_of(row.get(8)?)?,
             samples: u32::try_from(row.get::<_, i64>(9)?).unwrap_or(u32::MAX),
-            header: row.get(10)?,
+            failing_since: row.get(10)?,
         })
-    }
-
-    /// Records what became of a batch.
-    pub(super) fn settle(&mut self, id: i64, settlement: &Settlement, now_ms: i64) -> Result<(), SpoolError> {
-        match settlement {
-            Settlement::Acked { through } => self.ack(id, through, now_ms),
-            Settlement::Split => self.split_batch(id, now_ms),
-            Settlement::Renumber => self.renumber(id),
-            Settlement::Conflict => self.resolve_conflict(id, now_ms),
-            Settlement::SetAside { refusal } => self.set_aside(id, refusal, now_ms),
-        }
-    }
-
-    fn ack(&mut self, id: i64, through: &[(Epoch, u64)], now_ms: i64) -> Result<(), SpoolError> {
-        self.change(
-            "update batches set state = ?2, answered_ms = ?3 where id = ?1 and state = ?4",
-            params![id, state::ACKED, now_ms, state::SEALED],
-        )?;
-        self.change(
-            "update epochs set after_told = 1 where no = (select epoch_no from batches where id = ?1) and after_told = 0",
-            [id],
-        )?;
-        for (epoch, through) in through {
-            self.change(
-                "update epochs set through = ?2 where epoch = ?1",
-                params![epoch.to_string(), integer(*through)],
-            )?;
-        }
-        self.make_room(now_ms)
-    }
-
-    fn set_aside(&mut self, id: i64, refusal: &str, now_ms: i64) -> Result<(), SpoolError> {
-        self.change(
-            "update batches set state = ?2, answered_ms = ?3, refusal = ?4 where id = ?1",
-            params![id, state::SET_ASIDE, now_ms, refusal],
-        )?;
-        Ok(())
-    }
-
-    /// Cuts a batch in two under new numbers; what cannot be cut is set aside.
-    fn split_batch(&mut self, id: i64, now_ms: i64) -> Result<(), SpoolError> {
-        let lane = self.sealed_row(id)?.lane;
-        let body: Vec<u8> = self
-            .db()
-            .prepare_cached("select body from bodies where batch_id = ?1")?
-            .query_row([id], |row| row.get(0))?;
-        let text =
-            gzip::inflate(&body, INFLATED_BYTES_MAX).map_err(|e| SpoolError::Damaged(e.to_string()))?;
-        let batch = decode(&text).map_err(|e| SpoolError::Damaged(e.to_string()))?;
-        let Some((first, second)) = split(batch) else {
-            return self.set_aside(id, "413: too large, and it cannot be cut further", now_ms);
-        };
-        let first_id = self.add_sealed(lane, &first, now_ms)?;
-        self.add_sealed(lane, &second, now_ms)?;
-        self.change("update losses set batch_id = ?2 where batch_id = ?1", params![id, first_id])?;
-        self.change("delete from bodies where batch_id = ?1", [id])?;
-        self.change("delete from batches where id = ?1", [id])?;
-        Ok(())
-    }
-
-    /// Somebody else, a clone of this box perhaps, has used our epoch. We leave it to them: a new epoch takes the body
-    /// that was refused and everything that was never sent; what was sent and not answered stays where it is.
-    fn resolve_conflict(&mut self, id: i64, now_ms: i64) -> Result<(), SpoolError> {
-        let row = self.sealed_row(id)?;
-        let text =
-            format!("number {} holds another body: another box sends under this one's identity", row.batch);
-        if row.forwarded {
-            self.renumber(id)?;
-        } else {
-            self.seal_all(now_ms)?;
-            self.begin_epoch()?;
-            let never_sent: Vec<(i64, i64)> = self
-                .db()
-                .prepare_cached("select id, seq from batches where epoch_no = ?1 and state = ?2 and sent = 0 order by seq")?
-                .query_map(params![row.epoch_no, state::SEALED], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            self.renumber(id)?;
-            let mut given_up = SeqSet::new();
-            for (id, seq) in never_sent {
-                self.renumber(id)?;
-                given_up.insert(unsigned(seq));
-            }
-            if !given_up.is_empty() {
-                let loss = Loss {
-                    id: self.next_loss()?,
-                    lane: Lane::Critical,
-                    from: now_ms,
-                    to: now_ms,
-                    samples: 0,
-                    events: 0,
-                    reason: "renumbered".to_owned(),
-                    seqs: [(row.batch.epoch, given_up)].into(),
-                };
-                self.record_loss(&loss, now_ms)?;
-            }
-        }
-        let event = Event {
-            device: AGENT_DEVICE.into(),
-            t: now_ms,
-            kind: "agent.possible_clone".into(),
-            text: text.into(),
-        };
-        self.append_events(&[event], now_ms)
-    }
-
-    /// Gives a sealed batch the next number of the running epoch; its body stays the same.
-    fn renumber(&mut self, id: i64) -> Result<(), SpoolError> {
-        let seq = integer(self.next_seq()?);
-        self.change(
-            "update batches set epoch_no = ?2, seq = ?3, sent = 0, header = null where id = ?1",
-            params![id, self.epoch.no, seq],
-        )?;
-        self.change("update epochs set sealed = max(sealed, ?2) where no = ?1", params![self.epoch.no, seq])?;
-        Ok(())
     }
 
     /// Stores a batch that somebody pushed, as it is.
@@ -271,8 +228,8 @@ impl Core {
     ) -> Result<(), SpoolError> {
         let (t_min, t_max) = span.unzip();
         self.change(
-            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes, header)
-            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes)
+            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)",
             params![
                 epoch_no,
                 integer(header.batch.seq),
@@ -283,21 +240,28 @@ impl Core {
                 t_min,
                 t_max,
                 integer(body.len() as u64),
-                header_text,
             ],
         )?;
         let id = self.db().last_insert_rowid();
-        self.put_body(id, body)
+        self.put_body(id, body, Some(header_text))
     }
 }
 
-struct SealedRow {
-    epoch_no: i64,
-    batch: BatchId,
+/// A body that is what was sealed, and the header of its sender if it was pushed.
+struct Sealed {
+    digest: [u8; 8],
+    body: Vec<u8>,
+    header: Option<String>,
+}
+
+/// A batch of which everything but the body is read.
+pub(super) struct SealedRow {
+    pub epoch_no: i64,
+    pub batch: BatchId,
     sealed: u64,
     after: Option<BatchId>,
-    forwarded: bool,
-    lane: Lane,
+    pub forwarded: bool,
+    pub lane: Lane,
     samples: u32,
-    header: Option<String>,
+    failing_since: Option<i64>,
 }

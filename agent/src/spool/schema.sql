@@ -1,5 +1,8 @@
 -- The spool, version 1. Numbers of epochs, batches and losses start at 1; times are Unix milliseconds UTC.
 
+create table spool (version integer not null) strict;
+insert into spool values (1);
+
 -- One opening of this spool by `run` each; or, with `sender` set, one epoch of somebody who pushes to us.
 create table epochs (
     no integer primary key,
@@ -16,12 +19,19 @@ create table epochs (
     losses integer not null default 0,
     -- What the cloud last called `through`.
     through integer not null default 0,
+    -- Numbers of batches that are no longer here and need nothing any more: acknowledged, or told as a loss.
+    settled text not null default '[]',
+    began_ms integer not null,
+    -- Taken over from a damaged spool: not all of its numbers need be here.
+    carried integer not null default 0,
+    -- Over epoch and sender. Checksums: see `check.rs`.
+    crc integer not null,
     -- Of a sender: the numbers we have committed, and those we have closed, as [[first,last],…].
     received text not null default '[]',
     void text not null default '[]'
 ) strict;
 
--- state: 0 open, 1 sealed, 2 acked, 3 set aside (refused as a whole, kept). lane: 0 critical, 1 normal, 2 bulk.
+-- state: 0 open, 1 sealed, 2 acked, 3 in quarantine (refused, kept for people). lane: 0 critical, 1 normal, 2 bulk.
 create table batches (
     id integer primary key,
     epoch_no integer not null,
@@ -38,22 +48,38 @@ create table batches (
     events integer not null default 0,
     t_min integer,
     t_max integer,
-    -- Of the body as it is sent.
+    -- Of the body as it is sent; 0 once the body of an acked batch is gone.
     bytes integer not null default 0,
-    -- Of a forwarded batch: the sender's header, verbatim.
-    header text,
-    -- Of a batch set aside: why.
+    -- Of a batch in quarantine: why.
     refusal text,
+    -- Acks are numbered in the order in which they are recorded.
+    acked_no integer,
+    -- Of a batch that fails while others pass: when it is tried again, and since when it has failed.
+    deferred_until integer,
+    failing_since integer,
+    -- Of a half of a refused batch: the whole it comes from, and how often that was cut.
+    origin integer,
+    depth integer not null default 0,
+    -- How often it was thinned.
+    thinned integer not null default 0,
     unique (epoch_no, seq)
 ) strict;
 
 create index batches_to_send on batches (lane, id) where state = 1;
-create index batches_answered on batches (id) where state = 2;
+create index batches_acked on batches (id) where state = 2;
+create index batches_acked_with_body on batches (id, bytes) where state = 2 and bytes > 0;
+create index batches_quarantined on batches (id) where state = 3;
+create index batches_of_origin on batches (origin) where origin is not null;
 
 -- Apart from `batches`, so that a change of state does not write a body again.
 create table bodies (
     batch_id integer primary key,
     digest blob not null,
+    -- What it is, and a checksum over all of it: see `label.rs`.
+    label text not null,
+    crc integer not null,
+    -- Of a forwarded batch: the sender's header, verbatim.
+    header text,
     body blob not null
 ) strict;
 
@@ -64,6 +90,7 @@ create table shapes (
     device text not null,
     kind text not null,
     series text not null,
+    crc integer not null,
     unique (device, kind, series)
 ) strict;
 
@@ -73,6 +100,7 @@ create table open_ticks (
     shape_id integer not null,
     t integer not null,
     vals blob not null,
+    crc integer not null,
     primary key (batch_id, n)
 ) strict, without rowid;
 
@@ -83,6 +111,7 @@ create table open_events (
     t integer not null,
     kind text not null,
     text text not null,
+    crc integer not null,
     primary key (batch_id, n)
 ) strict, without rowid;
 
@@ -97,6 +126,21 @@ create table losses (
 ) strict, without rowid;
 
 create index losses_by_batch on losses (batch_id);
+
+-- Numbers without a batch: the cloud has closed them, or is told so by a loss. Kept as long as acked batches, so that a
+-- cloud that was restored from a backup can be told again.
+create table closed_numbers (
+    epoch_no integer not null,
+    first integer not null,
+    last integer not null,
+    -- The answer by which the cloud knows; counted with `batches.acked_no`. NULL while the loss is on its way.
+    acked_no integer,
+    loss_id text,
+    at_ms integer not null,
+    primary key (epoch_no, first)
+) strict, without rowid;
+
+create index closed_numbers_by_loss on closed_numbers (loss_id) where acked_no is null;
 
 -- Answers to pushes that carried an Idempotency-Key.
 create table idempotency_keys (

@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use rusqlite::params;
 use storepulse_shared::batch::encode::encode;
 use storepulse_shared::batch::header::BodyDigest;
-use storepulse_shared::batch::{Batch, Column, Event, Frame, Lane, Loss};
+use storepulse_shared::batch::{Batch, Column, Event, Frame, Lane};
 use storepulse_shared::gzip;
 
-use super::SpoolError;
-use super::core::{Core, integer, lane_number, slot, state};
+use super::core::{Core, OpenBatch, integer, lane_number, slot, state, unsigned};
+use super::label::checksum;
+use super::{SpoolError, check};
 
 impl Core {
     /// Seals the open batch of a lane, if there is one.
     pub(super) fn seal(&mut self, lane: Lane, now_ms: i64) -> Result<(), SpoolError> {
         let Some(open) = self.open[slot(lane)].take() else { return Ok(()) };
-        let batch = self.read_open(open.id)?;
+        let batch = self.read_open(&open)?;
         self.store_sealed(open.id, &batch, now_ms)?;
         self.change("delete from open_ticks where batch_id = ?1", [open.id])?;
         self.change("delete from open_events where batch_id = ?1", [open.id])?;
@@ -52,7 +53,7 @@ impl Core {
                 integer(body.len() as u64)
             ],
         )?;
-        self.put_body(id, &body)?;
+        self.put_body(id, &body, None)?;
         self.change(
             "update epochs set sealed = max(sealed, (select seq from batches where id = ?1))
             where no = (select epoch_no from batches where id = ?1)",
@@ -78,93 +79,118 @@ impl Core {
         Ok(id)
     }
 
-    pub(super) fn put_body(&mut self, id: i64, body: &[u8]) -> Result<(), SpoolError> {
+    /// Stores the body of a batch with its label, which the row must fit already.
+    pub(super) fn put_body(&mut self, id: i64, body: &[u8], header: Option<&str>) -> Result<(), SpoolError> {
         self.news = true;
-        let digest = BodyDigest::of(body);
+        let label = self.label_of(id)?.to_string();
         self.change(
-            "insert into bodies (batch_id, digest, body) values (?1, ?2, ?3)",
-            params![id, digest.0.as_slice(), body],
+            "insert into bodies (batch_id, digest, label, crc, header, body) values (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                id,
+                BodyDigest::of(body).0.as_slice(),
+                label,
+                checksum(&label, header, body),
+                header,
+                body
+            ],
         )?;
         self.unmeasured_bytes = self.unmeasured_bytes.saturating_add(body.len() + 64);
+        self.transaction_bytes += body.len();
         Ok(())
     }
 
-    fn read_open(&self, id: i64) -> Result<Batch<'static>, SpoolError> {
-        Ok(Batch {
-            frames: self.read_frames(id)?,
-            events: self.read_events(id)?,
-            losses: self.read_losses(id)?,
-        })
+    fn read_open(&self, open: &OpenBatch) -> Result<Batch<'static>, SpoolError> {
+        let (ticks, frames) = self.read_frames(open.id)?;
+        let events = self.read_events(open.id)?;
+        if ticks + events.len() as u64 != unsigned(open.rows) {
+            return Err(SpoolError::Damaged(format!("rows of batch row {} have vanished", open.id)));
+        }
+        Ok(Batch { frames, events, losses: self.carried_losses(open.id)? })
     }
 
-    /// Ticks of one shape become one frame as long as their times ascend.
-    fn read_frames(&self, id: i64) -> Result<Vec<Frame<'static>>, SpoolError> {
-        let mut frames: Vec<Frame<'static>> = Vec::new();
-        let mut current: HashMap<i64, usize> = HashMap::new();
-        let mut statement = self
-            .db()
-            .prepare_cached("select shape_id, t, vals from open_ticks where batch_id = ?1 order by n")?;
+    /// The ticks of an open batch as frames, and how many there were.
+    fn read_frames(&self, id: i64) -> Result<(u64, Vec<Frame<'static>>), SpoolError> {
+        let (mut count, mut ticks) = (0, Ticks::default());
+        let mut statement = self.db().prepare_cached(
+            "select n, shape_id, t, vals, crc from open_ticks where batch_id = ?1 order by n",
+        )?;
         let mut rows = statement.query([id])?;
         while let Some(row) = rows.next()? {
-            let (shape, time): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let vals = row.get_ref(2)?.as_blob().map_err(|e| SpoolError::Damaged(format!("ticks: {e}")))?;
-            let fits = |at: &usize| frames[*at].times.last().is_some_and(|last| *last < time);
-            let at = match current.get(&shape).copied().filter(fits) {
-                Some(at) => at,
-                None => {
-                    frames.push(self.empty_frame(shape)?);
-                    current.insert(shape, frames.len() - 1);
-                    frames.len() - 1
-                }
-            };
-            let frame = &mut frames[at];
-            if vals.len() != frame.columns.len() * 8 {
-                return Err(SpoolError::Damaged(format!("a tick of shape {shape} has {} bytes", vals.len())));
+            let (n, shape, time, crc) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(4)?);
+            let vals = row.get_ref(3)?.as_blob().map_err(|e| SpoolError::Damaged(format!("ticks: {e}")))?;
+            if check::tick(id, n, shape, time, vals) != crc {
+                return Err(SpoolError::Damaged(format!(
+                    "tick {n} of batch row {id} is not what was written"
+                )));
             }
-            frame.times.push(time);
-            for (column, bytes) in frame.columns.iter_mut().zip(vals.chunks_exact(8)) {
-                let mut value = [0; 8];
-                value.copy_from_slice(bytes);
-                column.values.push(f64::from_le_bytes(value));
-            }
+            ticks.add(shape, time, vals, || check::shape(self.db(), shape))?;
+            count += 1;
         }
-        Ok(frames)
-    }
-
-    fn empty_frame(&self, shape: i64) -> Result<Frame<'static>, SpoolError> {
-        let (device, kind, series) = self
-            .db()
-            .prepare_cached("select device, kind, series from shapes where id = ?1")?
-            .query_row([shape], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-            })?;
-        let columns =
-            series.split('\n').map(|s| Column { series: Cow::Owned(s.to_owned()), values: Vec::new() });
-        Ok(Frame { device: device.into(), kind: kind.into(), times: Vec::new(), columns: columns.collect() })
+        Ok((count, ticks.frames))
     }
 
     fn read_events(&self, id: i64) -> Result<Vec<Event<'static>>, SpoolError> {
-        let mut statement = self
-            .db()
-            .prepare_cached("select device, t, kind, text from open_events where batch_id = ?1 order by n")?;
+        let mut statement = self.db().prepare_cached(
+            "select device, t, kind, text, crc from open_events where batch_id = ?1 order by n",
+        )?;
         let events = statement.query_map([id], |row| {
-            Ok(Event {
+            let event = Event {
                 device: row.get::<_, String>(0)?.into(),
                 t: row.get(1)?,
                 kind: row.get::<_, String>(2)?.into(),
                 text: row.get::<_, String>(3)?.into(),
-            })
+            };
+            Ok((event, row.get::<_, i64>(4)?))
         })?;
-        Ok(events.collect::<Result<_, _>>()?)
+        let check = |(event, crc): (Event<'static>, i64)| match check::event(&event) == crc {
+            true => Ok(event),
+            false => Err(SpoolError::Damaged(format!("an event of batch row {id} is not what was written"))),
+        };
+        events.map(|event| check(event?)).collect()
     }
+}
 
-    fn read_losses(&self, id: i64) -> Result<Vec<Loss>, SpoolError> {
-        let mut statement = self
-            .db()
-            .prepare_cached("select json from losses where batch_id = ?1 order by recorded_ms, id")?;
-        let texts = statement.query_map([id], |row| row.get::<_, String>(0))?;
-        texts
-            .map(|text| serde_json::from_str(&text?).map_err(|e| SpoolError::Damaged(format!("a loss: {e}"))))
-            .collect()
+/// Ticks on their way into frames: those of one shape share a frame as long as their times ascend.
+#[derive(Debug, Default)]
+pub(super) struct Ticks {
+    pub frames: Vec<Frame<'static>>,
+    /// The frame that each shape is at.
+    current: HashMap<i64, usize>,
+}
+
+impl Ticks {
+    /// Adds a tick; `names` gives device, kind and series of its shape.
+    pub(super) fn add(
+        &mut self,
+        shape: i64,
+        time: i64,
+        vals: &[u8],
+        names: impl FnOnce() -> Result<(String, String, String), SpoolError>,
+    ) -> Result<(), SpoolError> {
+        let fits = |at: &usize| self.frames[*at].times.last().is_some_and(|last| *last < time);
+        let at = match self.current.get(&shape).copied().filter(fits) {
+            Some(at) => at,
+            None => {
+                self.frames.push(empty_frame(names()?));
+                self.current.insert(shape, self.frames.len() - 1);
+                self.frames.len() - 1
+            }
+        };
+        let frame = &mut self.frames[at];
+        if vals.len() != frame.columns.len() * 8 {
+            return Err(SpoolError::Damaged(format!("a tick of shape {shape} has {} bytes", vals.len())));
+        }
+        frame.times.push(time);
+        for (column, bytes) in frame.columns.iter_mut().zip(vals.chunks_exact(8)) {
+            let mut value = [0; 8];
+            value.copy_from_slice(bytes);
+            column.values.push(f64::from_le_bytes(value));
+        }
+        Ok(())
     }
+}
+
+fn empty_frame((device, kind, series): (String, String, String)) -> Frame<'static> {
+    let columns = series.split('\n').map(|s| Column { series: Cow::Owned(s.to_owned()), values: Vec::new() });
+    Frame { device: device.into(), kind: kind.into(), times: Vec::new(), columns: columns.collect() }
 }

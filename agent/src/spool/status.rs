@@ -15,8 +15,8 @@ pub struct SpoolStatus {
     pub lanes: Vec<LaneStatus>,
     /// Batches that the cloud has, still kept here.
     pub acked_batches: u64,
-    /// Batches that the cloud refused as a whole, kept for people.
-    pub set_aside: Vec<SetAside>,
+    /// What the cloud refused, kept for people; the first fifty.
+    pub quarantine: Vec<Quarantined>,
     /// Records of what was discarded.
     pub losses: u64,
     /// Samples that these speak of.
@@ -42,9 +42,9 @@ pub struct LaneStatus {
     pub oldest_ms: Option<i64>,
 }
 
-/// A batch that the cloud refused as a whole.
+/// A batch that the cloud refused.
 #[derive(Debug, Clone, Serialize)]
-pub struct SetAside {
+pub struct Quarantined {
     /// Which.
     pub batch: String,
     /// Its samples.
@@ -71,7 +71,7 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
         epoch,
         lanes,
         acked_batches: unsigned(acked),
-        set_aside: read_set_aside(db)?,
+        quarantine: read_quarantine(db)?,
         losses: unsigned(losses),
         lost_samples: unsigned(lost),
         bytes: unsigned(pages * pragma("page_size")?),
@@ -109,13 +109,13 @@ fn read_lane(db: &Connection, lane: i64) -> Result<LaneStatus, SpoolError> {
     })
 }
 
-fn read_set_aside(db: &Connection) -> Result<Vec<SetAside>, SpoolError> {
+fn read_quarantine(db: &Connection) -> Result<Vec<Quarantined>, SpoolError> {
     let mut statement = db.prepare_cached(
         "select e.epoch || '/' || b.seq, b.samples, coalesce(b.refusal, '')
         from batches b join epochs e on e.no = b.epoch_no where b.state = ?1 order by b.id limit 50",
     )?;
-    let rows = statement.query_map([state::SET_ASIDE], |row| {
-        Ok(SetAside { batch: row.get(0)?, samples: unsigned(row.get(1)?), refusal: row.get(2)? })
+    let rows = statement.query_map([state::QUARANTINED], |row| {
+        Ok(Quarantined { batch: row.get(0)?, samples: unsigned(row.get(1)?), refusal: row.get(2)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

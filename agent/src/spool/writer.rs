@@ -10,8 +10,10 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::SpoolError;
 use super::core::Core;
+use super::open::TRANSACTION_BYTES_MAX;
+use super::{SpoolError, damage};
+use crate::time::now_ms;
 
 /// Calls that share one commit at most; more wait for the next.
 const GROUP_MAX: usize = 512;
@@ -27,10 +29,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `news` is told after every commit that gives the uplink something to do.
-    pub(super) fn start(core: Core, news: Arc<Notify>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        core: Core,
+        news: Arc<Notify>,
+        replaced: Arc<Notify>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = channel();
-        let thread =
-            std::thread::Builder::new().name("spool".to_owned()).spawn(move || run(core, &queue, &news))?;
+        let work = move || run(core, &queue, &news, &replaced);
+        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(work)?;
         Ok((Self { jobs }, thread))
     }
 
@@ -70,8 +76,8 @@ fn in_savepoint<T>(
     core: &mut Core,
     change: impl FnOnce(&mut Core) -> Result<T, SpoolError>,
 ) -> Result<T, SpoolError> {
-    core.execute("savepoint job")?;
-    let result = change(core);
+    let result = core.execute("savepoint job").map_err(Into::into).and_then(|()| change(core));
+    core.is_damaged |= result.as_ref().is_err_and(damage::is_damage);
     if result.is_err() && !core.db().is_autocommit() {
         core.execute("rollback to job")?;
         // What the change had done in memory is undone too.
@@ -83,15 +89,17 @@ fn in_savepoint<T>(
     result
 }
 
-fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify) {
+fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify, replaced: &Notify) {
     while let Ok(first) = queue.recv() {
-        let mut jobs = vec![first];
-        while jobs.len() < GROUP_MAX
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
+        commit_and_answer(&mut core, std::iter::once(first).chain(queue.try_iter()));
+        if core.is_damaged {
+            match core.replace(now_ms()) {
+                Ok(()) => replaced.notify_one(),
+                Err(error) => {
+                    tracing::error!(%error, "the damaged spool could not be replaced; trying again")
+                }
+            }
         }
-        commit_and_answer(&mut core, jobs);
         if std::mem::take(&mut core.news) {
             news.notify_one();
         }
@@ -99,12 +107,13 @@ fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify) {
     core.close();
 }
 
-fn commit_and_answer(core: &mut Core, jobs: Vec<Job>) {
+fn commit_and_answer(core: &mut Core, jobs: impl Iterator<Item = Job>) {
     let (replies, failure) = commit_group(core, jobs);
     if let Some(error) = &failure {
         tracing::error!(error, "the spool could not commit");
         if let Err(error) = core.reload() {
             tracing::error!(%error, "the spool could not be read again");
+            core.is_damaged |= damage::is_damage(&error);
         }
     }
     for reply in replies {
@@ -112,25 +121,30 @@ fn commit_and_answer(core: &mut Core, jobs: Vec<Job>) {
     }
 }
 
-/// Runs the jobs in one transaction. After a serious error (a full disk, say) SQLite ends the transaction by itself: then
-/// the rest must not run, since each would commit alone, and those before are undone.
-fn commit_group(core: &mut Core, jobs: Vec<Job>) -> (Vec<Reply>, Option<String>) {
+/// Runs jobs in one transaction, as many as share it. After a serious error (a full disk, say) SQLite ends the
+/// transaction by itself: then no further job may run, since it would commit alone, and those before are undone.
+fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>, Option<String>) {
     let mut failure = core.execute("begin immediate").err().map(|e| e.to_string());
-    let mut replies = Vec::with_capacity(jobs.len());
-    for job in jobs {
+    let mut replies = Vec::new();
+    core.transaction_bytes = 0;
+    for job in jobs.take(GROUP_MAX) {
         if failure.is_some() {
             replies.push(job(None));
-            continue;
+            break;
         }
         replies.push(job(Some(core)));
         if core.db().is_autocommit() {
             failure = Some("the database ended the transaction".to_owned());
+        }
+        if failure.is_some() || core.transaction_bytes > TRANSACTION_BYTES_MAX {
+            break;
         }
     }
     if failure.is_none()
         && let Err(error) = core.execute("commit")
     {
         failure = Some(error.to_string());
+        core.is_damaged |= damage::is_damage(&error.into());
         if !core.db().is_autocommit()
             && let Err(error) = core.execute("rollback")
         {
@@ -153,7 +167,7 @@ mod tests {
 
     fn core() -> Core {
         let limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
-        Core::load(in_memory(), limits, NOW).unwrap()
+        Core::load(in_memory(), limits, None, NOW).unwrap()
     }
 
     fn tick(time: i64) -> Frame<'static> {
@@ -174,7 +188,7 @@ mod tests {
             Err::<(), _>(SpoolError::Damaged("on purpose".to_owned()))
         });
         let (later, later_answer) = job(|core| core.append_frames(Lane::Bulk, &[tick(NOW + 1)], NOW));
-        commit_and_answer(&mut core, vec![good, bad, later]);
+        commit_and_answer(&mut core, vec![good, bad, later].into_iter());
         assert!(good_answer.blocking_recv().unwrap().is_ok());
         assert!(matches!(bad_answer.blocking_recv().unwrap(), Err(SpoolError::Damaged(_))));
         assert!(later_answer.blocking_recv().unwrap().is_ok());
@@ -188,14 +202,19 @@ mod tests {
         // As SQLite does by itself after a serious error.
         let (serious, serious_answer) = job(|core| Ok(core.execute("rollback")?));
         let (after, after_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW + 1)], NOW));
-        commit_and_answer(&mut core, vec![before, serious, after]);
-        for answer in [before_answer, serious_answer, after_answer] {
+        let mut jobs = vec![before, serious, after].into_iter();
+        commit_and_answer(&mut core, &mut jobs);
+        assert_eq!(jobs.len(), 1, "what comes after the end of the transaction waits for another");
+        for answer in [before_answer, serious_answer] {
             assert!(matches!(answer.blocking_recv().unwrap(), Err(SpoolError::Commit(_))));
         }
         assert_eq!(open_rows(&core), 0);
-        let (again, again_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
-        commit_and_answer(&mut core, vec![again]);
-        assert!(again_answer.blocking_recv().unwrap().is_ok());
+        commit_and_answer(&mut core, jobs);
+        assert!(after_answer.blocking_recv().unwrap().is_ok());
         assert_eq!(open_rows(&core), 1);
+        let (again, again_answer) = job(|core| core.append_frames(Lane::Normal, &[tick(NOW)], NOW));
+        commit_and_answer(&mut core, std::iter::once(again));
+        assert!(again_answer.blocking_recv().unwrap().is_ok());
+        assert_eq!(open_rows(&core), 2);
     }
 }

@@ -47,7 +47,7 @@ impl Client {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
             .timeout(cloud.timeout)
-            .pool_max_idle_per_host(2)
+            .pool_max_idle_per_host(4)
             .tcp_nodelay(true);
         if let Some(path) = &cloud.ca_file {
             let refused = |why: String| ClientError::CaFile { path: path.clone(), why };
@@ -68,32 +68,43 @@ impl Client {
 
     /// Sends a batch. An error is one of the way: no answer came back whole.
     pub(super) async fn send(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
-        let mut credential = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-            .map_err(|_| "the key cannot stand in a header".to_owned())?;
-        credential.set_sensitive(true);
-        let request = self
-            .http
-            .post(&self.url)
-            .header(AUTHORIZATION, credential)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONTENT_ENCODING, "gzip")
-            .header(header::NAME, &batch.header)
-            .body(batch.body.clone());
-        let mut response = request.send().await.map_err(|e| reason(&e))?;
-        let text = |name| {
-            let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-            value.map(str::to_owned)
-        };
-        let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
+        let request = self.http.post(&self.url).header(CONTENT_TYPE, "application/json");
+        let request = request.header(CONTENT_ENCODING, "gzip").body(batch.body.clone());
+        answer(authorized(request, batch, key)?).await
     }
+
+    /// Asks to have the number of a batch closed.
+    pub(super) async fn close(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
+        answer(authorized(self.http.delete(&self.url), batch, key)?).await
+    }
+}
+
+fn authorized(
+    request: reqwest::RequestBuilder,
+    batch: &Outgoing,
+    key: &StoreKey,
+) -> Result<reqwest::RequestBuilder, String> {
+    let mut credential = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+        .map_err(|_| "the key cannot stand in a header".to_owned())?;
+    credential.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, credential).header(header::NAME, &batch.header))
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
+    let mut response = request.send().await.map_err(|e| reason(&e))?;
+    let text = |name| {
+        let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        value.map(str::to_owned)
+    };
+    let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
 }
 
 /// The innermost causes say what is broken: the address, the connection, the certificate.

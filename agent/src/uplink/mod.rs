@@ -1,26 +1,34 @@
 //! The uplink: takes batches out of the spool and sends them until the cloud has acknowledged each.
 //!
-//! One batch at a time, the most urgent first. An answer becomes one [`Outcome`], and each outcome one movement of the
-//! spool or one wait. Nothing the other side does can lose a batch: without an ack that names it, it is sent again.
+//! A few batches are on their way at once, the most urgent first; after a failure one goes alone. An answer becomes one
+//! [`Outcome`], and each outcome one movement of the spool or one wait. Nothing the other side does can lose a batch:
+//! without an ack that names it, it is sent again.
 
 mod backoff;
 mod client;
+mod flight;
+mod gate;
 mod outcome;
 mod status;
+mod suspects;
 
 use std::time::{Duration, Instant};
 
 use storepulse_shared::answer::Ack;
 use storepulse_shared::batch::Clock;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::client::Client;
 pub use self::client::ClientError;
-use self::outcome::{Outcome, judge};
+use self::flight::{Landed, fly};
+use self::gate::Gate;
+use self::outcome::Outcome;
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
+use self::suspects::Suspects;
 use crate::config::{Batches, Cloud, KeySource};
-use crate::spool::{Next, Outgoing, SealPolicy, Settlement, Spool, SpoolError};
+use crate::spool::{Next, Outgoing, Reach, Settlement, Spool, SpoolError, Wish};
 use crate::time::now_ms;
 
 /// How often a held uplink looks whether its key has been corrected.
@@ -31,6 +39,8 @@ const CRITICAL_OFFLINE_AGE: Duration = Duration::from_secs(10);
 const CLOCK_TOLERANCE_MS: i64 = 5_000;
 /// A measurement of the offset with a longer round trip says nothing.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
+/// The spool is asked again at least this often: what was left alone may be due.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the uplink works with.
 pub(crate) struct Uplink {
@@ -40,16 +50,15 @@ pub(crate) struct Uplink {
     batches: Batches,
     held_retry: Duration,
     backoff: Backoff,
+    gate: Gate,
+    suspects: Suspects,
+    flights: JoinSet<Landed>,
+    /// Batches on their way.
+    in_flight: Vec<i64>,
+    /// The hash of the key that was refused, while the uplink is held.
+    refused_key: Option<Option<[u8; 32]>>,
     board: UplinkBoard,
     clock: Clock,
-}
-
-/// What to do before the next attempt.
-enum Pause {
-    None,
-    For(Duration),
-    /// Until the key changes, at most this long.
-    Held(Duration),
 }
 
 impl Uplink {
@@ -66,127 +75,189 @@ impl Uplink {
             batches,
             held_retry: cloud.held_retry,
             backoff: Backoff::new(cloud.retry_max),
+            gate: Gate::new(Instant::now(), cloud.retry_max),
+            suspects: Suspects::default(),
+            flights: JoinSet::new(),
+            in_flight: Vec::new(),
+            refused_key: None,
             board,
             clock: Clock::Unsure,
         })
     }
 
-    /// Sends until `stop`, then once more what is left, as far as that goes in one run without a failure.
+    /// Sends until `stop`, then once more what is left, as far as that goes without a failure.
     pub(crate) async fn run(mut self, stop: CancellationToken, drain: CancellationToken) {
         while !stop.is_cancelled() {
-            let pause = match self.spool.next(self.policy(), now_ms()).await {
-                Ok(Next::Send(batch)) => tokio::select! {
-                    () = stop.cancelled() => break,
-                    pause = self.deliver(*batch) => pause,
-                },
-                Ok(Next::Idle(due)) => {
-                    self.idle(due, &stop).await;
-                    continue;
-                }
-                Err(error) => self.spool_failed(&error),
-            };
-            self.pause(pause, &stop).await;
+            let due = self.launch().await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(landed) = self.flights.join_next() => self.land(landed).await,
+                () = self.spool.news() => {}
+                () = tokio::time::sleep(due) => self.look_at_the_key(),
+            }
         }
-        self.drain(&drain).await;
+        tokio::select! {
+            () = drain.cancelled() => {}
+            () = self.drain() => {}
+        }
     }
 
-    async fn drain(&mut self, drain: &CancellationToken) {
+    async fn drain(&mut self) {
         loop {
-            let Ok(Next::Send(batch)) = self.spool.next(self.policy(), now_ms()).await else { return };
-            let pause = tokio::select! {
-                () = drain.cancelled() => return,
-                pause = self.deliver(*batch) => pause,
-            };
-            if !matches!(pause, Pause::None) {
-                return;
+            self.launch().await;
+            let Some(landed) = self.flights.join_next().await else { return };
+            self.land(landed).await;
+        }
+    }
+
+    /// Sends what may leave now. Returns after which time to look again, unless something happens before.
+    async fn launch(&mut self) -> Duration {
+        let mut due = LOOK_AGAIN;
+        loop {
+            let now = Instant::now();
+            if let Some(at) = self.gate.opens(now) {
+                due = due.min(at - now);
+            }
+            if self.refused_key.is_some() {
+                due = due.min(KEY_LOOK);
+            }
+            let Some(reach) = self.gate.reach(now, self.in_flight.len()) else { return due };
+            match self.next(reach).await {
+                Ok(Next::Send(batch)) => self.start(*batch),
+                Ok(Next::Idle(open_due)) => return due.min(open_due.unwrap_or(due)),
+                Err(error) => {
+                    self.spool_failed(&error);
+                    return due;
+                }
             }
         }
     }
 
-    fn policy(&self) -> SealPolicy {
+    /// A batch that has just failed on a good way goes last.
+    async fn next(&self, reach: Reach) -> Result<Next, SpoolError> {
+        let avoided: Vec<i64> = self.suspects.pending().chain(self.in_flight.iter().copied()).collect();
+        let is_all = avoided.len() == self.in_flight.len();
+        match self.spool.next(self.wish(reach, avoided), now_ms()).await? {
+            Next::Idle(_) if !is_all => {
+                self.spool.next(self.wish(reach, self.in_flight.clone()), now_ms()).await
+            }
+            next => Ok(next),
+        }
+    }
+
+    fn wish(&self, reach: Reach, in_flight: Vec<i64>) -> Wish {
         let Batches { max_age, bulk_max_age, offline_max_age, .. } = self.batches;
         let age = if self.backoff.failures() == 0 {
             [Duration::ZERO, max_age, bulk_max_age]
         } else {
             [CRITICAL_OFFLINE_AGE, offline_max_age.max(max_age), offline_max_age.max(bulk_max_age)]
         };
-        SealPolicy { age, clock: self.clock }
+        Wish { age, clock: self.clock, in_flight, reach }
     }
 
-    async fn idle(&self, due: Option<Duration>, stop: &CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.spool.news() => {}
-            () = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600))) => {}
-        }
-    }
-
-    /// Sends one batch and records what became of it.
-    async fn deliver(&mut self, batch: Outgoing) -> Pause {
-        let begun = Instant::now();
+    fn start(&mut self, batch: Outgoing) {
         self.board.change(|status| {
             status.last_attempt_ms = Some(now_ms());
             status.next_attempt_ms = None;
         });
-        let outcome = match self.key.read() {
-            Ok(key) => match self.client.send(&batch, &key).await {
-                Ok(answer) => judge(&answer, batch.batch),
-                Err(why) => Outcome::Failing(why),
-            },
-            Err(error) => Outcome::Held(error.to_string()),
+        let key = match self.key.read() {
+            Ok(key) => key,
+            Err(error) => return self.conclude(&batch, Outcome::Held(error.to_string())),
         };
-        if let Outcome::Acked(ack) = &outcome {
-            self.look_at_clock(ack, begun.elapsed());
+        if batch.reach == Reach::Backlog {
+            self.gate.backlog_left(Instant::now(), batch.body.len());
         }
-        let recorded = match self.settlement(&batch, &outcome) {
-            Some(settlement) => self.spool.settle(batch.id, settlement, now_ms()).await,
-            None => Ok(()),
-        };
-        match recorded {
-            Ok(()) => self.conclude(outcome),
-            Err(error) => self.spool_failed(&error),
-        }
+        self.in_flight.push(batch.id);
+        self.flights.spawn(fly(self.client.clone(), key, batch));
     }
 
-    /// What the spool has to do about an outcome.
-    fn settlement(&self, batch: &Outgoing, outcome: &Outcome) -> Option<Settlement> {
-        match outcome {
-            Outcome::Acked(ack) => {
-                Some(Settlement::Acked { through: ack.through.iter().map(|(e, n)| (*e, *n)).collect() })
+    /// Records what became of a batch.
+    async fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
+        let Landed { batch, outcome, round_trip } = match landed {
+            Ok(landed) => landed,
+            Err(error) => {
+                // Which batch it was is not known: all are asked for again, which does no harm.
+                tracing::error!(%error, "a request ended in a panic");
+                self.flights.abort_all();
+                return self.in_flight.clear();
             }
+        };
+        self.in_flight.retain(|id| *id != batch.id);
+        if let Outcome::Acked(ack) = &outcome {
+            self.look_at_clock(ack, round_trip);
+        }
+        for (id, settlement) in self.settlements(&batch, &outcome) {
+            if let Err(error) = self.spool.settle(id, settlement, now_ms()).await {
+                return self.spool_failed(&error);
+            }
+        }
+        self.conclude(&batch, outcome);
+    }
+
+    /// What the spool has to do about an outcome, and about batches that others have passed.
+    fn settlements(&mut self, batch: &Outgoing, outcome: &Outcome) -> Vec<(i64, Settlement)> {
+        let settlement = match outcome {
+            Outcome::Acked(ack) => Settlement::Acked {
+                through: ack.through.iter().map(|(e, n)| (*e, *n)).collect(),
+                acks_before: batch.acks_before,
+            },
             Outcome::TooLarge(why) => {
                 tracing::warn!(batch = %batch.batch, why, "the cloud finds a batch too large; it is cut");
-                Some(Settlement::Split)
+                Settlement::TooLarge
             }
-            Outcome::Closed => Some(Settlement::Renumber),
+            Outcome::Closed => Settlement::Renumber,
             Outcome::Conflict => {
                 tracing::error!(batch = %batch.batch, "another box sends under this one's identity");
-                Some(Settlement::Conflict)
+                Settlement::Conflict
             }
             Outcome::Refused(why) => {
-                tracing::error!(batch = %batch.batch, why, "the cloud refused a batch; it is set aside");
-                Some(Settlement::SetAside { refusal: why.clone() })
+                tracing::error!(batch = %batch.batch, why, "the cloud refused a batch; the poison in it is looked for");
+                Settlement::Refused { why: why.clone() }
             }
-            Outcome::Held(_) | Outcome::Wait(..) | Outcome::Failing(_) => None,
+            Outcome::Failing(_) => {
+                self.suspects.failed(batch.id, self.gate.is_good());
+                return Vec::new();
+            }
+            Outcome::Held(_) | Outcome::Wait(..) => return Vec::new(),
+        };
+        let mut all = vec![(batch.id, settlement)];
+        for id in self.suspects.passed(batch.id) {
+            tracing::warn!(id, "a batch fails while others pass; it is left alone for a while");
+            all.push((id, Settlement::Deferred));
         }
+        all
     }
 
-    /// Shows the outcome, and says how long to wait.
-    fn conclude(&mut self, outcome: Outcome) -> Pause {
-        let (state, reason, pause) = match outcome {
-            Outcome::Acked(ack) => {
-                self.note_ack(&ack);
-                return Pause::None;
-            }
+    /// Shows the outcome, and sets the gate.
+    fn conclude(&mut self, batch: &Outgoing, outcome: Outcome) {
+        let now = Instant::now();
+        let is_news = !self.gate.is_closed(now);
+        let (state, reason, wait) = match outcome {
+            Outcome::Acked(ack) => return self.note_ack(&ack),
             Outcome::TooLarge(_) | Outcome::Closed | Outcome::Conflict | Outcome::Refused(_) => {
-                return Pause::None;
+                return self.gate.open();
             }
             Outcome::Held(why) => {
-                self.backoff.wait();
-                (UplinkState::Held, why, Pause::Held(backoff::asked(self.held_retry)))
+                self.refused_key = Some(self.key_hash());
+                if is_news {
+                    self.backoff.wait();
+                }
+                let wait = backoff::asked(self.held_retry);
+                self.gate.close(now, wait);
+                (UplinkState::Held, why, wait)
             }
-            Outcome::Wait(wait, why) => (UplinkState::Waiting, why, Pause::For(backoff::asked(wait))),
-            Outcome::Failing(why) => (UplinkState::Failing, why, Pause::For(self.backoff.wait())),
+            Outcome::Wait(wait, why) => {
+                let wait = backoff::asked(wait);
+                self.gate.wait(now, wait, batch.reach == Reach::Critical);
+                (UplinkState::Waiting, why, wait)
+            }
+            // Requests that left together fail together; that is one failure.
+            Outcome::Failing(_) if !is_news => return,
+            Outcome::Failing(why) => {
+                let wait = self.backoff.wait();
+                self.gate.close(now, wait);
+                (UplinkState::Failing, why, wait)
+            }
         };
         let failures = self.backoff.failures();
         self.board.change(|status| {
@@ -196,12 +267,8 @@ impl Uplink {
             status.state = state;
             status.reason = Some(reason);
             status.failures = failures;
-            if let Pause::For(wait) | Pause::Held(wait) = &pause {
-                status.next_attempt_ms =
-                    Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
-            }
+            status.next_attempt_ms = Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         });
-        pause
     }
 
     fn note_ack(&mut self, ack: &Ack) {
@@ -210,6 +277,9 @@ impl Uplink {
             tracing::warn!(batch = %ack.batch, rejected, reasons = ?ack.rejected, "the cloud rejected samples");
         }
         self.backoff.reset();
+        self.gate.open();
+        self.gate.pace(Instant::now(), &ack.pace);
+        self.refused_key = None;
         self.board.change(|status| {
             if status.state != UplinkState::Connected {
                 tracing::info!("the cloud takes batches");
@@ -234,31 +304,22 @@ impl Uplink {
         self.board.change(|status| status.clock_offset_ms = Some(offset_ms));
     }
 
-    fn spool_failed(&mut self, error: &SpoolError) -> Pause {
+    fn spool_failed(&mut self, error: &SpoolError) {
         tracing::error!(%error, "the uplink cannot use the spool");
-        Pause::For(self.backoff.wait().max(Duration::from_secs(1)))
+        let wait = self.backoff.wait().max(Duration::from_secs(1));
+        self.gate.close(Instant::now(), wait);
     }
 
-    async fn pause(&self, pause: Pause, stop: &CancellationToken) {
-        let wait = async {
-            match pause {
-                Pause::None => {}
-                Pause::For(wait) => tokio::time::sleep(wait).await,
-                Pause::Held(wait) => self.until_the_key_changes(wait).await,
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = wait => {}
+    /// A held uplink tries again as soon as its key is another one.
+    fn look_at_the_key(&mut self) {
+        if self.refused_key.is_some_and(|refused| refused != self.key_hash()) {
+            self.refused_key = None;
+            self.gate.reopen();
         }
     }
 
-    async fn until_the_key_changes(&self, at_most: Duration) {
-        let hash = || self.key.read().ok().map(|key| key.hash());
-        let (refused, until) = (hash(), Instant::now() + at_most);
-        while Instant::now() < until && hash() == refused {
-            tokio::time::sleep(KEY_LOOK.min(at_most)).await;
-        }
+    fn key_hash(&self) -> Option<[u8; 32]> {
+        self.key.read().ok().map(|key| key.hash())
     }
 }
 

@@ -5,8 +5,9 @@
 //! The limit of the body is the same numbers bare, compressed the same way.
 
 use std::path::Path;
+use std::time::Duration;
 
-use storepulse_agent::spool::{Limits, Next, Outgoing, SealPolicy, Settlement, Spool};
+use storepulse_agent::spool::{Limits, Next, Outgoing, Reach, Settlement, Spool, Wish};
 use storepulse_shared::batch::header::NAME;
 use storepulse_shared::batch::{Batch, Clock, Lane};
 use storepulse_shared::gzip;
@@ -19,8 +20,6 @@ use super::reference::{EPOCH_MS, ReferenceStore};
 const SAMPLES: usize = 100_000;
 const BATCHES_MAX: usize = 300;
 const LIMITS: Limits = Limits { bytes_max: 4 << 30, batch_samples_max: 20_000 };
-/// Everything open is due at once.
-const POLICY: SealPolicy = SealPolicy { age: [std::time::Duration::ZERO; 3], clock: Clock::Ok };
 
 pub(super) const SIZES: [usize; 3] = [94, 600, 3_600];
 
@@ -56,7 +55,8 @@ async fn send(size: usize, dir: &Path) -> anyhow::Result<Sent> {
         spool.append(Lane::Normal, batch.frames.clone(), EPOCH_MS).await?;
         let outgoing = next(&spool).await?;
         sent.note(&batch, &outgoing)?;
-        let acked = Settlement::Acked { through: vec![(outgoing.batch.epoch, outgoing.batch.seq)] };
+        let through = vec![(outgoing.batch.epoch, outgoing.batch.seq)];
+        let acked = Settlement::Acked { through, acks_before: outgoing.acks_before };
         spool.settle(outgoing.id, acked, EPOCH_MS).await?;
     }
     drop(spool);
@@ -65,7 +65,10 @@ async fn send(size: usize, dir: &Path) -> anyhow::Result<Sent> {
 }
 
 async fn next(spool: &Spool) -> anyhow::Result<Outgoing> {
-    match spool.next(POLICY, EPOCH_MS).await? {
+    // Everything open is due at once.
+    let wish =
+        Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: Vec::new(), reach: Reach::Backlog };
+    match spool.next(wish, EPOCH_MS).await? {
         Next::Send(outgoing) => Ok(*outgoing),
         Next::Idle(_) => anyhow::bail!("the spool has nothing to send"),
     }

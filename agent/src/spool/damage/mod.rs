@@ -1,0 +1,137 @@
+//! A damaged spool never stops collection.
+//!
+//! The damaged files are renamed aside and a new spool takes their place at once, in an epoch of its own. What decides
+//! whether something pushed is new (`Idempotency-Key`s, receipts of senders) is carried over first, as far as it can be
+//! read; then [`salvage`] reads the rest in the background and delivers it under the numbers it had. What could not be
+//! read is told as a loss, with a range that holds all of it. Nothing is deleted: the files stay for people.
+
+mod carry;
+mod read;
+pub(super) mod salvage;
+mod wal;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use self::wal::Wal;
+use super::{FILE, SpoolError};
+
+/// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too.
+const OPEN_MARK: &str = "spool.open";
+/// How the names of files set aside begin. `spool-damaged-<n>.db` waits for its salvage, `spool-salvaged-<n>.db` has it behind.
+const WAITING: &str = "spool-damaged-";
+const DONE: &str = "spool-salvaged-";
+/// Files of one database.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Whether an error says that the file does not hold what was written into it.
+pub(super) fn is_damage(error: &SpoolError) -> bool {
+    match error {
+        SpoolError::Damaged(_) => true,
+        SpoolError::Sqlite(rusqlite::Error::SqliteFailure(failure, text)) => match failure.code {
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+            // A table or column that has vanished from the schema.
+            ErrorCode::Unknown => text.as_ref().is_some_and(|text| text.starts_with("no such")),
+            _ => false,
+        },
+        SpoolError::Sqlite(error) => matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..)
+                | rusqlite::Error::QueryReturnedNoRows
+        ),
+        _ => false,
+    }
+}
+
+/// Whether commits have vanished from the files of a database that nobody has open.
+pub(super) fn has_lost_commits(dir: &Path) -> std::io::Result<bool> {
+    let path = dir.join(FILE);
+    if !path.exists() {
+        return Ok(false);
+    }
+    Ok(match wal::look(&with_suffix(&path, "-wal"), &with_suffix(&path, "-shm"))? {
+        Wal::Absent => dir.join(OPEN_MARK).exists(),
+        Wal::Sound(_) => false,
+        Wal::Damaged => true,
+    })
+}
+
+/// Says that there is a WAL from now on. If that cannot be written, a missing WAL goes unnoticed: no reason not to collect.
+pub(super) fn mark_open(dir: &Path) {
+    if let Err(error) = std::fs::write(dir.join(OPEN_MARK), b"").and_then(|()| sync(dir)) {
+        tracing::warn!(%error, "a write-ahead log that vanishes would go unnoticed");
+    }
+}
+
+/// Says, before the database is closed in order, that there need be none.
+pub(super) fn mark_closed(dir: &Path) {
+    let removed = std::fs::remove_file(dir.join(OPEN_MARK)).and_then(|()| sync(dir));
+    if let Err(error) = removed
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "the next start will look for damage that is not there");
+    }
+}
+
+fn sync(dir: &Path) -> std::io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
+}
+
+/// Renames the files of the database aside. Returns the new name.
+pub(super) fn set_aside(dir: &Path) -> std::io::Result<PathBuf> {
+    let taken = |n: u32| {
+        [WAITING, DONE]
+            .iter()
+            .any(|prefix| SUFFIXES.iter().any(|suffix| dir.join(format!("{prefix}{n}.db{suffix}")).exists()))
+    };
+    let n = (1..).find(|n| !taken(*n)).unwrap_or(u32::MAX);
+    let aside = dir.join(format!("{WAITING}{n}.db"));
+    rename_all(&dir.join(FILE), &aside)?;
+    mark_closed(dir);
+    Ok(aside)
+}
+
+/// Databases that wait for their salvage, oldest first.
+fn waiting(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number =
+            name.strip_prefix(WAITING).and_then(|rest| rest.strip_suffix(".db")?.parse::<u32>().ok());
+        found.extend(number.map(|number| (number, path)));
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Renames the files of a database that has been salvaged.
+fn done(aside: &Path) -> std::io::Result<()> {
+    let name = aside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.replacen(WAITING, DONE, 1);
+    rename_all(aside, &aside.with_file_name(name))
+}
+
+fn rename_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    // The database last: while it has its old name, the whole is done again.
+    for suffix in SUFFIXES.into_iter().rev() {
+        match std::fs::rename(with_suffix(from, suffix), with_suffix(to, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    if let Some(dir) = to.parent() {
+        sync(dir)?;
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,169 @@
+//! When the next request may leave, and what it may carry.
+//!
+//! After a failure everything waits, and then one request goes alone to see. Where the cloud asked to wait, critical
+//! batches still go: they have a bucket of their own; if it is one of them that was told to wait, everything waits. The
+//! backlog goes at the pace that the cloud gives, after a random time at the start, so that a region whose power comes
+//! back does not arrive at once.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use storepulse_shared::answer::Pace;
+use storepulse_shared::limits::RETRY_AFTER_MAX;
+
+use crate::spool::Reach;
+
+/// Requests on their way at once, while all goes well.
+const IN_FLIGHT_MAX: usize = 4;
+/// The slowest pace that the cloud can give, bytes a second.
+const PACE_MIN: u64 = 1_024;
+
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Nothing leaves before.
+    closed_until: Option<Instant>,
+    /// Only critical batches leave before.
+    waiting_until: Option<Instant>,
+    /// The backlog stays before.
+    backlog_from: Instant,
+    backlog_bytes_per_s: u64,
+    /// The last answer was a good one.
+    is_good: bool,
+}
+
+impl Gate {
+    /// The backlog waits for a random part of `spread`.
+    pub(super) fn new(now: Instant, spread: Duration) -> Self {
+        Self {
+            closed_until: None,
+            waiting_until: None,
+            backlog_from: now + rand::rng().random_range(Duration::ZERO..=spread),
+            backlog_bytes_per_s: u64::MAX,
+            is_good: false,
+        }
+    }
+
+    /// How far down the order the next request may reach, with so many on their way.
+    pub(super) fn reach(&self, now: Instant, in_flight: usize) -> Option<Reach> {
+        let most = if self.is_good { IN_FLIGHT_MAX } else { 1 };
+        if in_flight >= most || self.closed_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        Some(if self.waiting_until.is_some_and(|until| now < until) {
+            Reach::Critical
+        } else if now < self.backlog_from {
+            Reach::Fresh
+        } else {
+            Reach::Backlog
+        })
+    }
+
+    /// When more may leave than now.
+    pub(super) fn opens(&self, now: Instant) -> Option<Instant> {
+        let all = [self.closed_until, self.waiting_until, Some(self.backlog_from)];
+        all.into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Whether the last answer was a good one.
+    pub(super) fn is_good(&self) -> bool {
+        self.is_good
+    }
+
+    /// Whether it is closed already: a second failure of requests that left together says nothing new.
+    pub(super) fn is_closed(&self, now: Instant) -> bool {
+        self.closed_until.is_some_and(|until| now < until)
+    }
+
+    /// A request was answered well.
+    pub(super) fn open(&mut self) {
+        self.is_good = true;
+        self.closed_until = None;
+    }
+
+    /// Nothing leaves for this time.
+    pub(super) fn close(&mut self, now: Instant, wait: Duration) {
+        self.is_good = false;
+        self.closed_until = Some(now + wait);
+    }
+
+    /// The cloud asked to wait.
+    pub(super) fn wait(&mut self, now: Instant, wait: Duration, was_critical: bool) {
+        if was_critical {
+            self.closed_until = Some(now + wait);
+        }
+        self.waiting_until = Some(now + wait);
+    }
+
+    /// The key is another one: try it at once.
+    pub(super) fn reopen(&mut self) {
+        self.closed_until = None;
+    }
+
+    /// The cloud gave a pace for the backlog.
+    pub(super) fn pace(&mut self, now: Instant, pace: &Pace) {
+        self.backlog_bytes_per_s = pace.backlog_bytes_per_s.max(PACE_MIN);
+        let start = Duration::from_millis(pace.start_in_ms).min(RETRY_AFTER_MAX);
+        self.backlog_from = self.backlog_from.max(now + start);
+    }
+
+    /// So many bytes of the backlog have left.
+    pub(super) fn backlog_left(&mut self, now: Instant, bytes: usize) {
+        let takes = Duration::from_micros(bytes as u64 * 1_000_000 / self.backlog_bytes_per_s.max(1));
+        self.backlog_from = self.backlog_from.max(now) + takes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate(now: Instant) -> Gate {
+        Gate::new(now, Duration::ZERO)
+    }
+
+    #[test]
+    fn one_goes_alone_until_an_answer_was_good() {
+        let now = Instant::now();
+        let mut gate = gate(now);
+        assert_eq!((gate.reach(now, 0), gate.reach(now, 1)), (Some(Reach::Backlog), None));
+        gate.open();
+        assert_eq!((gate.reach(now, 3), gate.reach(now, 4)), (Some(Reach::Backlog), None));
+        gate.close(now, SECOND);
+        assert_eq!((gate.reach(now, 0), gate.opens(now)), (None, Some(now + SECOND)));
+        assert_eq!((gate.reach(now + SECOND, 0), gate.reach(now + SECOND, 1)), (Some(Reach::Backlog), None));
+    }
+
+    #[test]
+    fn critical_batches_go_while_others_wait() {
+        let now = Instant::now();
+        let mut gate = gate(now);
+        gate.open();
+        gate.wait(now, SECOND, false);
+        assert_eq!(gate.reach(now, 0), Some(Reach::Critical));
+        assert_eq!(gate.reach(now + SECOND, 0), Some(Reach::Backlog));
+        gate.wait(now, SECOND, true);
+        assert_eq!(gate.reach(now, 0), None);
+    }
+
+    #[test]
+    fn the_backlog_keeps_the_pace_and_what_is_fresh_does_not_wait_for_it() {
+        let now = Instant::now();
+        let mut gate = gate(now);
+        gate.pace(now, &Pace { backlog_bytes_per_s: 10_000, start_in_ms: 2_000 });
+        assert_eq!((gate.reach(now, 0), gate.opens(now)), (Some(Reach::Fresh), Some(now + 2 * SECOND)));
+        gate.backlog_left(now + 2 * SECOND, 5_000);
+        assert_eq!(gate.opens(now), Some(now + 2 * SECOND + SECOND / 2));
+        gate.pace(now, &Pace { backlog_bytes_per_s: 0, start_in_ms: u64::MAX });
+        assert!(gate.opens(now).is_some_and(|at| at <= now + RETRY_AFTER_MAX), "clamped");
+    }
+
+    #[test]
+    fn the_backlog_begins_at_a_random_time() {
+        let now = Instant::now();
+        let begins: Vec<_> = (0..50).map(|_| Gate::new(now, 60 * SECOND).opens(now)).collect();
+        assert!(begins.iter().flatten().all(|at| *at <= now + 60 * SECOND));
+        assert!(begins.iter().any(|at| *at != begins[0]));
+    }
+}

@@ -1,0 +1,77 @@
+//! What an answer says beside the ack itself: how far the cloud has everything.
+
+use storepulse_shared::ids::Epoch;
+
+use super::*;
+
+/// Seals and delivers so many batches of one sample each; returns their epoch.
+async fn deliver(bench: &Bench, count: u32) -> Epoch {
+    for n in 1..=count {
+        bench.seal(Lane::Normal, f64::from(n)).await;
+    }
+    bench.drain().await[0].0.batch.epoch
+}
+
+/// Delivers one more batch, with an answer that has everything up to `through` only.
+async fn deliver_with(bench: &Bench, epoch: Epoch, through: u64) {
+    bench.seal(Lane::Normal, 99.0).await;
+    let (_, outgoing) = bench.next().await.unwrap();
+    let acks_before = outgoing.acks_before;
+    bench.settle(&outgoing, Settlement::Acked { through: vec![(epoch, through)], acks_before }).await;
+}
+
+#[tokio::test]
+async fn what_a_restored_cloud_has_lost_is_sent_again_as_it_was() {
+    let bench = Bench::new().await;
+    let epoch = deliver(&bench, 5).await;
+    deliver_with(&bench, epoch, 2).await;
+    let again = bench.drain().await;
+    let normal: Vec<u64> =
+        again.iter().filter(|(h, _)| h.lane == Lane::Normal).map(|(h, _)| h.batch.seq).collect();
+    assert_eq!(normal, [3, 4, 5, 6]);
+    assert!(again.iter().flat_map(|(_, body)| decode(body).events).any(|e| e.kind == "agent.cloud_restored"));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_while_the_request_was_on_its_way_is_not_taken_for_lost() {
+    let bench = Bench::new().await;
+    bench.seal(Lane::Normal, 1.0).await;
+    bench.seal(Lane::Normal, 2.0).await;
+    let (first, slow) = bench.next().await.unwrap();
+    let (_, quick) = bench.next_of(Wish { in_flight: vec![slow.id], ..at_once() }, LATER).await.unwrap();
+    bench.ack(&quick).await;
+    let through = vec![(first.batch.epoch, 1)];
+    bench.settle(&slow, Settlement::Acked { through, acks_before: slow.acks_before }).await;
+    assert!(bench.drain().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_lost_there_and_gone_here_is_told_as_a_loss() {
+    let bench = Bench::new().await;
+    let epoch = deliver(&bench, 3).await;
+    let path = bench.dir.join(storepulse_agent::spool::FILE);
+    let db = rusqlite::Connection::open(path).unwrap();
+    // As eviction leaves it.
+    db.execute("delete from bodies where batch_id in (select id from batches where seq = 2)", []).unwrap();
+    db.execute("update batches set bytes = 0 where seq = 2", []).unwrap();
+    drop(db);
+    deliver_with(&bench, epoch, 0).await;
+    let again = bench.drain().await;
+    let losses: Vec<_> = again.iter().flat_map(|(_, body)| decode(body).losses).collect();
+    assert_eq!((&*losses[0].reason, losses[0].samples), ("cloud_restored", 1));
+    assert_eq!(losses[0].seqs[&epoch].ranges(), [(2, 2)]);
+    let normal: Vec<u64> =
+        again.iter().filter(|(h, _)| h.lane == Lane::Normal).map(|(h, _)| h.batch.seq).collect();
+    assert_eq!(normal, [1, 3, 4]);
+}
+
+#[tokio::test]
+async fn after_a_loss_the_chain_of_epochs_is_told_again() {
+    let mut bench = Bench::new().await;
+    let before = deliver(&bench, 2).await;
+    bench.reopen(LIMITS);
+    let epoch = deliver(&bench, 2).await;
+    deliver_with(&bench, epoch, 0).await;
+    let again = bench.drain().await;
+    assert_eq!(again[0].0.after.map(|after| after.epoch), Some(before));
+}

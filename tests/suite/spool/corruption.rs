@@ -1,0 +1,181 @@
+//! Damage on disk: collection goes on, what can be read is delivered, the rest is told.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use storepulse_agent::spool::{self, FILE};
+use storepulse_shared::batch::Loss;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+impl Bench {
+    /// Copies the folder as a killed process leaves it, and opens the copy.
+    async fn killed(&self, damage: impl FnOnce(&Path)) -> Self {
+        let dir = folder().await;
+        for file in fs::read_dir(&self.dir).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+        }
+        damage(&dir);
+        let mut other = Self { dir, spool: None };
+        other.reopen(LIMITS);
+        other
+    }
+
+    /// Waits until what was set aside is salvaged.
+    async fn salvage(&self) {
+        // A call after the one that met the damage waits until it is set aside.
+        self.status().await;
+        let stop = CancellationToken::new();
+        let salvage = spool::salvage(self.spool().clone(), self.dir.clone(), stop.clone());
+        let done = async {
+            let left =
+                || fs::read_dir(&self.dir).unwrap().any(|f| name(&f.unwrap()).starts_with("spool-damaged"));
+            while left() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.cancel();
+        };
+        tokio::join!(salvage, done);
+    }
+
+    fn asides(&self) -> Vec<String> {
+        let files = fs::read_dir(&self.dir).unwrap().map(|f| name(&f.unwrap()));
+        files.filter(|name| name.starts_with("spool-") && name.ends_with(".db")).collect()
+    }
+}
+
+fn name(file: &fs::DirEntry) -> String {
+    file.file_name().to_string_lossy().into_owned()
+}
+
+fn losses(sent: &[(BatchHeader, Vec<u8>)]) -> Vec<Loss> {
+    sent.iter().flat_map(|(_, body)| decode(body).losses).collect()
+}
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// So many sealed batches of one sample, and one open.
+async fn filled(batches: i32) -> Bench {
+    let bench = Bench::new().await;
+    for n in 1..=batches {
+        bench.seal(Lane::Normal, f64::from(n)).await;
+    }
+    bench.append(Lane::Normal, NOW, 0.5).await;
+    bench
+}
+
+#[tokio::test]
+async fn a_sound_spool_is_not_set_aside_however_it_ended() {
+    let bench = filled(3).await;
+    assert_eq!(bench.killed(|_| {}).await.asides(), [""; 0]);
+    let mut closed = bench;
+    closed.close();
+    assert_eq!(closed.killed(|_| {}).await.asides(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_spool_that_is_no_database_any_more_is_set_aside_and_all_of_it_is_told_as_lost() {
+    let mut bench = filled(3).await;
+    bench.close();
+    let damaged = bench.killed(|dir| overwrite(&dir.join(FILE), 0, &[0x55; 4_096])).await;
+    damaged.append(Lane::Normal, NOW, 9.0).await;
+    damaged.salvage().await;
+    let sent = damaged.drain().await;
+    assert_eq!(values(&sent), [9.0]);
+    let loss = &losses(&sent)[0];
+    assert_eq!(&*loss.reason, "spool_damaged");
+    assert_eq!(damaged.asides(), ["spool-salvaged-1.db"]);
+}
+
+#[tokio::test]
+async fn a_wal_that_is_gone_is_noticed_and_the_range_begins_before_what_was_in_it() {
+    let mut bench = filled(3).await;
+    bench.reopen(LIMITS);
+    bench.seal(Lane::Normal, 4.0).await;
+    let damaged = bench.killed(|dir| fs::remove_file(dir.join(format!("{FILE}-wal"))).unwrap()).await;
+    damaged.salvage().await;
+    let sent = damaged.drain().await;
+    assert_eq!(sorted(values(&sent)), [0.5, 1.0, 2.0, 3.0], "what was in the database");
+    let loss = &losses(&sent)[0];
+    assert!(loss.from < NOW, "{loss:?}");
+}
+
+#[tokio::test]
+async fn a_wal_with_a_wrong_bit_is_noticed() {
+    let bench = filled(30).await;
+    let wal = format!("{FILE}-wal");
+    let damaged = bench.killed(|dir| overwrite(&dir.join(wal), 20_000, &[0xaa])).await;
+    assert_eq!(damaged.asides().len(), 1);
+    damaged.salvage().await;
+    assert_eq!(losses(&damaged.drain().await).len(), 1);
+}
+
+#[tokio::test]
+async fn what_can_be_read_of_a_damaged_spool_goes_on_under_its_numbers() {
+    let mut bench = filled(40).await;
+    bench.close();
+    let path = bench.dir.join(FILE);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute("update bodies set body = zeroblob(50) where batch_id in (7, 8)", []).unwrap();
+    drop(db);
+    let damaged = bench.killed(|_| {}).await;
+    let (first, _) = damaged.next().await.unwrap();
+    assert_eq!(first.batch.seq, 1, "nothing is noticed before it is touched");
+    // The call that meets the damage fails; the next one finds another spool.
+    while let Ok(next) = damaged.spool().next(at_once(), LATER).await {
+        let Next::Send(outgoing) = next else { panic!("the damage was not noticed") };
+        damaged.ack(&outgoing).await;
+    }
+    damaged.salvage().await;
+    let sent = damaged.drain().await;
+    let resumed: Vec<u64> =
+        sent.iter().filter(|(h, _)| h.lane == Lane::Normal).map(|(h, _)| h.batch.seq).collect();
+    assert_eq!(resumed, (9..=41).collect::<Vec<_>>());
+    assert!(sent.iter().filter(|(h, _)| h.lane == Lane::Normal).all(|(h, _)| h.resumed));
+    let loss = &losses(&sent)[0];
+    assert_eq!((loss.samples, loss.seqs[&first.batch.epoch].ranges()[0]), (2, (7, 8)));
+    assert!(loss.from <= NOW && loss.to >= NOW);
+}
+
+#[tokio::test]
+async fn a_value_that_changed_by_itself_is_never_delivered() {
+    let mut bench = filled(0).await;
+    bench.append(Lane::Normal, NOW + 1, 0.25).await;
+    bench.close();
+    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
+    db.execute("update open_ticks set vals = x'000000000000f03f' where n = 1", []).unwrap();
+    drop(db);
+    let damaged = bench.killed(|_| {}).await;
+    damaged.salvage().await;
+    let sent = damaged.drain().await;
+    assert_eq!(values(&sent), [0.25]);
+    assert_eq!(losses(&sent).len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_answered_to_a_sender_is_still_known_afterwards() {
+    use storepulse_agent::spool::{Forwarded, PushVerdict, Pushed, Sender};
+    let push = async |bench: &Bench| {
+        let idempotency = Some(("k".to_owned(), vec![1]));
+        let content =
+            Forwarded::Flat { frames: vec![tick(NOW, 1.0)], rows: 1, lane: Lane::Normal, idempotency };
+        bench.spool().push(Pushed { sender: Sender(vec![]), content }, NOW).await.unwrap()
+    };
+    let mut bench = filled(3).await;
+    let PushVerdict::Ack(first) = push(&bench).await else { panic!("refused") };
+    bench.close();
+    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
+    db.execute("delete from batches where seq = 2", []).unwrap();
+    drop(db);
+    let damaged = bench.killed(|_| {}).await;
+    assert_eq!(damaged.asides().len(), 1, "a row that has vanished is noticed");
+    let PushVerdict::Ack(again) = push(&damaged).await else { panic!("refused") };
+    assert_eq!(first, again);
+}
