@@ -87,6 +87,8 @@ pub(super) struct Core {
     pub(super) unmeasured_bytes: usize,
     /// A batch was begun or sealed since the uplink was last told.
     pub(super) news: bool,
+    /// What is held here may not be what stands in the database: read it again before anything else.
+    pub(super) stale: bool,
 }
 
 impl Core {
@@ -101,6 +103,7 @@ impl Core {
             shapes: HashMap::new(),
             unmeasured_bytes: usize::MAX,
             news: false,
+            stale: true,
         };
         core.execute("begin immediate")?;
         core.reload()?;
@@ -127,6 +130,7 @@ impl Core {
 
     /// Reads again what is open. Samples without a value are counted here, which only seals a little earlier.
     pub(super) fn reload(&mut self) -> Result<(), SpoolError> {
+        self.stale = true;
         self.shapes.clear();
         self.open = [None; 3];
         let mut statement = self.opened.db.prepare_cached(
@@ -160,7 +164,9 @@ impl Core {
         }
         drop(rows);
         drop(statement);
-        self.reload_epoch()
+        self.reload_epoch()?;
+        self.stale = false;
+        Ok(())
     }
 
     /// The open batch of a lane; a new one gets its number here.

@@ -17,6 +17,7 @@
 //! `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
 //! decided by the uplink.
 
+mod advice;
 mod append;
 mod core;
 mod discard;
@@ -55,10 +56,18 @@ pub enum SpoolError {
         /// What is wrong and the way out.
         why: String,
     },
-    /// The commit that would have held the call failed; nothing of it was stored.
+    /// The database refused; nothing of the call was stored.
+    #[error("spool {path}: {why}")]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong and the way out.
+        why: String,
+    },
+    /// The commit that would have held the call failed. Callers see it as [`Self::Refused`].
     #[error("spool: the commit failed: {0}")]
     Commit(String),
-    /// SQLite refused; nothing of the call was stored.
+    /// SQLite refused. Callers see it as [`Self::Refused`].
     #[error("spool: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// What stands in the database is not what we wrote.
@@ -72,6 +81,16 @@ pub enum SpoolError {
 impl SpoolError {
     fn open(path: &Path, why: impl ToString) -> Self {
         Self::Open { path: path.to_owned(), why: why.to_string() }
+    }
+
+    /// Names the database and the way out, before the error leaves this room.
+    fn at(self, path: &Path) -> Self {
+        let why = match self {
+            Self::Sqlite(error) => advice::advice(&error),
+            Self::Commit(why) => format!("the commit failed: {why}"),
+            error => return error,
+        };
+        Self::Refused { path: path.to_owned(), why }
     }
 }
 
@@ -105,10 +124,11 @@ impl Spool {
     /// and what to do.
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
         let opened = open::for_writing(dir)?;
-        let core = core::Core::load(opened, limits, now_ms)?;
+        let path = dir.join(FILE);
+        let core = core::Core::load(opened, limits, now_ms).map_err(|e| e.at(&path))?;
         let news = Arc::new(Notify::new());
         let (writer, thread) =
-            Writer::start(core, Arc::clone(&news)).map_err(|e| SpoolError::open(dir, e))?;
+            Writer::start(core, path.into(), Arc::clone(&news)).map_err(|e| SpoolError::open(dir, e))?;
         Ok((Self { writer, news }, WriterHandle(thread)))
     }
 
@@ -184,5 +204,5 @@ impl Spool {
 /// # Errors
 /// There is none, or it cannot be read.
 pub fn look(dir: &Path) -> Result<SpoolStatus, SpoolError> {
-    status::read(&open::for_reading(dir)?)
+    status::read(&open::for_reading(dir)?).map_err(|e| e.at(&dir.join(FILE)))
 }

@@ -1,6 +1,6 @@
 //! Opening the database: lock, version, pragmas.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -23,16 +23,11 @@ pub(super) struct Opened {
 }
 
 pub(super) fn for_writing(dir: &Path) -> Result<Opened, SpoolError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|e| SpoolError::open(dir, format!("the folder cannot be made: {e}")))?;
+    make_folder(dir).map_err(|e| SpoolError::open(dir, format!("the folder cannot be made: {e}")))?;
     let lock = take_lock(dir)?;
     let path = dir.join(FILE);
-    let mut db = Connection::open(&path).map_err(|e| SpoolError::open(&path, e))?;
-    let prepared = prepare(&mut db, &path);
-    prepared.map_err(|error| match error {
-        SpoolError::Sqlite(e) => SpoolError::open(&path, e),
-        error => error,
-    })?;
+    let mut db = Connection::open(&path).map_err(|e| SpoolError::from(e).at(&path))?;
+    prepare(&mut db, &path).map_err(|e| e.at(&path))?;
     Ok(Opened { db, _lock: lock })
 }
 
@@ -50,9 +45,21 @@ pub(super) fn for_reading(dir: &Path) -> Result<Connection, SpoolError> {
         return Err(SpoolError::open(&path, "there is no spool yet; has the agent run here?"));
     }
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let db = db.map_err(|e| SpoolError::open(&path, e))?;
+    let db = db.map_err(|e| SpoolError::from(e).at(&path))?;
     check_version(&db, &path)?;
     Ok(db)
+}
+
+/// Makes the folder, and sees to it that a power cut does not take it away again with everything in it.
+fn make_folder(dir: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for parent in missing.iter().filter_map(|folder| folder.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // A folder that may be written and not read cannot be synced, nor can some file systems do it.
+        let _ = File::open(parent).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
 }
 
 fn take_lock(dir: &Path) -> Result<File, SpoolError> {
@@ -95,14 +102,14 @@ fn prepare(db: &mut Connection, path: &Path) -> Result<(), SpoolError> {
 
 fn check_version(db: &Connection, path: &Path) -> Result<(), SpoolError> {
     let read = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let application = read("application_id").map_err(|e| SpoolError::open(path, e))?;
+    let application = read("application_id").map_err(|e| SpoolError::from(e).at(path))?;
     if application != APPLICATION_ID {
         return Err(SpoolError::open(
             path,
             "this is not a spool; move the file away, or choose another state_dir",
         ));
     }
-    let version = read("user_version").map_err(|e| SpoolError::open(path, e))?;
+    let version = read("user_version").map_err(|e| SpoolError::from(e).at(path))?;
     if version > VERSION {
         let why = format!(
             "it is of version {version}, this agent knows {VERSION}: install the newer agent again; nothing was changed"

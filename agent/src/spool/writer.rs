@@ -4,6 +4,7 @@
 //! once, and answers them all after the commit. A call that fails is undone alone. When the transaction itself fails,
 //! all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -11,27 +12,42 @@ use std::thread::JoinHandle;
 use tokio::sync::{Notify, oneshot};
 
 use super::SpoolError;
+use super::advice::advice;
 use super::core::Core;
 
 /// Calls that share one commit at most; more wait for the next.
 const GROUP_MAX: usize = 512;
 
-/// Runs in the transaction, if there is one; what it returns is called with the fate of the transaction.
-type Job = Box<dyn FnOnce(Option<&mut Core>) -> Reply + Send>;
+/// Runs in the transaction, if there is one.
+type Job = Box<dyn FnOnce(Option<&mut Core>) -> Ran + Send>;
+/// Called with the fate of the transaction.
 type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+
+/// A job that has run, or could not.
+struct Ran {
+    reply: Reply,
+    /// Why SQLite refused it.
+    refusal: Option<String>,
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: Sender<Job>,
+    /// The database, for error messages.
+    path: Arc<Path>,
 }
 
 impl Writer {
     /// `news` is told after every commit that gives the uplink something to do.
-    pub(super) fn start(core: Core, news: Arc<Notify>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        core: Core,
+        path: Arc<Path>,
+        news: Arc<Notify>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = channel();
         let thread =
             std::thread::Builder::new().name("spool".to_owned()).spawn(move || run(core, &queue, &news))?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, path }, thread))
     }
 
     /// Runs a change, and returns what it returned once it is durable.
@@ -41,7 +57,7 @@ impl Writer {
     ) -> Result<T, SpoolError> {
         let (job, answer) = job(change);
         self.jobs.send(job).map_err(|_| SpoolError::Closed)?;
-        answer.await.map_err(|_| SpoolError::Closed)?
+        answer.await.map_err(|_| SpoolError::Closed)?.map_err(|error| error.at(&self.path))
     }
 }
 
@@ -52,7 +68,11 @@ fn job<T: Send + 'static>(
     let (answer, waiting) = oneshot::channel();
     let job: Job = Box::new(move |core| {
         let result = core.map(|core| in_savepoint(core, change));
-        Box::new(move |failure| {
+        let refusal = match &result {
+            Some(Err(SpoolError::Sqlite(error))) => Some(advice(error)),
+            _ => None,
+        };
+        let reply: Reply = Box::new(move |failure| {
             let result = match (result, failure) {
                 (Some(result), None) => result,
                 // Its own error says more than that of the transaction.
@@ -61,7 +81,8 @@ fn job<T: Send + 'static>(
             };
             // Whoever asked may have gone; the change stands all the same.
             let _ = answer.send(result);
-        })
+        });
+        Ran { reply, refusal }
     });
     (job, waiting)
 }
@@ -73,6 +94,7 @@ fn in_savepoint<T>(
     core.execute("savepoint job")?;
     let result = change(core);
     if result.is_err() && !core.db().is_autocommit() {
+        core.stale = true;
         core.execute("rollback to job")?;
         // What the change had done in memory is undone too.
         core.reload()?;
@@ -112,32 +134,45 @@ fn commit_and_answer(core: &mut Core, jobs: Vec<Job>) {
     }
 }
 
-/// Runs the jobs in one transaction. After a serious error (a full disk, say) SQLite ends the transaction by itself: then
-/// the rest must not run, since each would commit alone, and those before are undone.
+/// Runs the jobs in one transaction. After a serious error (a full disk, say) SQLite ends the transaction by itself, or a
+/// change cannot be undone alone: then the rest must not run, and those before are undone with it.
 fn commit_group(core: &mut Core, jobs: Vec<Job>) -> (Vec<Reply>, Option<String>) {
-    let mut failure = core.execute("begin immediate").err().map(|e| e.to_string());
+    let mut failure = begin(core).err().map(|error| told(&error));
     let mut replies = Vec::with_capacity(jobs.len());
     for job in jobs {
         if failure.is_some() {
-            replies.push(job(None));
+            replies.push(job(None).reply);
             continue;
         }
-        replies.push(job(Some(core)));
-        if core.db().is_autocommit() {
-            failure = Some("the database ended the transaction".to_owned());
+        let ran = job(Some(core));
+        replies.push(ran.reply);
+        if core.db().is_autocommit() || core.stale {
+            failure = Some(ran.refusal.unwrap_or_else(|| "the database ended the transaction".to_owned()));
         }
     }
-    if failure.is_none()
-        && let Err(error) = core.execute("commit")
+    if failure.is_none() {
+        failure = core.execute("commit").err().map(|error| advice(&error));
+    }
+    if failure.is_some()
+        && !core.db().is_autocommit()
+        && let Err(error) = core.execute("rollback")
     {
-        failure = Some(error.to_string());
-        if !core.db().is_autocommit()
-            && let Err(error) = core.execute("rollback")
-        {
-            tracing::error!(%error, "the spool could not roll back");
-        }
+        tracing::error!(%error, "the spool could not roll back");
     }
     (replies, failure)
+}
+
+/// Begins a transaction over what really stands in the database.
+fn begin(core: &mut Core) -> Result<(), SpoolError> {
+    core.execute("begin immediate")?;
+    if core.stale { core.reload() } else { Ok(()) }
+}
+
+fn told(error: &SpoolError) -> String {
+    match error {
+        SpoolError::Sqlite(error) => advice(error),
+        error => error.to_string(),
+    }
 }
 
 #[cfg(test)]
