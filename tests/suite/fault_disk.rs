@@ -100,8 +100,9 @@ impl Life {
         self.open(CRAMPED).await?;
         self.append(Lane::Normal).await?;
         self.send(1).await?;
-        self.close();
-        Ok(())
+        // Two into one open batch: a writer that forgets the first over a failed second would open another.
+        self.append(Lane::Normal).await?;
+        self.append(Lane::Normal).await
     }
 
     /// An opening that is refused succeeds once the disk is mended.
