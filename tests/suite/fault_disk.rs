@@ -255,3 +255,37 @@ async fn an_error_of_the_disk_at_every_single_step_is_told_with_the_way_out_and_
 async fn a_power_cut_at_every_single_step_loses_nothing_that_was_accepted() {
     fails_at_every_step(Fault::PowerCut(Then::LiveOn)).await;
 }
+
+/// How many of twenty commits are there after a power cut; `None` if the database is damaged.
+fn commits_left(dir: &Path, synchronous: &str, seed: u64) -> Option<i64> {
+    let path = dir.join("any.db");
+    let disk = FaultDisk::attach(dir, None, seed).unwrap();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.pragma_update(None, "journal_mode", "wal").unwrap();
+    db.pragma_update(None, "synchronous", synchronous).unwrap();
+    db.execute_batch("create table t (n integer primary key)").unwrap();
+    for n in 0..20 {
+        db.execute("insert into t values (?1)", [n]).unwrap();
+    }
+    disk.cut();
+    drop((db, disk));
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let left = db.query_row("select count(*) from t", [], |row| row.get(0));
+    drop(db);
+    for file in std::fs::read_dir(dir).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    left.ok()
+}
+
+/// Otherwise none of the trials above would mean anything.
+#[tokio::test]
+async fn a_database_that_does_not_sync_loses_commits_on_this_disk_and_one_that_does_keeps_them() {
+    let dir = folder().await;
+    let left = |synchronous| (0..20).map(|seed| commits_left(&dir, synchronous, seed)).collect::<Vec<_>>();
+    assert!(left("full").iter().all(|left| *left == Some(20)));
+    for careless in ["normal", "off"] {
+        let left = left(careless);
+        assert!(left.iter().any(|left| *left != Some(20)), "{careless}: {left:?}");
+    }
+}

@@ -140,13 +140,14 @@ impl Outcome {
 fn conclude<B: Blow>(outcome: &Outcome, json: bool, out: &mut impl Write) -> anyhow::Result<bool> {
     let Outcome { verdict, missing, rounds, spools_refused, cloud_kills, swallowed_answers, sent, .. } =
         outcome;
+    let struck: Vec<_> = outcome.struck.iter().map(|(place, times)| format!("{times} {place}")).collect();
+    let struck = if struck.is_empty() { String::new() } else { format!(" ({})", struck.join(", ")) };
     writeln!(
         out,
-        "{rounds} {} of agents {:?}, {cloud_kills} kills of the cloud, {swallowed_answers} answers swallowed; \
+        "{rounds} {} of agents{struck}, {cloud_kills} kills of the cloud, {swallowed_answers} answers swallowed; \
          {sent} values sent\n\
          lost {}   duplicate {}   invented {}   batches missing {missing}   spools refused {spools_refused}",
         B::NAME,
-        outcome.struck,
         verdict.lost,
         verdict.duplicate,
         verdict.invented
