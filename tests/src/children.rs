@@ -4,6 +4,8 @@
 //! package's binaries. It holds the end of a pipe as its standard input, and kills itself when the other end closes: by our
 //! wish, or because we are gone.
 
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ impl Role {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(testbed: &Path, args: &[&str], log: &Path) -> anyhow::Result<Self> {
+    pub fn start<A: AsRef<OsStr> + Debug>(testbed: &Path, args: &[A], log: &Path) -> anyhow::Result<Self> {
         let file =
             File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
         let child = Command::new(testbed)

@@ -16,6 +16,8 @@ pub mod demo;
 #[cfg(feature = "product")]
 pub mod devices;
 #[cfg(feature = "product")]
+pub mod fault_vfs;
+#[cfg(feature = "product")]
 pub mod figures;
 #[cfg(feature = "product")]
 pub mod isolation;

@@ -40,6 +40,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// The agent, as a child, on a disk whose power goes
+    #[cfg(feature = "product")]
+    #[command(hide = true)]
+    AgentOnFaultDisk(storepulse_testbed::roles::AgentOnFaultDisk),
     /// The cloud, as a child
     #[cfg(feature = "product")]
     #[command(hide = true)]
@@ -48,10 +52,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    // The agent makes a runtime of its own.
     #[cfg(feature = "product")]
-    if let Command::Agent { args } = command {
-        return storepulse_testbed::roles::agent(args);
-    }
+    let command = match command {
+        Command::Agent { args } => return storepulse_testbed::roles::agent(args),
+        Command::AgentOnFaultDisk(role) => return storepulse_testbed::roles::agent_on_fault_disk(role),
+        command => command,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -86,6 +93,6 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]
-        Command::Agent { .. } => Ok(true),
+        Command::Agent { .. } | Command::AgentOnFaultDisk(_) => Ok(true),
     }
 }

@@ -1,8 +1,9 @@
 //! The roles that this binary plays as a child of itself.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -14,12 +15,76 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::children::end_with_parent;
+use crate::fault_vfs::{CUT, Counted, Fault, FaultDisk, Strike, Then};
 
 /// The shipped command line of the agent.
 #[must_use]
 pub fn agent(args: Vec<OsString>) -> ExitCode {
     end_with_parent();
     storepulse_agent::run_cli(std::iter::once(OsString::from("storepulse-agent")).chain(args))
+}
+
+/// When the power of a disk goes, and by which dice it falls what is left on it.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PowerCut {
+    /// At which step of the disk; if the agent ends before, right after its end
+    #[arg(long)]
+    pub at_step: u64,
+    /// Count the steps of the database file only, not those of its WAL
+    #[arg(long)]
+    pub at_checkpoint: bool,
+    /// Of the dice
+    #[arg(long)]
+    pub seed: u64,
+}
+
+impl PowerCut {
+    /// The arguments that make an [`AgentOnFaultDisk`] of this binary; those of the agent follow.
+    #[must_use]
+    pub fn args(self, folder: &Path) -> Vec<String> {
+        let (at_step, seed) = (self.at_step.to_string(), self.seed.to_string());
+        let folder = folder.display().to_string();
+        let mut args =
+            vec!["agent-on-fault-disk", "--folder", &folder, "--at-step", &at_step, "--seed", &seed];
+        if self.at_checkpoint {
+            args.push("--at-checkpoint");
+        }
+        args.push("--");
+        args.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// The agent, with its spool on a disk whose power goes.
+#[derive(Debug, Args)]
+pub struct AgentOnFaultDisk {
+    /// The folder that lies on that disk
+    #[arg(long)]
+    folder: PathBuf,
+    #[command(flatten)]
+    cut: PowerCut,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+/// The shipped command line of the agent, until the power goes.
+#[must_use]
+pub fn agent_on_fault_disk(role: AgentOnFaultDisk) -> ExitCode {
+    let counted = if role.cut.at_checkpoint { Counted::DatabaseFile } else { Counted::All };
+    let strike = Strike { fault: Fault::PowerCut(Then::Die), at: role.cut.at_step, counted };
+    let disk = match FaultDisk::attach(&role.folder, Some(strike), role.cut.seed) {
+        Ok(disk) => disk,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = agent(role.args);
+    disk.cut();
+    if ended == ExitCode::SUCCESS {
+        let _ = writeln!(std::io::stderr(), "{CUT}after the agent's end");
+    }
+    ended
 }
 
 /// The cloud, with the one switch that its own command line does not have.

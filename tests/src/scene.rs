@@ -1,6 +1,7 @@
 //! A store at work for an end-to-end test or a torture: agent and cloud as processes, a link with faults between them, a
 //! device on a serial port and one that pushes, and the verdict over what they sent.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,13 @@ use crate::cluster::TestDb;
 use crate::devices::{COUNTER, DeviceLog, LinePrinter, PUSHED_COUNTER, Pusher};
 use crate::oracle::{self, Totals, Verdict};
 use crate::proxy::Proxy;
+use crate::roles::PowerCut;
 use crate::store::{self, Agent, AgentSetup, Store};
 
 /// A line that was sent this shortly before a kill may have been read and not committed.
 const EXCUSED_BEFORE_A_KILL: Duration = Duration::from_secs(1);
+/// How long an agent may take to reach the step at which the power of its disk goes.
+const CUT_LIMIT: Duration = Duration::from_secs(60);
 /// The device on the serial port.
 pub const PRINTING: &str = "pos-01";
 /// The device that pushes.
@@ -26,6 +30,7 @@ pub struct Shop {
     printer: LinePrinter,
     pusher: Pusher,
     kills: Vec<Instant>,
+    spools_refused: u32,
 }
 
 impl Shop {
@@ -34,6 +39,16 @@ impl Shop {
     /// # Errors
     /// Something does not start.
     pub async fn open(testbed: &Path, store: &Store, link: &Proxy, pace: Duration) -> anyhow::Result<Self> {
+        let mut shop = Self::furnish(testbed, store, link, pace)?;
+        shop.agent.restart().await?;
+        Ok(shop)
+    }
+
+    /// As [`Self::open`], with an agent that has not been started.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub fn furnish(testbed: &Path, store: &Store, link: &Proxy, pace: Duration) -> anyhow::Result<Self> {
         let printer = LinePrinter::start(&store.dir, "ttyPOS", pace)?;
         let devices = format!(
             "  {PRINTING}:\n    serial_lines:\n      port: {}\n      patterns:\n        \
@@ -42,9 +57,9 @@ impl Shop {
         );
         let cloud_url = Some(format!("https://{}", link.address));
         let setup = AgentSetup { cloud_url, devices, push: true, ..AgentSetup::default() };
-        let agent = Agent::start(testbed, store, &setup).await?;
+        let agent = Agent::install(testbed, store, &setup)?;
         let pusher = Pusher::start(&store.dir, PUSHING, agent.push, pace)?;
-        Ok(Self { agent, printer, pusher, kills: Vec::new() })
+        Ok(Self { agent, printer, pusher, kills: Vec::new(), spools_refused: 0 })
     }
 
     /// SIGKILL of the agent, and its restart.
@@ -62,6 +77,57 @@ impl Shop {
     /// It cannot be signalled.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.agent.kill()?;
+        self.kills.push(Instant::now());
+        Ok(())
+    }
+
+    /// Starts the agent on a disk and waits until the power of both goes, or the agent refuses its spool.
+    ///
+    /// # Errors
+    /// The power does not go in time, or the agent ends for another reason.
+    pub async fn lose_power(&mut self, cut: PowerCut) -> anyhow::Result<()> {
+        self.agent.start_on_fault_disk(cut)?;
+        let status = self.agent.until_it_ends(CUT_LIMIT).await?;
+        self.kills.push(Instant::now());
+        if status.signal().is_some() {
+            return Ok(());
+        }
+        self.put_refused_spool_aside()
+    }
+
+    /// Starts the agent after its last blow.
+    ///
+    /// # Errors
+    /// It does not come back, for another reason than its spool.
+    pub async fn recover(&mut self) -> anyhow::Result<()> {
+        if self.agent.restart().await.is_err() {
+            self.put_refused_spool_aside()?;
+            self.agent.restart().await?;
+        }
+        Ok(())
+    }
+
+    /// An agent that refuses to open what a blow has left is a failure: that spool is counted and put aside, so that the verdict
+    /// can say what was in it.
+    fn put_refused_spool_aside(&mut self) -> anyhow::Result<()> {
+        let said = self.agent.said();
+        let refused = said.lines().last().is_some_and(|line| line.starts_with("storepulse-agent: spool"));
+        anyhow::ensure!(refused, "the agent ended, and not because of its spool\n{said}");
+        self.spools_refused += 1;
+        let aside = format!("spool.refused-{}", self.spools_refused);
+        std::fs::rename(self.agent.spool_dir(), self.agent.store.dir.join(aside))?;
+        Ok(())
+    }
+
+    /// Starts the agent on a disk, stops it in order after a while, and then the power of the disk goes.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub async fn lose_power_after_stop(&mut self, running: Duration, seed: u64) -> anyhow::Result<()> {
+        self.agent.start_on_fault_disk(PowerCut { at_step: u64::MAX, at_checkpoint: false, seed })?;
+        tokio::time::sleep(running).await;
+        self.kills.push(Instant::now());
+        self.agent.stop().await?;
         self.kills.push(Instant::now());
         Ok(())
     }
@@ -102,7 +168,7 @@ impl Shop {
     /// # Errors
     /// It is not drained within `limit`.
     pub async fn close(self, db: &TestDb, limit: Duration) -> anyhow::Result<Closing> {
-        let Self { mut agent, printer, pusher, kills } = self;
+        let Self { mut agent, printer, pusher, kills, spools_refused } = self;
         let pushed = pusher.stop().await?;
         let printed = printer.stop().await?;
         agent.until_drained(limit).await?;
@@ -121,7 +187,8 @@ impl Shop {
         let mut verdict = judge(&printed.log, PRINTING, COUNTER, &kills).await?;
         verdict += judge(&pushed, PUSHING, PUSHED_COUNTER, &[]).await?;
         let sent = printed.log.count() + pushed.count();
-        Ok(Closing { verdict, totals: oracle::totals(db, &tenant, &store).await?, sent, agent })
+        let totals = oracle::totals(db, &tenant, &store).await?;
+        Ok(Closing { verdict, totals, sent, spools_refused, agent })
     }
 }
 
@@ -134,6 +201,8 @@ pub struct Closing {
     pub totals: Totals,
     /// Counter values sent.
     pub sent: usize,
+    /// Spools that an agent refused to open after a power cut.
+    pub spools_refused: u32,
     /// The stopped agent.
     pub agent: Agent,
 }

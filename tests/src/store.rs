@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use storepulse_shared::key::StoreKey;
 
 use crate::children::Role;
 use crate::cluster::TestDb;
+use crate::roles::PowerCut;
 use crate::wait;
 
 /// How long a start may take on a busy machine.
@@ -107,7 +109,17 @@ impl Agent {
     /// # Errors
     /// It does not start.
     pub async fn start(testbed: &Path, store: &Store, setup: &AgentSetup) -> anyhow::Result<Self> {
-        let mut agent = Self {
+        let mut agent = Self::install(testbed, store, setup)?;
+        agent.restart().await?;
+        Ok(agent)
+    }
+
+    /// Writes the configuration of an agent that is not running yet.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn install(testbed: &Path, store: &Store, setup: &AgentSetup) -> anyhow::Result<Self> {
+        let agent = Self {
             testbed: testbed.to_owned(),
             store: store.clone(),
             status: free_address()?,
@@ -115,7 +127,6 @@ impl Agent {
             role: None,
         };
         agent.configure(setup)?;
-        agent.restart().await?;
         Ok(agent)
     }
 
@@ -140,7 +151,7 @@ impl Agent {
             setup.more,
             setup.devices,
         );
-        let path = self.store.dir.join("agent.yaml");
+        let path = self.config_file();
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     }
 
@@ -184,23 +195,43 @@ impl Agent {
         Ok(())
     }
 
+    /// Starts it on a disk whose power will go; does not wait for anything.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_on_fault_disk(&mut self, cut: PowerCut) -> anyhow::Result<()> {
+        let mut args = cut.args(&self.store.dir);
+        args.extend(["run".to_owned(), "--config".to_owned(), self.config_file().display().to_string()]);
+        self.role = Some(Role::start(&self.testbed, &args, &self.log_file())?);
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// It does not within `limit`.
+    pub async fn until_it_ends(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        let Some(mut role) = self.role.take() else { anyhow::bail!("the agent is not running") };
+        wait::until("the agent to end", limit, async || role.ended()).await
+    }
+
     /// Starts it (again) and waits until it answers.
     ///
     /// # Errors
     /// It ended, or does not answer in time.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        let config = self.store.dir.join("agent.yaml").display().to_string();
-        let args = ["agent", "run", "--config", &config];
-        let mut role = Role::start(&self.testbed, &args, &self.store.dir.join("agent.log"))?;
+        let config = self.config_file().display().to_string();
+        let mut role = Role::start(&self.testbed, &["agent", "run", "--config", &config], &self.log_file())?;
         let (client, url) = (plain_client()?, format!("http://{}/health", self.status));
         wait::until("the agent to answer", START_LIMIT, async || {
             if let Some(status) = role.ended()? {
-                anyhow::bail!("the agent ended with {status}\n{}", role.said());
+                // Nothing to wait for any more.
+                return Ok(Some(Err(anyhow::anyhow!("the agent ended with {status}\n{}", role.said()))));
             }
             let answer = client.get(&url).send().await;
-            Ok(answer.is_ok_and(|a| a.status().is_success()).then_some(()))
+            Ok(answer.is_ok_and(|a| a.status().is_success()).then_some(Ok(())))
         })
-        .await?;
+        .await??;
         self.role = Some(role);
         Ok(())
     }
@@ -245,7 +276,15 @@ impl Agent {
     /// What its log says.
     #[must_use]
     pub fn said(&self) -> String {
-        std::fs::read_to_string(self.store.dir.join("agent.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.store.dir.join("agent.yaml")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.store.dir.join("agent.log")
     }
 }
 

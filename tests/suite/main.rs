@@ -8,6 +8,7 @@ mod bad_input;
 mod cleanup;
 mod command_line;
 mod delivery;
+mod fault_disk;
 mod gateway;
 mod isolation;
 mod receipts;

@@ -102,6 +102,8 @@ pub(super) struct Core {
     pub(super) transaction_bytes: usize,
     /// A batch was begun or sealed since the uplink was last told.
     pub(super) news: bool,
+    /// What is held here may not be what stands in the database: read it again before anything else.
+    pub(super) stale: bool,
 }
 
 impl Core {
@@ -128,6 +130,7 @@ impl Core {
             is_damaged: false,
             transaction_bytes: 0,
             news: false,
+            stale: true,
         };
         core.execute("begin immediate")?;
         core.reload()?;
@@ -159,6 +162,7 @@ impl Core {
 
     /// Reads again what is open. Samples without a value are counted here, which only seals a little earlier.
     pub(super) fn reload(&mut self) -> Result<(), SpoolError> {
+        self.stale = true;
         self.shapes.clear();
         self.bursts = Bursts::default();
         self.open = [None; 3];
@@ -199,7 +203,9 @@ impl Core {
         }
         drop(rows);
         drop(statement);
-        self.reload_epoch()
+        self.reload_epoch()?;
+        self.stale = false;
+        Ok(())
     }
 
     /// The open batch of a lane; a new one gets its number here.

@@ -18,6 +18,7 @@
 //! `epochs`, `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
 //! decided by the uplink.
 
+mod advice;
 mod append;
 mod bursts;
 mod check;
@@ -65,10 +66,18 @@ pub enum SpoolError {
         /// What is wrong and the way out.
         why: String,
     },
-    /// The commit that would have held the call failed; nothing of it was stored.
+    /// The database refused; nothing of the call was stored.
+    #[error("spool {path}: {why}")]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong and the way out.
+        why: String,
+    },
+    /// The commit that would have held the call failed. Callers see it as [`Self::Refused`].
     #[error("spool: the commit failed: {0}")]
     Commit(String),
-    /// SQLite refused; nothing of the call was stored.
+    /// SQLite refused. Callers see it as [`Self::Refused`].
     #[error("spool: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// What stands in the database is not what we wrote.
@@ -82,6 +91,16 @@ pub enum SpoolError {
 impl SpoolError {
     fn open(path: &Path, why: impl ToString) -> Self {
         Self::Open { path: path.to_owned(), why: why.to_string() }
+    }
+
+    /// Names the database and the way out, before the error leaves this room.
+    fn at(self, path: &Path) -> Self {
+        let why = match self {
+            Self::Sqlite(error) => advice::advice(&error),
+            Self::Commit(why) => format!("the commit failed: {why}"),
+            error => return error,
+        };
+        Self::Refused { path: path.to_owned(), why }
     }
 }
 
@@ -117,10 +136,12 @@ impl Spool {
     /// and what to do.
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
         let budget = open::Budget::of(limits.bytes_max);
+        let path = dir.join(FILE);
         let core =
-            open::for_writing(dir, budget, |opened, aside| core::Core::load(opened, limits, aside, now_ms))?;
+            open::for_writing(dir, budget, |opened, aside| core::Core::load(opened, limits, aside, now_ms))
+                .map_err(|e| e.at(&path))?;
         let (news, replaced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (writer, thread) = Writer::start(core, Arc::clone(&news), Arc::clone(&replaced))
+        let (writer, thread) = Writer::start(core, path.into(), Arc::clone(&news), Arc::clone(&replaced))
             .map_err(|e| SpoolError::open(dir, e))?;
         Ok((Self { writer, news, replaced }, WriterHandle(thread)))
     }
@@ -209,5 +230,5 @@ impl Spool {
 /// # Errors
 /// There is none, or it cannot be read.
 pub fn look(dir: &Path) -> Result<SpoolStatus, SpoolError> {
-    status::read(&open::for_reading(dir)?)
+    status::read(&open::for_reading(dir)?).map_err(|e| e.at(&dir.join(FILE)))
 }

@@ -1,6 +1,6 @@
 //! Opening the database: lock, version, pragmas.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ impl Opened {
     /// Opens the database in a folder that is locked already.
     pub(super) fn new(dir: &Path, lock: File, budget: Budget) -> Result<Self, SpoolError> {
         let path = dir.join(FILE);
-        let mut db = Connection::open(&path).map_err(|e| SpoolError::open(&path, e))?;
+        let mut db = Connection::open(&path)?;
         prepare(&mut db, &path, budget)?;
         Ok(Self { db, dir: dir.to_owned(), budget, lock: Some(lock) })
     }
@@ -97,30 +97,22 @@ pub(super) fn for_writing<T>(
     budget: Budget,
     load: impl Fn(Opened, Option<&Path>) -> Result<T, SpoolError>,
 ) -> Result<T, SpoolError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|e| SpoolError::open(dir, format!("the folder cannot be made: {e}")))?;
+    make_folder(dir).map_err(|e| SpoolError::open(dir, format!("the folder cannot be made: {e}")))?;
     let lock = take_lock(dir)?;
     let again = lock.try_clone().map_err(|e| SpoolError::open(dir, e))?;
     let lost = damage::has_lost_commits(dir).map_err(|e| SpoolError::open(dir, e))?;
+    // Opening empties the WAL; until the first commit there need be none.
+    damage::mark_closed(dir);
     let why = match lost {
         true => SpoolError::Damaged("commits have vanished from its write-ahead log".to_owned()),
         false => match Opened::new(dir, lock, budget).and_then(|opened| load(opened, None)) {
             Err(error) if damage::is_damage(&error) => error,
-            result => return result.map_err(|error| named(error, dir)),
+            result => return result,
         },
     };
     let aside = damage::set_aside(dir).map_err(|e| SpoolError::open(dir, e))?;
     tracing::error!(%why, aside = %aside.display(), "the spool is damaged; it was set aside, and collection goes on");
-    let loaded = Opened::new(dir, again, budget).and_then(|opened| load(opened, Some(&aside)));
-    loaded.map_err(|error| named(error, dir))
-}
-
-/// What SQLite says does not name the file.
-fn named(error: SpoolError, dir: &Path) -> SpoolError {
-    match error {
-        SpoolError::Sqlite(error) => SpoolError::open(&dir.join(FILE), error),
-        error => error,
-    }
+    Opened::new(dir, again, budget).and_then(|opened| load(opened, Some(&aside)))
 }
 
 /// A spool that is nowhere on disk.
@@ -137,9 +129,21 @@ pub(super) fn for_reading(dir: &Path) -> Result<Connection, SpoolError> {
         return Err(SpoolError::open(&path, "there is no spool yet; has the agent run here?"));
     }
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let db = db.map_err(|e| SpoolError::open(&path, e))?;
+    let db = db.map_err(|e| SpoolError::from(e).at(&path))?;
     check_version(&db, &path)?;
     Ok(db)
+}
+
+/// Makes the folder, and sees to it that a power cut does not take it away again with everything in it.
+fn make_folder(dir: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for parent in missing.iter().filter_map(|folder| folder.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // A folder that may be written and not read cannot be synced, nor can some file systems do it.
+        let _ = File::open(parent).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
 }
 
 fn take_lock(dir: &Path) -> Result<File, SpoolError> {
@@ -175,6 +179,8 @@ fn prepare(db: &mut Connection, path: &Path, budget: Budget) -> Result<(), Spool
     // The last bar, should the policy of `discard` have a hole; a larger database of before stays as it is.
     db.pragma_update(None, "max_page_count", integer(budget.database_bytes() / PAGE_BYTES))?;
     db.set_prepared_statement_cache_capacity(64);
+    // What was recovered from the WAL may stand in the system's memory only, after a sync that failed: now it is on disk.
+    db.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
     let tables: i64 = db.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 {
         return check_version(db, path);

@@ -13,6 +13,8 @@ create table epochs (
     after_epoch text,
     after_seq integer,
     after_told integer not null default 0,
+    -- The answer by which it was found to be forgotten: requests made before do not tell it.
+    after_reset_no integer not null default 0,
     -- Highest number given, and highest number sealed.
     last_seq integer not null default 0,
     sealed integer not null default 0,

@@ -14,6 +14,7 @@ use storepulse_shared::seqs::SeqSet;
 
 use super::SpoolError;
 use super::core::{Core, integer, state, unsigned};
+use super::epochs::parse_epoch;
 use super::split::split;
 
 /// How long a batch that always fails while others pass is left alone.
@@ -90,8 +91,9 @@ impl Core {
         self.acked_bytes += unsigned(bytes.unwrap_or_default());
         self.note_losses_acked(id)?;
         self.change(
-            "update epochs set after_told = 1 where no = (select epoch_no from batches where id = ?1) and after_told = 0",
-            [id],
+            "update epochs set after_told = 1
+            where no = (select epoch_no from batches where id = ?1) and after_told = 0 and after_reset_no <= ?2",
+            params![id, acks_before],
         )?;
         for (epoch, through) in through {
             self.note_through(*epoch, *through, acks_before, now_ms)?;
@@ -141,6 +143,9 @@ impl Core {
         if let Some(loss) = self.gone(no, epoch, through, now_ms)? {
             self.record_loss(loss, now_ms)?;
         }
+        if let Some((before_no, before)) = self.untellable_before(no)? {
+            self.send_again(before_no, before, 0, now_ms)?;
+        }
         self.news = true;
         tracing::warn!(%epoch, through, again, "the cloud was restored from a backup; batches are sent again");
         let text = format!("the cloud has lost batches of {epoch} above {through}: {again} are sent again");
@@ -151,6 +156,19 @@ impl Core {
             text: text.into(),
         };
         self.append_events(&[event], now_ms)
+    }
+
+    /// The epoch before one that has no batch left to name it: the cloud cannot ask for it.
+    fn untellable_before(&self, no: i64) -> Result<Option<(i64, Epoch)>, SpoolError> {
+        let before: Option<(i64, String)> = self
+            .db()
+            .prepare_cached(
+                "select b.no, b.epoch from epochs e join epochs b on b.epoch = e.after_epoch
+                where e.no = ?1 and not exists (select 1 from batches w where w.epoch_no = e.no and w.state in (0, 1))",
+            )?
+            .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        before.map(|(no, epoch)| Ok((no, parse_epoch(&epoch)?))).transpose()
     }
 
     /// Takes the acknowledged batches above a number whose bodies are gone out of the books, as one loss, which also closes

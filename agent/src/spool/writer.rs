@@ -4,12 +4,14 @@
 //! once, and answers them all after the commit. A call that fails is undone alone. When the transaction itself fails,
 //! all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::advice::advice;
 use super::core::Core;
 use super::open::TRANSACTION_BYTES_MAX;
 use super::{SpoolError, damage};
@@ -18,26 +20,37 @@ use crate::time::now_ms;
 /// Calls that share one commit at most; more wait for the next.
 const GROUP_MAX: usize = 512;
 
-/// Runs in the transaction, if there is one; what it returns is called with the fate of the transaction.
-type Job = Box<dyn FnOnce(Option<&mut Core>) -> Reply + Send>;
+/// Runs in the transaction, if there is one.
+type Job = Box<dyn FnOnce(Option<&mut Core>) -> Ran + Send>;
+/// Called with the fate of the transaction.
 type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+
+/// A job that has run, or could not.
+struct Ran {
+    reply: Reply,
+    /// Why SQLite refused it.
+    refusal: Option<String>,
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: Sender<Job>,
+    /// The database, for error messages.
+    path: Arc<Path>,
 }
 
 impl Writer {
     /// `news` is told after every commit that gives the uplink something to do.
     pub(super) fn start(
         core: Core,
+        path: Arc<Path>,
         news: Arc<Notify>,
         replaced: Arc<Notify>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = channel();
         let work = move || run(core, &queue, &news, &replaced);
         let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(work)?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, path }, thread))
     }
 
     /// Runs a change, and returns what it returned once it is durable.
@@ -47,7 +60,7 @@ impl Writer {
     ) -> Result<T, SpoolError> {
         let (job, answer) = job(change);
         self.jobs.send(job).map_err(|_| SpoolError::Closed)?;
-        answer.await.map_err(|_| SpoolError::Closed)?
+        answer.await.map_err(|_| SpoolError::Closed)?.map_err(|error| error.at(&self.path))
     }
 }
 
@@ -58,7 +71,11 @@ fn job<T: Send + 'static>(
     let (answer, waiting) = oneshot::channel();
     let job: Job = Box::new(move |core| {
         let result = core.map(|core| in_savepoint(core, change));
-        Box::new(move |failure| {
+        let refusal = match &result {
+            Some(Err(SpoolError::Sqlite(error))) => Some(advice(error)),
+            _ => None,
+        };
+        let reply: Reply = Box::new(move |failure| {
             let result = match (result, failure) {
                 (Some(result), None) => result,
                 // Its own error says more than that of the transaction.
@@ -67,7 +84,8 @@ fn job<T: Send + 'static>(
             };
             // Whoever asked may have gone; the change stands all the same.
             let _ = answer.send(result);
-        })
+        });
+        Ran { reply, refusal }
     });
     (job, waiting)
 }
@@ -79,6 +97,7 @@ fn in_savepoint<T>(
     let result = core.execute("savepoint job").map_err(Into::into).and_then(|()| change(core));
     core.is_damaged |= result.as_ref().is_err_and(damage::is_damage);
     if result.is_err() && !core.db().is_autocommit() {
+        core.stale = true;
         core.execute("rollback to job")?;
         // What the change had done in memory is undone too.
         core.reload()?;
@@ -122,19 +141,22 @@ fn commit_and_answer(core: &mut Core, jobs: impl Iterator<Item = Job>) {
 }
 
 /// Runs jobs in one transaction, as many as share it. After a serious error (a full disk, say) SQLite ends the
-/// transaction by itself: then no further job may run, since it would commit alone, and those before are undone.
+/// transaction by itself, or a change cannot be undone alone: then no further job may run, and those before are undone.
 fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>, Option<String>) {
-    let mut failure = core.execute("begin immediate").err().map(|e| e.to_string());
+    let begun = begin(core);
+    core.is_damaged |= begun.as_ref().is_err_and(damage::is_damage);
+    let mut failure = begun.err().map(|error| told(&error));
     let mut replies = Vec::new();
     core.transaction_bytes = 0;
     for job in jobs.take(GROUP_MAX) {
         if failure.is_some() {
-            replies.push(job(None));
+            replies.push(job(None).reply);
             break;
         }
-        replies.push(job(Some(core)));
-        if core.db().is_autocommit() {
-            failure = Some("the database ended the transaction".to_owned());
+        let ran = job(Some(core));
+        replies.push(ran.reply);
+        if core.db().is_autocommit() || core.stale {
+            failure = Some(ran.refusal.unwrap_or_else(|| "the database ended the transaction".to_owned()));
         }
         if failure.is_some() || core.transaction_bytes > TRANSACTION_BYTES_MAX {
             break;
@@ -143,15 +165,29 @@ fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>
     if failure.is_none()
         && let Err(error) = core.execute("commit")
     {
-        failure = Some(error.to_string());
+        failure = Some(advice(&error));
         core.is_damaged |= damage::is_damage(&error.into());
-        if !core.db().is_autocommit()
-            && let Err(error) = core.execute("rollback")
-        {
-            tracing::error!(%error, "the spool could not roll back");
-        }
+    }
+    if failure.is_some()
+        && !core.db().is_autocommit()
+        && let Err(error) = core.execute("rollback")
+    {
+        tracing::error!(%error, "the spool could not roll back");
     }
     (replies, failure)
+}
+
+/// Begins a transaction over what really stands in the database.
+fn begin(core: &mut Core) -> Result<(), SpoolError> {
+    core.execute("begin immediate")?;
+    if core.stale { core.reload() } else { Ok(()) }
+}
+
+fn told(error: &SpoolError) -> String {
+    match error {
+        SpoolError::Sqlite(error) => advice(error),
+        error => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -1,191 +1,23 @@
-//! `cargo torture kills`: SIGKILL of agents and cloud at random moments, under load, behind a link that cuts, delays and
-//! swallows answers.
-//!
-//! The oracle is outside: push clients write down each value with its 2xx, devices on serial ports a strictly increasing
-//! counter. A pushed value that was answered is lost if it is absent. A line is lost if it is absent although the agent
-//! held the port and was not killed within a second of it.
+//! `cargo torture kills`: SIGKILL of the agent at a random moment. The kernel still has all it has written.
 
-use std::io::{Write, stderr};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-
-use futures_util::future::try_join_all;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
-use super::TortureArgs;
-use crate::cloud::CloudProcess;
-use crate::cluster::Cluster;
-use crate::oracle::Verdict;
-use crate::proxy::{Fault, Proxy};
-use crate::run_dir::RunDir;
-use crate::scene::{Scene, Shop};
+use super::rounds::{Blow, wait_ms};
+use crate::scene::Shop;
 
-/// How fast each device sends.
-const PACE: Duration = Duration::from_millis(20);
-/// Time between two blows to one agent, in milliseconds.
-const BETWEEN_BLOWS_MS: std::ops::Range<u64> = 50..1_500;
-/// Time between two changes of the link, in milliseconds.
-const BETWEEN_FAULTS_MS: std::ops::Range<u64> = 100..1_000;
-/// Time between two blows to the cloud, in milliseconds.
-const BETWEEN_CLOUD_BLOWS_MS: std::ops::Range<u64> = 2_000..6_000;
-/// How long the agents may take to deliver everything afterwards.
-const DRAIN_LIMIT: Duration = Duration::from_secs(180);
+/// How long an agent lives, in milliseconds.
+const LIFE_MS: std::ops::Range<u64> = 50..1_500;
 
-/// What it came to.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    #[serde(flatten)]
-    verdict: Verdict,
-    /// Batches that the cloud still waits for.
-    missing: i64,
-    /// Kills of agents.
-    rounds: u32,
-    cloud_kills: u32,
-    swallowed_answers: usize,
-    agents: u16,
-    /// Counter values that the devices sent.
-    sent: usize,
-    samples: i64,
-    seed: u64,
-    seconds: f64,
-}
+/// SIGKILL.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kills;
 
-pub(super) async fn run(args: TortureArgs, testbed: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    let begun = Instant::now();
-    let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(0..u64::from(u32::MAX)));
-    writeln!(stderr(), "torture kills: {} rounds, {} agents, --seed {seed}", args.rounds, args.agents)?;
-    let run_dir = RunDir::create("torture")?;
-    let cluster = Cluster::start(&run_dir, true).await?;
-    let scene = Scene::set(testbed, cluster.database().await?, &run_dir.part("scene")?, args.agents).await?;
-    let Scene { db, cloud, link, stores } = scene;
-    let link = Arc::new(link);
-    let mut shops = Vec::new();
-    for store in &stores {
-        shops.push(Shop::open(testbed, store, &link, PACE).await?);
+impl Blow for Kills {
+    const NAME: &str = "kills";
+
+    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<()> {
+        shop.agent.restart().await?;
+        tokio::time::sleep(wait_ms(rng, LIFE_MS)).await;
+        shop.kill()
     }
-
-    let calm = CancellationToken::new();
-    let mut rng = StdRng::seed_from_u64(seed);
-    let faults = trouble_link(Arc::clone(&link), StdRng::seed_from_u64(rng.random()), calm.clone());
-    let cloud_blows = strike_cloud(cloud, StdRng::seed_from_u64(rng.random()), calm.clone());
-    let agent_blows = strike_agents(shops, args.rounds, &mut rng);
-    let (_, struck_cloud, struck) = tokio::join!(faults, cloud_blows, async {
-        let struck = agent_blows.await;
-        calm.cancel();
-        struck
-    });
-    let ((mut cloud, cloud_kills), shops) = (struck_cloud?, struck?);
-
-    link.set(Fault::None);
-    writeln!(stderr(), "  calm again; the agents deliver what is left …")?;
-    let mut outcome = Outcome {
-        verdict: Verdict::default(),
-        missing: 0,
-        rounds: args.rounds,
-        cloud_kills,
-        swallowed_answers: link.swallowed(),
-        agents: args.agents,
-        sent: 0,
-        samples: 0,
-        seed,
-        seconds: 0.0,
-    };
-    for shop in shops {
-        let closing = shop.close(&db, DRAIN_LIMIT).await?;
-        if !closing.verdict.is_clean() {
-            writeln!(
-                stderr(),
-                "  {}: {:?}\n{}",
-                closing.agent.store.id,
-                closing.verdict,
-                closing.agent.said()
-            )?;
-        }
-        outcome.verdict += closing.verdict;
-        outcome.missing += closing.totals.missing;
-        outcome.sent += closing.sent;
-        outcome.samples += closing.totals.samples;
-    }
-    cloud.stop().await?;
-    cluster.stop().await;
-    outcome.seconds = begun.elapsed().as_secs_f64();
-    conclude(&outcome, args.json, out)
-}
-
-fn conclude(outcome: &Outcome, json: bool, out: &mut impl Write) -> anyhow::Result<bool> {
-    let Outcome { verdict, missing, rounds, cloud_kills, swallowed_answers, sent, .. } = outcome;
-    writeln!(
-        out,
-        "{rounds} kills of agents, {cloud_kills} of the cloud, {swallowed_answers} answers swallowed; {sent} values sent\n\
-         lost {}   duplicate {}   invented {}   batches missing {missing}",
-        verdict.lost, verdict.duplicate, verdict.invented
-    )?;
-    if json {
-        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
-    }
-    Ok(verdict.is_clean() && *missing == 0 && *sent > 0)
-}
-
-fn wait_ms(rng: &mut StdRng, range: std::ops::Range<u64>) -> Duration {
-    Duration::from_millis(rng.random_range(range))
-}
-
-async fn trouble_link(link: Arc<Proxy>, mut rng: StdRng, calm: CancellationToken) {
-    loop {
-        link.set(match rng.random_range(0..6) {
-            0 | 1 => Fault::None,
-            2 => Fault::Delay(wait_ms(&mut rng, 5..120)),
-            3 => Fault::Cut,
-            _ => Fault::SwallowAnswers,
-        });
-        let wait = wait_ms(&mut rng, BETWEEN_FAULTS_MS);
-        tokio::select! {
-            () = calm.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-}
-
-async fn strike_cloud(
-    mut cloud: CloudProcess,
-    mut rng: StdRng,
-    calm: CancellationToken,
-) -> anyhow::Result<(CloudProcess, u32)> {
-    let mut kills = 0;
-    loop {
-        let wait = wait_ms(&mut rng, BETWEEN_CLOUD_BLOWS_MS);
-        tokio::select! {
-            () = calm.cancelled() => return Ok((cloud, kills)),
-            () = tokio::time::sleep(wait) => {}
-        }
-        cloud.kill()?;
-        kills += 1;
-        cloud.restart().await?;
-    }
-}
-
-/// Strikes all agents at once, each at its own random moments, until all rounds are done.
-async fn strike_agents(shops: Vec<Shop>, rounds: u32, rng: &mut StdRng) -> anyhow::Result<Vec<Shop>> {
-    let left = AtomicU32::new(rounds);
-    let striking = shops.into_iter().map(|mut shop| {
-        let (left, mut rng) = (&left, StdRng::seed_from_u64(rng.random()));
-        async move {
-            while let Ok(before) =
-                left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1))
-            {
-                tokio::time::sleep(wait_ms(&mut rng, BETWEEN_BLOWS_MS)).await;
-                shop.kill_and_restart().await?;
-                if before % 10 == 0 {
-                    writeln!(stderr(), "  {before:>5} kills to go")?;
-                }
-            }
-            anyhow::Ok(shop)
-        }
-    });
-    try_join_all(striking.collect::<Vec<_>>()).await
 }

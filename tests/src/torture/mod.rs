@@ -1,23 +1,30 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
 mod kills;
+mod power_cuts;
+mod rounds;
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use self::kills::Kills;
+use self::power_cuts::PowerCuts;
+
 /// Which blows.
 #[derive(Debug, Subcommand)]
 pub enum TortureCommand {
     /// SIGKILL of agents and cloud at random moments, behind a link with faults
     Kills(TortureArgs),
+    /// The same with power cuts: what an agent's disk had not been told to sync is dropped, reordered and torn
+    PowerCuts(TortureArgs),
 }
 
 /// How many, and which.
 #[derive(Debug, Clone, Args)]
 pub struct TortureArgs {
-    /// How many kills
+    /// How many blows
     #[arg(long, default_value_t = 50)]
     rounds: u32,
     /// The seed of all randomness; a run prints its own
@@ -37,6 +44,7 @@ pub struct TortureArgs {
 /// Something could not be started, or did not recover in time.
 pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
     match command {
-        TortureCommand::Kills(args) => kills::run(args, testbed, out).await,
+        TortureCommand::Kills(args) => rounds::run(Kills, args, testbed, out).await,
+        TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
     }
 }

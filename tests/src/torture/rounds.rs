@@ -1,0 +1,223 @@
+//! The rounds that all tortures share: agents at work behind a link that cuts, delays and swallows answers, to a cloud that is
+//! killed too, while a [`Blow`] strikes the agents down again and again.
+//!
+//! The oracle is outside: push clients write down each value with its 2xx, devices on serial ports a strictly increasing
+//! counter. A pushed value that was answered is lost if it is absent. A line is lost if it is absent although the agent
+//! held the port and was not struck within a second of it.
+
+use std::collections::BTreeMap;
+use std::io::{Write, stderr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::TortureArgs;
+use crate::cloud::CloudProcess;
+use crate::cluster::{Cluster, TestDb};
+use crate::oracle::Verdict;
+use crate::proxy::{Fault, Proxy};
+use crate::run_dir::RunDir;
+use crate::scene::{Scene, Shop};
+
+/// What strikes the agents.
+pub(super) trait Blow: Copy {
+    /// For people.
+    const NAME: &str;
+
+    /// Starts a shop's agent, which is down, and strikes it down.
+    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<()>;
+
+    /// What the blows struck, as far as an agent's log tells.
+    fn struck(_log: &str) -> BTreeMap<&'static str, u32> {
+        BTreeMap::new()
+    }
+}
+
+/// How fast each device sends.
+const PACE: Duration = Duration::from_millis(20);
+/// Time between two changes of the link, in milliseconds.
+const BETWEEN_FAULTS_MS: std::ops::Range<u64> = 100..1_000;
+/// Time between two blows to the cloud, in milliseconds.
+const BETWEEN_CLOUD_BLOWS_MS: std::ops::Range<u64> = 2_000..6_000;
+/// How long the agents may take to deliver everything afterwards.
+const DRAIN_LIMIT: Duration = Duration::from_secs(180);
+
+/// What it came to.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    #[serde(flatten)]
+    verdict: Verdict,
+    /// Batches that the cloud still waits for.
+    missing: i64,
+    /// Blows to agents.
+    rounds: u32,
+    /// Blows by what they struck.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    struck: BTreeMap<&'static str, u32>,
+    /// Spools that an agent would not open any more.
+    spools_refused: u32,
+    cloud_kills: u32,
+    swallowed_answers: usize,
+    agents: u16,
+    /// Counter values that the devices sent.
+    sent: usize,
+    samples: i64,
+    seed: u64,
+    seconds: f64,
+}
+
+pub(super) async fn run<B: Blow>(
+    blow: B,
+    args: TortureArgs,
+    testbed: &Path,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(0..u64::from(u32::MAX)));
+    writeln!(stderr(), "torture: {} {}, {} agents, --seed {seed}", args.rounds, B::NAME, args.agents)?;
+    let run_dir = RunDir::create("torture")?;
+    let cluster = Cluster::start(&run_dir, true).await?;
+    let scene = Scene::set(testbed, cluster.database().await?, &run_dir.part("scene")?, args.agents).await?;
+    let Scene { db, cloud, link, stores } = scene;
+    let link = Arc::new(link);
+    let shops = stores.iter().map(|store| Shop::furnish(testbed, store, &link, PACE));
+    let shops = shops.collect::<anyhow::Result<Vec<_>>>()?;
+
+    let calm = CancellationToken::new();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let faults = trouble_link(Arc::clone(&link), StdRng::seed_from_u64(rng.random()), calm.clone());
+    let cloud_blows = strike_cloud(cloud, StdRng::seed_from_u64(rng.random()), calm.clone());
+    let agent_blows = strike_agents(blow, shops, args.rounds, &mut rng);
+    let (_, struck_cloud, struck) = tokio::join!(faults, cloud_blows, async {
+        let struck = agent_blows.await;
+        calm.cancel();
+        struck
+    });
+    let ((mut cloud, cloud_kills), shops) = (struck_cloud?, struck?);
+
+    link.set(Fault::None);
+    writeln!(stderr(), "  calm again; the agents deliver what is left …")?;
+    let swallowed_answers = link.swallowed();
+    let (rounds, agents) = (args.rounds, args.agents);
+    let mut outcome = Outcome { rounds, agents, cloud_kills, swallowed_answers, seed, ..Outcome::default() };
+    for shop in shops {
+        outcome.add::<B>(shop, &db).await?;
+    }
+    cloud.stop().await?;
+    cluster.stop().await;
+    outcome.seconds = begun.elapsed().as_secs_f64();
+    conclude::<B>(&outcome, args.json, out)
+}
+
+impl Outcome {
+    /// Lets a shop deliver what is left, and judges it.
+    async fn add<B: Blow>(&mut self, mut shop: Shop, db: &TestDb) -> anyhow::Result<()> {
+        shop.recover().await?;
+        let closing = shop.close(db, DRAIN_LIMIT).await?;
+        let said = closing.agent.said();
+        if !closing.verdict.is_clean() {
+            writeln!(stderr(), "  {}: {:?}\n{said}", closing.agent.store.id, closing.verdict)?;
+        }
+        self.verdict += closing.verdict;
+        self.missing += closing.totals.missing;
+        self.sent += closing.sent;
+        self.samples += closing.totals.samples;
+        self.spools_refused += closing.spools_refused;
+        for (place, times) in B::struck(&said) {
+            *self.struck.entry(place).or_default() += times;
+        }
+        Ok(())
+    }
+}
+
+fn conclude<B: Blow>(outcome: &Outcome, json: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+    let Outcome { verdict, missing, rounds, spools_refused, cloud_kills, swallowed_answers, sent, .. } =
+        outcome;
+    let struck: Vec<_> = outcome.struck.iter().map(|(place, times)| format!("{times} {place}")).collect();
+    let struck = if struck.is_empty() { String::new() } else { format!(" ({})", struck.join(", ")) };
+    writeln!(
+        out,
+        "{rounds} {} of agents{struck}, {cloud_kills} kills of the cloud, {swallowed_answers} answers swallowed; \
+         {sent} values sent\n\
+         lost {}   duplicate {}   invented {}   batches missing {missing}   spools refused {spools_refused}",
+        B::NAME,
+        verdict.lost,
+        verdict.duplicate,
+        verdict.invented
+    )?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
+    }
+    Ok(verdict.is_clean() && *missing == 0 && *spools_refused == 0 && *sent > 0)
+}
+
+/// A random time.
+pub(super) fn wait_ms(rng: &mut StdRng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.random_range(range))
+}
+
+async fn trouble_link(link: Arc<Proxy>, mut rng: StdRng, calm: CancellationToken) {
+    loop {
+        link.set(match rng.random_range(0..6) {
+            0 | 1 => Fault::None,
+            2 => Fault::Delay(wait_ms(&mut rng, 5..120)),
+            3 => Fault::Cut,
+            _ => Fault::SwallowAnswers,
+        });
+        let wait = wait_ms(&mut rng, BETWEEN_FAULTS_MS);
+        tokio::select! {
+            () = calm.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn strike_cloud(
+    mut cloud: CloudProcess,
+    mut rng: StdRng,
+    calm: CancellationToken,
+) -> anyhow::Result<(CloudProcess, u32)> {
+    let mut kills = 0;
+    loop {
+        let wait = wait_ms(&mut rng, BETWEEN_CLOUD_BLOWS_MS);
+        tokio::select! {
+            () = calm.cancelled() => return Ok((cloud, kills)),
+            () = tokio::time::sleep(wait) => {}
+        }
+        cloud.kill()?;
+        kills += 1;
+        cloud.restart().await?;
+    }
+}
+
+/// Strikes all agents at once, each at its own random moments, until all rounds are done.
+async fn strike_agents<B: Blow>(
+    blow: B,
+    shops: Vec<Shop>,
+    rounds: u32,
+    rng: &mut StdRng,
+) -> anyhow::Result<Vec<Shop>> {
+    let left = AtomicU32::new(rounds);
+    let striking = shops.into_iter().map(|mut shop| {
+        let (left, mut rng) = (&left, StdRng::seed_from_u64(rng.random()));
+        async move {
+            while let Ok(before) =
+                left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1))
+            {
+                blow.strike(&mut shop, &mut rng).await?;
+                if before % 10 == 0 {
+                    writeln!(stderr(), "  {before:>5} {} to go", B::NAME)?;
+                }
+            }
+            anyhow::Ok(shop)
+        }
+    });
+    try_join_all(striking.collect::<Vec<_>>()).await
+}
