@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -172,4 +174,10 @@ async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shut
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A receive time as people and programs read it.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    // Fails only for years beyond 9999, which the database does not produce for a receive time.
+    time.format(&Rfc3339).unwrap_or_else(|_| time.unix_timestamp().to_string())
 }

@@ -14,6 +14,8 @@ mod config;
 #[cfg(feature = "service")]
 pub mod db;
 #[cfg(feature = "service")]
+mod delivery;
+#[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;

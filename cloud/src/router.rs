@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{ingest, operation, store};
+use crate::{delivery, ingest, operation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,6 +46,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(store::http::list_stores))
         .routes(routes!(store::http::show_store_status))
         .routes(routes!(store::http::list_store_metrics))
+        .routes(routes!(delivery::http::show_store_delivery))
         .routes(routes!(operation::http::show_health))
         .routes(routes!(operation::http::show_readiness))
         .routes(routes!(operation::http::show_metrics))

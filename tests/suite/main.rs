@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
 mod bad_input;
 mod cleanup;
 mod command_line;

@@ -38,7 +38,7 @@ use tokio::sync::Notify;
 pub use self::core::Limits;
 pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
 pub use self::queue::{Next, Outgoing, SealPolicy, Settlement};
-pub use self::status::{LaneStatus, SpoolStatus};
+pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
 use self::writer::Writer;
 
 /// The database in the state folder.

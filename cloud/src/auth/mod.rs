@@ -35,6 +35,13 @@ pub(crate) struct StoreAuth {
     pub(crate) retention_days: i32,
 }
 
+impl StoreAuth {
+    /// The store of a path, if it is the key's own. Whether another one exists is nobody's business.
+    pub(crate) fn own_store(&self, store_id: &str) -> Result<&StoreId, ApiError> {
+        if store_id == self.store.as_str() { Ok(&self.store) } else { Err(ApiError::NotFound) }
+    }
+}
+
 impl FromRequestParts<Arc<App>> for StoreAuth {
     type Rejection = ApiError;
 
