@@ -49,6 +49,22 @@ pub struct App {
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
+impl App {
+    /// Nothing is known yet but the database.
+    pub(crate) fn new(db: Db, waiver: SettingsWaiver) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            db,
+            keys: KeyCache::default(),
+            series: SeriesCache::default(),
+            complete_chains: CompleteChains::default(),
+            metrics: Metrics::default(),
+            openapi: router::openapi_json()?,
+            waiver,
+            readiness: tokio::sync::Mutex::default(),
+        })
+    }
+}
+
 /// Why the service did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -83,16 +99,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
-    let app = Arc::new(App {
-        db,
-        keys: KeyCache::default(),
-        series: SeriesCache::default(),
-        complete_chains: CompleteChains::default(),
-        metrics: Metrics::default(),
-        openapi: router::openapi_json()?,
-        waiver: config.database.waiver,
-        readiness: tokio::sync::Mutex::default(),
-    });
+    let app = Arc::new(App::new(db, config.database.waiver)?);
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,

@@ -3,7 +3,9 @@
 pub mod answer;
 pub mod batch;
 pub mod catalogue;
+pub mod export;
 pub mod gzip;
+mod hex;
 pub mod ids;
 pub mod key;
 pub mod limits;

@@ -6,6 +6,7 @@
 
 mod account;
 mod bad_input;
+mod carried;
 mod cleanup;
 mod command_line;
 mod delivery;

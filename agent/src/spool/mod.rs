@@ -14,17 +14,20 @@
 //!
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `epochs`,
-//! `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
-//! decided by the uplink.
+//! `forward` and `discard` each own one movement; `sealed` is a batch as it leaves the box; `status` and `inspect` look;
+//! `export` writes what waits into a file. When to send and what to make of an answer is decided by the uplink.
 
 mod append;
 mod core;
 mod discard;
 mod epochs;
+mod export;
 mod forward;
+mod inspect;
 mod open;
 mod queue;
 mod seal;
+mod sealed;
 mod split;
 mod status;
 mod writer;
@@ -36,7 +39,9 @@ use storepulse_shared::batch::{Event, Frame, Lane};
 use tokio::sync::Notify;
 
 pub use self::core::Limits;
+pub use self::export::{ExportError, Exported, export};
 pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
+pub use self::inspect::{BatchEntry, Finding, Verified, list, verify};
 pub use self::queue::{Next, Outgoing, SealPolicy, Settlement};
 pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
 use self::writer::Writer;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::batch::decode::decode;
-use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
+use storepulse_shared::batch::header::BatchHeader;
 use storepulse_shared::batch::{Clock, Event, Lane, Loss};
 use storepulse_shared::gzip;
 use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
@@ -12,8 +12,8 @@ use storepulse_shared::limits::INFLATED_BYTES_MAX;
 use storepulse_shared::seqs::SeqSet;
 
 use super::SpoolError;
-use super::core::{Core, integer, lane_number, lane_of, slot, state, unsigned};
-use super::epochs::parse_epoch;
+use super::core::{Core, integer, lane_number, slot, state, unsigned};
+use super::sealed::{SealedRow, read_body};
 use super::split::split;
 
 /// When open batches are sealed.
@@ -96,53 +96,14 @@ impl Core {
 
     fn hand_out(&mut self, id: i64, clock: Clock) -> Result<Outgoing, SpoolError> {
         let row = self.sealed_row(id)?;
-        let (digest, body) = self
-            .db()
-            .prepare_cached("select digest, body from bodies where batch_id = ?1")?
-            .query_row([id], |row| Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        let header = match row.header {
-            Some(verbatim) => verbatim,
-            None => BatchHeader {
-                batch: row.batch,
-                lane: row.lane,
-                samples: row.samples,
-                sealed: row.sealed,
-                digest: BodyDigest(digest),
-                offset_ms: 0,
-                clock,
-                resumed: !self.begun.contains(&row.epoch_no),
-                after: row.after,
-            }
-            .to_string(),
-        };
+        let (digest, body) = read_body(self.db(), id)?;
+        let header = row.header_text(digest, clock, !self.begun.contains(&row.epoch_no));
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
         Ok(Outgoing { id, batch: row.batch, lane: row.lane, header, body })
     }
 
     fn sealed_row(&self, id: i64) -> Result<SealedRow, SpoolError> {
-        let mut statement = self.db().prepare_cached(
-            "select e.no, e.epoch, e.sealed, e.after_epoch, e.after_seq, e.after_told, e.sender is not null,
-                b.seq, b.lane, b.samples, b.header
-            from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
-        )?;
-        let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("batch row {id} is gone")))?;
-        let after: Option<String> = row.get(3)?;
-        let told: bool = row.get(5)?;
-        let after = match after {
-            Some(epoch) if !told => Some(BatchId { epoch: parse_epoch(&epoch)?, seq: unsigned(row.get(4)?) }),
-            _ => None,
-        };
-        Ok(SealedRow {
-            epoch_no: row.get(0)?,
-            batch: BatchId { epoch: parse_epoch(&row.get::<_, String>(1)?)?, seq: unsigned(row.get(7)?) },
-            sealed: unsigned(row.get(2)?),
-            after,
-            forwarded: row.get(6)?,
-            lane: lane_of(row.get(8)?)?,
-            samples: u32::try_from(row.get::<_, i64>(9)?).unwrap_or(u32::MAX),
-            header: row.get(10)?,
-        })
+        SealedRow::read(self.db(), id)
     }
 
     /// Records what became of a batch.
@@ -289,15 +250,4 @@ impl Core {
         let id = self.db().last_insert_rowid();
         self.put_body(id, body)
     }
-}
-
-struct SealedRow {
-    epoch_no: i64,
-    batch: BatchId,
-    sealed: u64,
-    after: Option<BatchId>,
-    forwarded: bool,
-    lane: Lane,
-    samples: u32,
-    header: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+pub mod import;
 pub(crate) mod key;
 mod migrate;
 pub mod onboard;
@@ -55,6 +56,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Onboard(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = onboard::run(&db, &args.request()?, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Import(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
             close(db, server).await;
             outcome
         }

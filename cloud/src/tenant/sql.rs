@@ -61,15 +61,13 @@ pub(crate) async fn add_key(tx: &mut ControlTx, key: &StoreKey) -> Result<(), Ad
     let two_active = || AddKeyError::TwoActive(store.clone(), tenant.clone());
     let slot = [1, 2].into_iter().find(|slot| !taken.contains(slot)).ok_or_else(two_active)?;
     let hash = key.hash();
-    // A foreign token has no public part of its own; the beginning of its hash serves.
-    let id = key.id().map_or_else(|| hash[..4].iter().map(|b| format!("{b:02x}")).collect(), str::to_owned);
     let origin = if key.origin() == Origin::Issued { "issued" } else { "imported" };
     let done = sqlx::query!(
         "insert into store_keys (tenant_id, key_hash, store_id, key_id, origin, slot) values ($1, $2, $3, $4, $5, $6)",
         tenant.as_str(),
         hash.as_slice(),
         store.as_str(),
-        id,
+        key.label(),
         origin,
         slot,
     )
@@ -98,6 +96,57 @@ pub(crate) async fn key_is_active(tx: &mut ControlTx, key: &StoreKey) -> Result<
     )
     .fetch_one(tx.connection())
     .await
+}
+
+/// A store as far as it can seal a file: with its active keys.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    pub tenant_status: String,
+    pub store_status: String,
+    pub retention_days: i32,
+    pub keys: Vec<SealingKey>,
+}
+
+/// An active key, without the key.
+#[derive(Debug)]
+pub(crate) struct SealingKey {
+    pub id: String,
+    pub hash: [u8; 32],
+}
+
+/// The store with its active keys; `None` if there is no such store.
+pub(crate) async fn sealer(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+) -> Result<Option<Sealer>, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"select t.status as tenant_status, s.status as store_status, t.retention_days
+        from stores s join tenants t on t.tenant_id = s.tenant_id
+        where s.tenant_id = $1 and s.store_id = $2"#,
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    let keys = sqlx::query!(
+        "select key_id, key_hash from store_keys where tenant_id = $1 and store_id = $2 and revoked_at is null",
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    // The schema holds the length of a hash.
+    let keys = keys
+        .into_iter()
+        .filter_map(|key| Some(SealingKey { id: key.key_id, hash: key.key_hash.try_into().ok()? }));
+    Ok(Some(Sealer {
+        tenant_status: found.tenant_status,
+        store_status: found.store_status,
+        retention_days: found.retention_days,
+        keys: keys.collect(),
+    }))
 }
 
 /// A key as it is listed; the key itself is nowhere.
