@@ -10,5 +10,6 @@ pub mod ids;
 pub mod key;
 pub mod limits;
 pub mod request;
+pub mod rotation;
 pub mod seqs;
 pub mod series;

@@ -14,5 +14,6 @@ mod gateway;
 mod isolation;
 mod receipts;
 mod restored_spool;
+mod rotation;
 mod setting;
 mod spool;

@@ -117,7 +117,9 @@ fn verify(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Result<E
 }
 
 fn export(config: &Config, file: Option<PathBuf>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let key = KeySource::new(&config.cloud).read().context("an export is sealed with the store's key")?;
+    let key = KeySource::new(&config.cloud, &config.state_dir)
+        .read()
+        .context("an export is sealed with the store's key")?;
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(['-', ':'], "");
     let name = format!("storepulse-{}-{}-{now}.export", key.tenant(), key.store());
     let path = match file {

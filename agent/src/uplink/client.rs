@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use sha2::{Digest as _, Sha256};
@@ -94,6 +95,23 @@ impl Client {
             }
         }
         current.http.clone()
+    }
+
+    /// A small question beside the batches, and what came back: status and body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        key: &StoreKey,
+        json: Option<String>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let mut request = self.http().request(method, format!("{}{path}", self.base));
+        request = request.header(AUTHORIZATION, credential(key)?);
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
+        }
+        let mut response = request.send().await.map_err(|e| reason(&e))?;
+        Ok((response.status().as_u16(), read_body(&mut response).await?))
     }
 
     /// Sends a batch. An error is one of the way: no answer came back whole.

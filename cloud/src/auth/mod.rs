@@ -33,6 +33,10 @@ pub(crate) struct StoreAuth {
     pub(crate) key_id: Arc<str>,
     /// How long the tenant keeps samples.
     pub(crate) retention_days: i32,
+    /// The SHA-256 of the key.
+    pub(crate) key_hash: [u8; 32],
+    /// An operator waits for the agent to make a new key.
+    pub(crate) rotate_key: bool,
 }
 
 impl StoreAuth {

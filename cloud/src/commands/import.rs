@@ -151,12 +151,13 @@ fn prove(
         request.store,
         request.tenant
     );
-    anyhow::ensure!(
-        sealer.keys.iter().any(|key| key.id == about.key),
-        "it is sealed with key {}, which is not active: export again with the key that the box has now \
-         (`key list` shows which are active)",
-        about.key
-    );
+    let key = sealer.keys.iter().find(|key| key.id == about.key).with_context(|| {
+        format!(
+            "it is sealed with key {}, which is not active: export again with the key that the box has now \
+             (`key list` shows which are active)",
+            about.key
+        )
+    })?;
     while reader.next_batch()?.is_some() {}
     drop(reader);
     file.rewind()?;
@@ -165,6 +166,8 @@ fn prove(
         store: about.store,
         key_id: about.key.into(),
         retention_days: sealer.retention_days,
+        key_hash: key.hash,
+        rotate_key: false,
     };
     Ok((file, auth))
 }

@@ -1,7 +1,7 @@
 //! The command line: one file a command, and what they share.
 
 pub mod import;
-pub(crate) mod key;
+pub mod key;
 mod migrate;
 pub mod onboard;
 mod serve;
