@@ -142,6 +142,7 @@ async fn epochs_and_losses_come_in_pages_and_every_one_once() {
         let page = account(&agent, &query).await;
         let of = &page["epochs"][0];
         assert_eq!(of["reasons"][0]["losses"], 230);
+        assert!(of["losses"].as_array().unwrap().len() <= 100, "more than a page");
         ids.extend(of["losses"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
         let Some(next) = of["losses_next"].as_str() else { break };
         query = format!("?epoch={newest}&losses_before={next}");
