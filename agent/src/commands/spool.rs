@@ -33,7 +33,7 @@ pub(super) enum SpoolCommand {
     },
     /// Write what waits into a file for `storepulse-cloud import`; nothing is removed
     Export {
-        /// The file, or the folder for it; storepulse-<tenant>-<store>-<time>.export here if it is left out
+        /// The file, or the folder for it; storepulse-TENANT-STORE-TIME.export here if it is left out
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
