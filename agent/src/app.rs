@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::collector::{self, Sink};
 use crate::config::{Config, KeySource};
+use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState, StatusState};
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::time::now_ms;
-use crate::uplink::{ClientError, Uplink, UplinkBoard};
+use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
 
 /// How long a stopping agent goes on delivering.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -77,14 +78,17 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let (spool, writer) = Spool::open(&config.state_dir, limits, now_ms())?;
     let board = Arc::new(Board::default());
     let uplink_board = UplinkBoard::default();
-    let uplink = Uplink::new(spool.clone(), &config.cloud, config.batches.clone(), uplink_board.clone())?;
+    let key = KeySource::new(&config.cloud, &config.state_dir);
+    let (cloud, batches) = (&config.cloud, config.batches.clone());
+    let uplink = Uplink::new(spool.clone(), cloud, key.clone(), batches, uplink_board.clone())?;
+    let key_file = KeyFile::new(&config.state_dir);
+    let rotation = Rotation::new(Client::new(cloud)?, key.clone(), key_file, uplink_board.clone());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         spool = %config.state_dir.display(),
         devices = config.devices.len(),
         "agent running"
     );
-    let key = KeySource::new(&config.cloud);
     if let Err(error) = key.read() {
         tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
     }
@@ -96,6 +100,7 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let mut background = JoinSet::new();
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
+    background.spawn(rotation.run(sending.clone()));
     let status = StatusState { spool: spool.clone(), board, uplink: uplink_board, key, started_ms: now_ms() };
     background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +49,22 @@ pub struct App {
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
+impl App {
+    /// Nothing is known yet but the database.
+    pub(crate) fn new(db: Db, waiver: SettingsWaiver) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            db,
+            keys: KeyCache::default(),
+            series: SeriesCache::default(),
+            complete_chains: CompleteChains::default(),
+            metrics: Metrics::default(),
+            openapi: router::openapi_json()?,
+            waiver,
+            readiness: tokio::sync::Mutex::default(),
+        })
+    }
+}
+
 /// Why the service did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -81,16 +99,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
-    let app = Arc::new(App {
-        db,
-        keys: KeyCache::default(),
-        series: SeriesCache::default(),
-        complete_chains: CompleteChains::default(),
-        metrics: Metrics::default(),
-        openapi: router::openapi_json()?,
-        waiver: config.database.waiver,
-        readiness: tokio::sync::Mutex::default(),
-    });
+    let app = Arc::new(App::new(db, config.database.waiver)?);
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,
@@ -172,4 +181,10 @@ async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shut
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A receive time as people and programs read it.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    // Fails only for years beyond 9999, which the database does not produce for a receive time.
+    time.format(&Rfc3339).unwrap_or_else(|_| time.unix_timestamp().to_string())
 }

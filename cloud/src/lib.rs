@@ -14,11 +14,15 @@ mod config;
 #[cfg(feature = "service")]
 pub mod db;
 #[cfg(feature = "service")]
+mod delivery;
+#[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;
 #[cfg(feature = "service")]
 mod problem;
+#[cfg(feature = "service")]
+mod rotation;
 #[cfg(feature = "service")]
 mod router;
 #[cfg(feature = "service")]

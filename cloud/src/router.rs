@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{ingest, operation, store};
+use crate::{delivery, ingest, operation, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,7 @@ use crate::{ingest, operation, store};
     tags(
         (name = "ingest", description = "for agents, and for programs that push"),
         (name = "stores", description = "what has arrived"),
+        (name = "keys", description = "a store's key, changed by its agent"),
         (name = "operation", description = "for those who run the service"),
     )
 )]
@@ -46,6 +47,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(store::http::list_stores))
         .routes(routes!(store::http::show_store_status))
         .routes(routes!(store::http::list_store_metrics))
+        .routes(routes!(delivery::http::show_store_delivery))
+        .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .routes(routes!(operation::http::show_health))
         .routes(routes!(operation::http::show_readiness))
         .routes(routes!(operation::http::show_metrics))

@@ -34,6 +34,9 @@ pub struct Ack {
     pub server_time: i64,
     /// How fast the agent may send what it has in stock.
     pub pace: Pace,
+    /// An operator has opened a window: the agent is to make a new key ([`crate::rotation`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rotate_key: bool,
 }
 
 /// The word `success`, as the guide's answer has it.

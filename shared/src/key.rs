@@ -97,6 +97,14 @@ impl StoreKey {
         (self.origin == Origin::Issued).then(|| token.get(..ID_LEN)).flatten()
     }
 
+    /// By what people speak of a key of any origin: its public part, or of a foreign one, which has none, the beginning
+    /// of its hash.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let of_hash = || self.hash()[..4].iter().map(|b| format!("{b:02x}")).collect();
+        self.id().map_or_else(of_hash, str::to_owned)
+    }
+
     /// SHA-256 of the whole key, which is all that the cloud stores.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -269,6 +277,7 @@ mod tests {
         assert_eq!((key.tenant().as_str(), key.store().as_str()), ("tenant1", "T01"));
         assert_eq!(key.origin(), Origin::Foreign);
         assert_eq!(key.id(), None);
+        assert_eq!(key.label().len(), 8);
         let error = key.require_issued().unwrap_err();
         assert!(error.to_string().contains("not issued by StorePulse"), "{error}");
         assert!(error.to_string().contains("imported_key: true"), "{error}");

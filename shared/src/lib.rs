@@ -3,10 +3,13 @@
 pub mod answer;
 pub mod batch;
 pub mod catalogue;
+pub mod export;
 pub mod gzip;
+mod hex;
 pub mod ids;
 pub mod key;
 pub mod limits;
 pub mod request;
+pub mod rotation;
 pub mod seqs;
 pub mod series;

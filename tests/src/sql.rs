@@ -15,6 +15,18 @@ use storepulse_cloud::schema;
 
 use crate::run_dir::RunDir;
 
+/// What `cargo run` told us of our own package. A build script that looks at it (ring's does) would run again in the
+/// inner build and once more in the next outer one, and everything above ring would be compiled anew each time.
+const OF_THE_RUNNING_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// Refreshes or, with `check`, compares.
 ///
 /// # Errors
@@ -40,6 +52,9 @@ pub async fn run(check: bool, out: &mut impl std::io::Write) -> anyhow::Result<(
         .env("DATABASE_URL", Embedded::url(&admin))
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", &fresh);
+    for name in OF_THE_RUNNING_PACKAGE {
+        command.env_remove(name);
+    }
     let status = tokio::task::spawn_blocking(move || command.status()).await?;
     set_modified(&source, unchanged)?;
     let status = status?;

@@ -7,7 +7,7 @@ use storepulse_testbed::store::{Agent, AgentSetup};
 
 use crate::setting::{Setting, folder, testbed};
 
-fn agent(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn agent(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(testbed());
     // The child ends when its standard input does; ours stays open as long as the process.
     command.arg("agent").args(args).args(["--config", "agent.yaml"]).current_dir(dir).stdin(Stdio::piped());
@@ -17,7 +17,7 @@ fn agent(dir: &Path, args: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -4,7 +4,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
 mod bad_input;
+mod carried;
 mod cleanup;
 mod command_line;
 mod delivery;
@@ -13,5 +15,6 @@ mod gateway;
 mod isolation;
 mod receipts;
 mod restored_spool;
+mod rotation;
 mod setting;
 mod spool;

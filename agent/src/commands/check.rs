@@ -8,7 +8,7 @@ use crate::config::{Config, KeySource};
 use crate::uplink;
 
 pub(super) fn run(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let key = match KeySource::new(&config.cloud).read() {
+    let key = match KeySource::new(&config.cloud, &config.state_dir).read() {
         Ok(key) => {
             let id = key.id().map_or_else(|| "imported".to_owned(), |id| format!("id {id}"));
             Ok(format!("tenant {}, store {}, {id}", key.tenant(), key.store()))

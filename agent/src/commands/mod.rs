@@ -3,6 +3,7 @@
 mod check;
 mod health;
 mod run;
+mod spool;
 mod status;
 
 use std::io::Write as _;
@@ -44,6 +45,9 @@ enum Command {
     Check,
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
+    /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
+    #[command(subcommand)]
+    Spool(spool::SpoolCommand),
 }
 
 /// Runs the command line.
@@ -73,6 +77,7 @@ where
                 Command::Status { json } => status::run(&config, json, &mut std::io::stdout()).await,
                 Command::Check => check::run(&config, &mut std::io::stdout()),
                 Command::Health => health::run(&config).await,
+                Command::Spool(command) => spool::run(&config, command, &mut std::io::stdout()),
             }
         }),
         Err(error) => Err(error.into()),

@@ -2,11 +2,16 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
+use storepulse_shared::limits::TIME_MAX_MS;
 
 use crate::config::Config;
 use crate::spool;
+
+/// Losses that the screen shows one by one; `--json` has more.
+const LOSSES_ON_SCREEN: usize = 5;
 
 pub(super) async fn run(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let (status, text) = match super::ask(config, "/status").await {
@@ -40,10 +45,42 @@ fn not_running(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Res
         Ok(spool) => {
             let waiting: u64 = spool.lanes.iter().map(|l| l.waiting_samples).sum();
             writeln!(out, "its spool holds {waiting} samples in sealed batches and {} bytes", spool.bytes)?;
+            write_epochs(&serde_json::to_value(&spool)?, out)?;
         }
         Err(error) => writeln!(out, "{error}")?,
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Epochs of which the cloud still has to get something, and the latest of what it will never get.
+fn write_epochs(spool: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let epochs = spool["epochs"].as_array().into_iter().flatten();
+    for epoch in epochs.filter(|epoch| epoch["waiting_batches"] != 0) {
+        writeln!(
+            out,
+            "epoch    {}: sealed {}, the cloud has up to {}, waiting {}",
+            epoch["epoch"].as_str().unwrap_or("-"),
+            epoch["sealed"],
+            epoch["through"],
+            epoch["waiting_batches"],
+        )?;
+    }
+    for loss in spool["latest_losses"].as_array().into_iter().flatten().take(LOSSES_ON_SCREEN) {
+        let time = |field: &str| {
+            let ms = loss[field].as_i64().unwrap_or_default().clamp(0, TIME_MAX_MS);
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs()))
+        };
+        writeln!(
+            out,
+            "lost     {} samples of the {} lane, {}, {} to {}",
+            loss["samples"],
+            loss["lane"].as_str().unwrap_or("-"),
+            loss["reason"].as_str().unwrap_or("-"),
+            time("from"),
+            time("to"),
+        )?;
+    }
+    Ok(())
 }
 
 fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
@@ -79,6 +116,7 @@ fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     writeln!(out, "spool    {} bytes, {} samples lost and reported", spool["bytes"], spool["lost_samples"])?;
+    write_epochs(spool, out)?;
     for aside in spool["quarantine"].as_array().into_iter().flatten() {
         writeln!(out, "set aside {}: {}", text(&aside["batch"]), text(&aside["refusal"]))?;
     }

@@ -1,12 +1,13 @@
-//! The key and the push tokens: where they come from, and that they are never shown.
+//! The key and the push tokens: where they come from, which one counts, and that they are never shown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use storepulse_shared::key::{KeyError as FormError, PushToken, StoreKey};
 
 use super::Cloud;
+use crate::key::{KeyFile, KeyFileError};
 
 /// A `key:` in the file.
 #[derive(Clone)]
@@ -46,11 +47,15 @@ fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PushToken, D::Err
 }
 
 /// Where the key is; it is read for every request, so that a corrected or new key needs no restart.
+///
+/// A key that the agent made itself counts as long as the configured one is the one that it followed from: whoever
+/// configures another is obeyed.
 #[derive(Debug, Clone)]
 pub struct KeySource {
     inline: Option<StoreKey>,
     file: Option<PathBuf>,
     imported: bool,
+    own: KeyFile,
 }
 
 /// Why there is no key to send.
@@ -72,24 +77,38 @@ pub enum KeyError {
         /// What is wrong.
         why: FormError,
     },
+    /// The file with the key that the agent made itself.
+    #[error(transparent)]
+    Own(#[from] KeyFileError),
 }
 
 impl KeySource {
-    /// The source that `cloud:` names.
+    /// The source that `cloud:` names, and what followed from it in the state folder.
     #[must_use]
-    pub fn new(cloud: &Cloud) -> Self {
+    pub fn new(cloud: &Cloud, state_dir: &Path) -> Self {
         Self {
             inline: cloud.key.as_ref().map(|key| key.0.clone()),
             file: cloud.key_file.clone(),
             imported: cloud.imported_key,
+            own: KeyFile::new(state_dir),
         }
     }
 
-    /// The key as it stands now.
+    /// The key to use now.
+    ///
+    /// # Errors
+    /// Neither can be read, is mistyped, or was not issued by us although `imported_key` is not set.
+    pub fn read(&self) -> Result<StoreKey, KeyError> {
+        let configured = self.configured()?;
+        let own = self.own.read()?.filter(|keys| keys.follow_from(&configured));
+        Ok(own.and_then(|keys| keys.current).unwrap_or(configured))
+    }
+
+    /// The configured key as it stands now.
     ///
     /// # Errors
     /// It cannot be read, is mistyped, or was not issued by us although `imported_key` is not set.
-    pub fn read(&self) -> Result<StoreKey, KeyError> {
+    pub(crate) fn configured(&self) -> Result<StoreKey, KeyError> {
         if let Some(key) = &self.inline {
             return Ok(key.clone());
         }

@@ -77,7 +77,7 @@ fn the_key_of_the_guide_is_refused_unless_it_is_declared_as_imported() {
     assert!(error.contains("not issued by StorePulse"), "{error}");
     assert!(!error.contains("abc123"), "{error}");
     let text = text.replace("  key:", "  imported_key: true\n  key:");
-    let key = KeySource::new(&parse(&text).unwrap().cloud).read().unwrap();
+    let key = KeySource::new(&parse(&text).unwrap().cloud, Path::new("/nowhere")).read().unwrap();
     assert_eq!((key.tenant().as_str(), key.store().as_str()), ("tenant1", "T01"));
 }
 

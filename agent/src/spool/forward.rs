@@ -326,5 +326,6 @@ fn ack(batch: BatchId, processed: u64, duplicate: bool, through: BTreeMap<Epoch,
         through,
         server_time: now_ms,
         pace: Pace { backlog_bytes_per_s: 1_000_000, start_in_ms: 0 },
+        rotate_key: false,
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::BatchId;
 
@@ -64,10 +64,10 @@ pub(super) fn checksum(label: &str, header: Option<&str>, body: &[u8]) -> i64 {
     i64::from(crc.finalize())
 }
 
-impl Core {
+impl Label {
     /// The label that the row of a sealed batch asks for.
-    pub(super) fn label_of(&self, id: i64) -> Result<Label, SpoolError> {
-        let mut statement = self.db().prepare_cached(
+    pub(super) fn of(db: &Connection, id: i64) -> Result<Self, SpoolError> {
+        let mut statement = db.prepare_cached(
             "select e.epoch, b.seq, b.lane, b.samples, b.events, b.t_min, b.t_max
             from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
         )?;
@@ -75,7 +75,7 @@ impl Core {
         let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("batch row {id} is gone")))?;
         let epoch = parse_epoch(&row.get::<_, String>(0)?)?;
         let (t_min, t_max): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
-        Ok(Label {
+        Ok(Self {
             batch: BatchId { epoch, seq: unsigned(row.get(1)?) },
             lane: lane_of(row.get(2)?)?,
             samples: unsigned(row.get(3)?),
@@ -83,10 +83,12 @@ impl Core {
             span: t_min.zip(t_max),
         })
     }
+}
 
+impl Core {
     /// Writes the label again after the row or the body has changed.
     pub(super) fn relabel(&self, id: i64) -> Result<(), SpoolError> {
-        let label = self.label_of(id)?.to_string();
+        let label = Label::of(self.db(), id)?.to_string();
         let (header, body): (Option<String>, Vec<u8>) = self
             .db()
             .prepare_cached("select header, body from bodies where batch_id = ?1")?

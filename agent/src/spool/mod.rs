@@ -15,8 +15,9 @@
 //!
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `settle`,
-//! `epochs`, `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
-//! decided by the uplink.
+//! `epochs`, `forward` and `discard` each own one movement; `sealed` is a batch as it leaves the box; `status` and
+//! `inspect` look; `export` writes what waits into a file. When to send and what to make of an answer is decided by the
+//! uplink.
 
 mod advice;
 mod append;
@@ -27,11 +28,14 @@ mod core;
 mod damage;
 mod discard;
 mod epochs;
+mod export;
 mod forward;
+mod inspect;
 mod label;
 mod open;
 mod queue;
 mod seal;
+mod sealed;
 mod settle;
 mod split;
 mod status;
@@ -46,10 +50,12 @@ use tokio::sync::Notify;
 
 pub use self::core::{BYTES_MIN, Limits};
 pub use self::damage::salvage::run as salvage;
+pub use self::export::{ExportError, Exported, export};
 pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
+pub use self::inspect::{BatchEntry, Finding, Verified, list, verify};
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
-pub use self::status::{LaneStatus, SpoolStatus};
+pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
 use self::writer::Writer;
 
 /// The database in the state folder.

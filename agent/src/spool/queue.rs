@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use rusqlite::params;
-use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
+use storepulse_shared::batch::header::BatchHeader;
 use storepulse_shared::batch::{Clock, Lane};
 use storepulse_shared::ids::BatchId;
 
 use super::SpoolError;
-use super::core::{Core, integer, lane_number, lane_of, slot, state, unsigned};
-use super::epochs::parse_epoch;
-use super::label::checksum;
+use super::core::{Core, integer, lane_number, slot, state};
+use super::sealed::{SealedBody, SealedRow};
 
 /// A batch sealed less than this ago is fresh.
 const FRESH_MS: u64 = 60_000;
@@ -149,71 +148,18 @@ impl Core {
 
     fn hand_out(&mut self, id: i64, reach: Reach, clock: Clock, now_ms: i64) -> Result<Outgoing, SpoolError> {
         let row = self.sealed_row(id)?;
-        let Sealed { digest, body, header } = self.checked_body(id)?;
-        let header = match header {
-            Some(verbatim) => verbatim,
-            None => BatchHeader {
-                batch: row.batch,
-                lane: row.lane,
-                samples: row.samples,
-                sealed: row.sealed,
-                digest: BodyDigest(digest),
-                offset_ms: 0,
-                clock,
-                resumed: !self.begun.contains(&row.epoch_no),
-                after: row.after,
-            }
-            .to_string(),
-        };
+        let SealedBody { digest, body, header } = SealedBody::read(self.db(), id)?;
+        let header = header.unwrap_or_else(|| {
+            row.header_text(digest, clock, row.is_thinned || !self.begun.contains(&row.epoch_no))
+        });
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
         let close = row.failing_since.is_some_and(|since| now_ms.saturating_sub(since) >= FAILING_MS_MAX);
         let acks_before = self.acks;
         Ok(Outgoing { id, batch: row.batch, lane: row.lane, reach, close, acks_before, header, body })
     }
 
-    /// Digest, body and a sender's header, after a look at the checksum over all of it.
-    fn checked_body(&self, id: i64) -> Result<Sealed, SpoolError> {
-        let mut statement = self
-            .db()
-            .prepare_cached("select digest, body, header, label, crc from bodies where batch_id = ?1")?;
-        let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("the body of row {id} is gone")))?;
-        let (body, header): (Vec<u8>, Option<String>) = (row.get(1)?, row.get(2)?);
-        let (label, crc): (String, i64) = (row.get(3)?, row.get(4)?);
-        let is_whole =
-            checksum(&label, header.as_deref(), &body) == crc && label == self.label_of(id)?.to_string();
-        match is_whole {
-            true => Ok(Sealed { digest: row.get(0)?, body, header }),
-            false => {
-                Err(SpoolError::Damaged(format!("the body of batch {label:.60} is not what was sealed")))
-            }
-        }
-    }
-
     pub(super) fn sealed_row(&self, id: i64) -> Result<SealedRow, SpoolError> {
-        let mut statement = self.db().prepare_cached(
-            "select e.no, e.epoch, e.sealed, e.after_epoch, e.after_seq, e.after_told, e.sender is not null,
-                b.seq, b.lane, b.samples, b.failing_since
-            from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
-        )?;
-        let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("batch row {id} is gone")))?;
-        let after: Option<String> = row.get(3)?;
-        let told: bool = row.get(5)?;
-        let after = match after {
-            Some(epoch) if !told => Some(BatchId { epoch: parse_epoch(&epoch)?, seq: unsigned(row.get(4)?) }),
-            _ => None,
-        };
-        Ok(SealedRow {
-            epoch_no: row.get(0)?,
-            batch: BatchId { epoch: parse_epoch(&row.get::<_, String>(1)?)?, seq: unsigned(row.get(7)?) },
-            sealed: unsigned(row.get(2)?),
-            after,
-            forwarded: row.get(6)?,
-            lane: lane_of(row.get(8)?)?,
-            samples: u32::try_from(row.get::<_, i64>(9)?).unwrap_or(u32::MAX),
-            failing_since: row.get(10)?,
-        })
+        SealedRow::read(self.db(), id)
     }
 
     /// Stores a batch that somebody pushed, as it is.
@@ -245,23 +191,4 @@ impl Core {
         let id = self.db().last_insert_rowid();
         self.put_body(id, body, Some(header_text))
     }
-}
-
-/// A body that is what was sealed, and the header of its sender if it was pushed.
-struct Sealed {
-    digest: [u8; 8],
-    body: Vec<u8>,
-    header: Option<String>,
-}
-
-/// A batch of which everything but the body is read.
-pub(super) struct SealedRow {
-    pub epoch_no: i64,
-    pub batch: BatchId,
-    sealed: u64,
-    after: Option<BatchId>,
-    pub forwarded: bool,
-    pub lane: Lane,
-    samples: u32,
-    failing_since: Option<i64>,
 }

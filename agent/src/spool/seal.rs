@@ -10,7 +10,7 @@ use storepulse_shared::batch::{Batch, Column, Event, Frame, Lane};
 use storepulse_shared::gzip;
 
 use super::core::{Core, OpenBatch, integer, lane_number, slot, state, unsigned};
-use super::label::checksum;
+use super::label::{Label, checksum};
 use super::{SpoolError, check};
 
 impl Core {
@@ -82,7 +82,7 @@ impl Core {
     /// Stores the body of a batch with its label, which the row must fit already.
     pub(super) fn put_body(&mut self, id: i64, body: &[u8], header: Option<&str>) -> Result<(), SpoolError> {
         self.news = true;
-        let label = self.label_of(id)?.to_string();
+        let label = Label::of(self.db(), id)?.to_string();
         self.change(
             "insert into bodies (batch_id, digest, label, crc, header, body) values (?1, ?2, ?3, ?4, ?5, ?6)",
             params![

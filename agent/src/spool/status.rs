@@ -2,9 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
+use storepulse_shared::batch::Loss;
 
 use super::SpoolError;
 use super::core::{lane_of, state, unsigned};
+
+/// Epochs that a status tells of.
+const EPOCHS_SHOWN: i64 = 20;
+/// Losses that a status tells of one by one.
+const LOSSES_SHOWN: i64 = 20;
 
 /// A look into the spool.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +19,8 @@ pub struct SpoolStatus {
     pub epoch: Option<String>,
     /// By lane.
     pub lanes: Vec<LaneStatus>,
+    /// The latest epochs, newest first: what was sealed, what the cloud has of it, what waits.
+    pub epochs: Vec<EpochStatus>,
     /// Batches that the cloud has, still kept here.
     pub acked_batches: u64,
     /// What the cloud refused, kept for people; the first fifty.
@@ -21,6 +29,8 @@ pub struct SpoolStatus {
     pub losses: u64,
     /// Samples that these speak of.
     pub lost_samples: u64,
+    /// The latest of these records one by one, newest first.
+    pub latest_losses: Vec<Loss>,
     /// Bytes of the database in use.
     pub bytes: u64,
 }
@@ -40,6 +50,36 @@ pub struct LaneStatus {
     pub waiting_bytes: u64,
     /// When the oldest of them, or the open one, was begun. Unix milliseconds UTC.
     pub oldest_ms: Option<i64>,
+}
+
+/// An epoch from this side; the cloud's account of the same is `/v1/stores/{store_id}/delivery`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EpochStatus {
+    /// Which.
+    pub epoch: String,
+    /// Somebody else's, who pushes to us.
+    pub forwarded: bool,
+    /// Highest batch number sealed.
+    pub sealed: u64,
+    /// The end of the contiguous range that the cloud has or will never get, as it last told.
+    pub through: u64,
+    /// Sealed batches that the cloud has not acknowledged.
+    pub waiting_batches: u64,
+    /// Their samples.
+    pub waiting_samples: u64,
+    /// What was discarded and recorded in it, by reason.
+    pub losses: Vec<LossesOfReason>,
+}
+
+/// Discarded for one reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct LossesOfReason {
+    /// Why, as a word.
+    pub reason: String,
+    /// Records of it.
+    pub losses: u64,
+    /// Samples that these speak of.
+    pub samples: u64,
 }
 
 /// A batch that the cloud refused.
@@ -70,10 +110,12 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
     Ok(SpoolStatus {
         epoch,
         lanes,
+        epochs: read_epochs(db)?,
         acked_batches: unsigned(acked),
         quarantine: read_quarantine(db)?,
         losses: unsigned(losses),
         lost_samples: unsigned(lost),
+        latest_losses: read_latest_losses(db)?,
         bytes: unsigned(pages * pragma("page_size")?),
     })
 }
@@ -107,6 +149,56 @@ fn read_lane(db: &Connection, lane: i64) -> Result<LaneStatus, SpoolError> {
         waiting_bytes: unsigned(row.2),
         oldest_ms: row.3,
     })
+}
+
+fn read_epochs(db: &Connection) -> Result<Vec<EpochStatus>, SpoolError> {
+    let mut statement = db.prepare_cached(
+        "select e.epoch, e.sender is not null, e.sealed, e.through, count(b.id), coalesce(sum(b.samples), 0)
+        from (select * from epochs order by no desc limit ?1) e
+        left join batches b on b.epoch_no = e.no and b.state = ?2
+        group by e.no order by e.no desc",
+    )?;
+    let rows = statement.query_map([EPOCHS_SHOWN, state::SEALED], |row| {
+        Ok(EpochStatus {
+            epoch: row.get(0)?,
+            forwarded: row.get(1)?,
+            sealed: unsigned(row.get(2)?),
+            through: unsigned(row.get(3)?),
+            waiting_batches: unsigned(row.get(4)?),
+            waiting_samples: unsigned(row.get(5)?),
+            losses: Vec::new(),
+        })
+    })?;
+    let mut epochs: Vec<EpochStatus> = rows.collect::<Result<_, _>>()?;
+    for epoch in &mut epochs {
+        epoch.losses = read_losses_of(db, &epoch.epoch)?;
+    }
+    Ok(epochs)
+}
+
+/// A loss is named `<epoch>/<no>`, so those of one epoch are neighbours in the primary key; '0' follows '/'.
+fn read_losses_of(db: &Connection, epoch: &str) -> Result<Vec<LossesOfReason>, SpoolError> {
+    let mut statement = db.prepare_cached(
+        "select reason, count(*), sum(samples) from losses where id > ?1 || '/' and id < ?1 || '0'
+        group by reason order by reason",
+    )?;
+    let rows = statement.query_map([epoch], |row| {
+        Ok(LossesOfReason {
+            reason: row.get(0)?,
+            losses: unsigned(row.get(1)?),
+            samples: unsigned(row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn read_latest_losses(db: &Connection) -> Result<Vec<Loss>, SpoolError> {
+    let mut statement =
+        db.prepare_cached("select json from losses order by recorded_ms desc, id desc limit ?1")?;
+    let texts = statement.query_map([LOSSES_SHOWN], |row| row.get::<_, String>(0))?;
+    texts
+        .map(|text| serde_json::from_str(&text?).map_err(|e| SpoolError::Damaged(format!("a loss: {e}"))))
+        .collect()
 }
 
 fn read_quarantine(db: &Connection) -> Result<Vec<Quarantined>, SpoolError> {

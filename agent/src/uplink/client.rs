@@ -1,6 +1,13 @@
 //! One request: a batch out, an answer back. Certificates are always verified.
+//!
+//! `cloud.ca_file` is looked at while requests are made, so that a renewed authority needs no restart. A file that cannot
+//! be used changes nothing: the authorities that were trusted before stay.
 
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +22,8 @@ use crate::spool::Outgoing;
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often `cloud.ca_file` is looked at, at most.
+const CA_LOOK: Duration = Duration::from_secs(1);
 
 /// Why there can be no client.
 #[derive(Debug, thiserror::Error)]
@@ -32,50 +41,93 @@ pub enum ClientError {
     Build(#[from] reqwest::Error),
 }
 
-/// Sends batches to one cloud.
+/// Sends requests to one cloud.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
+    cloud: Cloud,
+    base: String,
+    current: Arc<Mutex<Current>>,
+}
+
+/// The connections, and the authorities that they were made with.
+#[derive(Debug)]
+struct Current {
     http: reqwest::Client,
-    url: String,
+    /// What stood in `cloud.ca_file`.
+    ca: Option<Vec<u8>>,
+    looked: Instant,
 }
 
 impl Client {
     pub(crate) fn new(cloud: &Cloud) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent())
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
-            .timeout(cloud.timeout)
-            .pool_max_idle_per_host(4)
-            .tcp_nodelay(true);
-        if let Some(path) = &cloud.ca_file {
-            let refused = |why: String| ClientError::CaFile { path: path.clone(), why };
-            let pem = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| refused(e.to_string()))?;
-            if certificates.is_empty() {
-                return Err(refused("it holds no certificate".to_owned()));
+        let refused = |path: &Path, why: String| ClientError::CaFile { path: path.to_owned(), why };
+        let read = |path: &Path| std::fs::read(path).map_err(|e| refused(path, e.to_string()));
+        let ca = cloud.ca_file.as_deref().map(read).transpose()?;
+        let http = build(cloud, ca.as_deref())?;
+        let current = Arc::new(Mutex::new(Current { http, ca, looked: Instant::now() }));
+        let base = cloud.url.trim_end_matches('/').to_owned();
+        Ok(Self { cloud: cloud.clone(), base, current })
+    }
+
+    /// The connections, made anew if the authority's file has changed.
+    fn http(&self) -> reqwest::Client {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &self.cloud.ca_file
+            && current.looked.elapsed() >= CA_LOOK
+        {
+            current.looked = Instant::now();
+            match std::fs::read(path) {
+                Ok(ca) if current.ca.as_ref() != Some(&ca) => {
+                    match build(&self.cloud, Some(&ca)) {
+                        Ok(http) => {
+                            tracing::info!(path = %path.display(), "cloud.ca_file has changed and is used from now on");
+                            current.http = http;
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "the changed authority cannot be used; the one before stays")
+                        }
+                    }
+                    // Also when it cannot be used, so that this is said once.
+                    current.ca = Some(ca);
+                }
+                // A file that is being replaced is there again the next time.
+                Ok(_) | Err(_) => {}
             }
-            builder = builder.tls_certs_merge(certificates);
         }
-        if let Some(proxy) = &cloud.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy)?);
+        current.http.clone()
+    }
+
+    /// A small question beside the batches, and what came back: status and body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        key: &StoreKey,
+        json: Option<String>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let mut request = self.http().request(method, format!("{}{path}", self.base));
+        request = request.header(AUTHORIZATION, credential(key)?);
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
-        let url = format!("{}/v1/metrics/batch", cloud.url.trim_end_matches('/'));
-        Ok(Self { http: builder.build()?, url })
+        let mut response = request.send().await.map_err(|e| reason(&e))?;
+        Ok((response.status().as_u16(), read_body(&mut response).await?))
     }
 
     /// Sends a batch. An error is one of the way: no answer came back whole.
     pub(super) async fn send(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
-        let request = self.http.post(&self.url).header(CONTENT_TYPE, "application/json");
+        let request = self.http().post(self.batch_url()).header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_ENCODING, "gzip").body(batch.body.clone());
         answer(authorized(request, batch, key)?).await
     }
 
     /// Asks to have the number of a batch closed.
     pub(super) async fn close(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
-        answer(authorized(self.http.delete(&self.url), batch, key)?).await
+        answer(authorized(self.http().delete(self.batch_url()), batch, key)?).await
+    }
+
+    fn batch_url(&self) -> String {
+        format!("{}/v1/metrics/batch", self.base)
     }
 }
 
@@ -84,10 +136,7 @@ fn authorized(
     batch: &Outgoing,
     key: &StoreKey,
 ) -> Result<reqwest::RequestBuilder, String> {
-    let mut credential = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-        .map_err(|_| "the key cannot stand in a header".to_owned())?;
-    credential.set_sensitive(true);
-    Ok(request.header(AUTHORIZATION, credential).header(header::NAME, &batch.header))
+    Ok(request.header(AUTHORIZATION, credential(key)?).header(header::NAME, &batch.header))
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
@@ -97,6 +146,41 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
         value.map(str::to_owned)
     };
     let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
+    let body = read_body(&mut response).await?;
+    Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
+}
+
+fn build(cloud: &Cloud, ca: Option<&[u8]>) -> Result<reqwest::Client, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(user_agent())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
+        .timeout(cloud.timeout)
+        .pool_max_idle_per_host(4)
+        .tcp_nodelay(true);
+    if let (Some(path), Some(pem)) = (&cloud.ca_file, ca) {
+        let refused = |why: String| ClientError::CaFile { path: path.clone(), why };
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|e| refused(e.to_string()))?;
+        if certificates.is_empty() {
+            return Err(refused("it holds no certificate".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(proxy) = &cloud.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy)?);
+    }
+    Ok(builder.build()?)
+}
+
+fn credential(key: &StoreKey) -> Result<HeaderValue, String> {
+    let mut credential = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+        .map_err(|_| "the key cannot stand in a header".to_owned())?;
+    credential.set_sensitive(true);
+    Ok(credential)
+}
+
+async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -104,7 +188,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
+    Ok(body)
 }
 
 /// The innermost causes say what is broken: the address, the connection, the certificate.

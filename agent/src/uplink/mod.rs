@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
-use self::client::Client;
+pub(crate) use self::client::Client;
 pub use self::client::ClientError;
 use self::flight::{Landed, fly};
 use self::gate::Gate;
@@ -65,13 +65,14 @@ impl Uplink {
     pub(crate) fn new(
         spool: Spool,
         cloud: &Cloud,
+        key: KeySource,
         batches: Batches,
         board: UplinkBoard,
     ) -> Result<Self, ClientError> {
         Ok(Self {
             spool,
             client: Client::new(cloud)?,
-            key: KeySource::new(cloud),
+            key,
             batches,
             held_retry: cloud.held_retry,
             backoff: Backoff::new(cloud.retry_max),
@@ -288,6 +289,7 @@ impl Uplink {
             status.reason = None;
             status.failures = 0;
             status.last_ack_ms = Some(now_ms());
+            status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });

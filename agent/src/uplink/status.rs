@@ -39,6 +39,8 @@ pub struct UplinkStatus {
     pub acked_batches: u64,
     /// Samples that the cloud did not take from them, one by one.
     pub rejected_samples: u64,
+    /// The last ack said that an operator waits for a new key.
+    pub new_key_wished: bool,
     /// The cloud's clock minus ours, in milliseconds, as last measured.
     pub clock_offset_ms: Option<i64>,
 }
@@ -58,6 +60,7 @@ impl Default for UplinkBoard {
             failures: 0,
             acked_batches: 0,
             rejected_samples: 0,
+            new_key_wished: false,
             clock_offset_ms: None,
         })))
     }
@@ -68,6 +71,11 @@ impl UplinkBoard {
     #[must_use]
     pub fn get(&self) -> UplinkStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a new key is wished for; asked again, it is so only if another ack has said so.
+    pub(crate) fn take_key_wish(&self) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).new_key_wished)
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut UplinkStatus)) {

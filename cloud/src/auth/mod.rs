@@ -33,6 +33,17 @@ pub(crate) struct StoreAuth {
     pub(crate) key_id: Arc<str>,
     /// How long the tenant keeps samples.
     pub(crate) retention_days: i32,
+    /// The SHA-256 of the key.
+    pub(crate) key_hash: [u8; 32],
+    /// An operator waits for the agent to make a new key.
+    pub(crate) rotate_key: bool,
+}
+
+impl StoreAuth {
+    /// The store of a path, if it is the key's own. Whether another one exists is nobody's business.
+    pub(crate) fn own_store(&self, store_id: &str) -> Result<&StoreId, ApiError> {
+        if store_id == self.store.as_str() { Ok(&self.store) } else { Err(ApiError::NotFound) }
+    }
 }
 
 impl FromRequestParts<Arc<App>> for StoreAuth {

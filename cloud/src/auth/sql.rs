@@ -25,7 +25,8 @@ pub(super) async fn find_key(
 ) -> Result<Option<KeyRow>, sqlx::Error> {
     let foreign = origin == Origin::Foreign;
     let row = sqlx::query!(
-        r#"select k.tenant_id, k.store_id, k.key_id, t.status as tenant_status, s.status as store_status, t.retention_days
+        r#"select k.tenant_id, k.store_id, k.key_id, t.status as tenant_status, s.status as store_status, t.retention_days,
+            coalesce(s.key_window_closes_at > now(), false) as "rotate_key!"
         from store_keys k
         join stores s on s.tenant_id = k.tenant_id and s.store_id = k.store_id
         join tenants t on t.tenant_id = k.tenant_id
@@ -45,6 +46,8 @@ pub(super) async fn find_key(
             store: row.store_id.parse().map_err(unreadable)?,
             key_id: Arc::from(row.key_id),
             retention_days: row.retention_days,
+            key_hash: *hash,
+            rotate_key: row.rotate_key,
         },
         tenant_status: row.tenant_status,
         store_status: row.store_status,

@@ -1,6 +1,7 @@
 //! The command line: one file a command, and what they share.
 
-pub(crate) mod key;
+pub mod import;
+pub mod key;
 mod migrate;
 pub mod onboard;
 mod serve;
@@ -55,6 +56,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Onboard(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = onboard::run(&db, &args.request()?, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Import(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
             close(db, server).await;
             outcome
         }

@@ -59,12 +59,14 @@ pub(crate) async fn post_batch(
     body: Body,
 ) -> Result<Json<Ack>, ApiError> {
     let head = RequestHead::read(&headers)?;
+    // Said with the answer, not stored with it: it is of this moment.
+    let answer = |ack: Ack| Json(Ack { rotate_key: auth.rotate_key, ..ack });
     let bytes = match read_body(body).await? {
         Ok(bytes) => bytes,
         Err(total) => {
             let error = BodyError::TooLong(total);
             return match &head.batch {
-                Some(header) => take::take_batch(&app, &auth, header, &Err(error)).await.map(Json),
+                Some(header) => take::take_batch(&app, &auth, header, &Err(error)).await.map(answer),
                 None => Err(error.problem().into()),
             };
         }
@@ -72,10 +74,10 @@ pub(crate) async fn post_batch(
     head.check_arrival(&bytes)?;
     let received = Received { bytes, sender: sender(&headers), head };
     match &received.head.batch {
-        None => take::take_flat(&app, &auth, &received).await.map(Json),
+        None => take::take_flat(&app, &auth, &received).await.map(answer),
         Some(header) => {
             let header = header.clone();
-            take::take_batch(&app, &auth, &header, &Ok(received)).await.map(Json)
+            take::take_batch(&app, &auth, &header, &Ok(received)).await.map(answer)
         }
     }
 }

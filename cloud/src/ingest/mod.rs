@@ -5,9 +5,10 @@
 //! refuses a batch as a whole closes its number before it is answered, so that no number stays open and no content
 //! can be stored twice under two numbers.
 //!
-//! `take` is the flow; `columns` lays a batch out, `series` finds the ids of its series, `sql` talks to the
+//! `take` is the flow, which `carried` enters without HTTP; `columns` lays a batch out, `series` finds the ids of its series, `sql` talks to the
 //! database, `http` to the agent.
 
+mod carried;
 mod chains;
 mod columns;
 pub(crate) mod http;
@@ -15,5 +16,6 @@ mod series;
 mod sql;
 mod take;
 
+pub(crate) use self::carried::take_carried;
 pub(crate) use self::chains::CompleteChains;
 pub(crate) use self::series::SeriesCache;

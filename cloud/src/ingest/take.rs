@@ -328,6 +328,7 @@ fn ack(
         through,
         server_time: now_ms(),
         pace: Pace { backlog_bytes_per_s: PACE_BYTES_PER_S, start_in_ms: 0 },
+        rotate_key: false,
     }
 }
 

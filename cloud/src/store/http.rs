@@ -7,15 +7,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
-use storepulse_shared::ids::StoreId;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::samples::Samples;
 use super::sql;
-use crate::app::{App, now_ms};
+use crate::app::{App, now_ms, rfc3339};
 use crate::auth::StoreAuth;
 use crate::problem::ApiError;
 
@@ -189,13 +186,13 @@ pub(crate) async fn show_store_status(
     auth: StoreAuth,
     Path(store_id): Path<String>,
 ) -> Result<Json<StoreStatus>, ApiError> {
-    let store = own_store(&auth, &store_id)?;
+    let store = auth.own_store(&store_id)?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
-    let row = sql::find_store(&mut tx, &store).await?.ok_or(ApiError::NotFound)?;
-    let streams = sql::streams(&mut tx, &store, STREAMS_SHOWN).await?;
-    let totals = sql::stream_totals(&mut tx, &store).await?;
-    let losses = sql::loss_totals(&mut tx, &store).await?;
-    let events = sql::latest_events(&mut tx, &store, EVENTS_SHOWN).await?;
+    let row = sql::find_store(&mut tx, store).await?.ok_or(ApiError::NotFound)?;
+    let streams = sql::streams(&mut tx, store, STREAMS_SHOWN).await?;
+    let totals = sql::stream_totals(&mut tx, store).await?;
+    let losses = sql::loss_totals(&mut tx, store).await?;
+    let events = sql::latest_events(&mut tx, store, EVENTS_SHOWN).await?;
     Ok(Json(StoreStatus {
         store: row.into(),
         missing: totals.missing,
@@ -233,7 +230,7 @@ pub(crate) async fn list_store_metrics(
     Path(store_id): Path<String>,
     query: Result<Query<MetricsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Metrics>, ApiError> {
-    let store = own_store(&auth, &store_id)?;
+    let store = auth.own_store(&store_id)?;
     let Query(query) =
         query.map_err(|e| ApiError::refused(StatusCode::BAD_REQUEST, "bad_query", e.body_text()))?;
     let to = query.to.unwrap_or_else(now_ms);
@@ -244,9 +241,9 @@ pub(crate) async fn list_store_metrics(
     }
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let (device, metric) = (query.device.as_deref(), query.metric.as_deref());
-    let series = sql::series(&mut tx, &store, device, metric).await?;
+    let series = sql::series(&mut tx, store, device, metric).await?;
     let mut samples = Samples::of(series.iter().map(|s| s.series_id));
-    let batches = sql::batches(&mut tx, &store, from, to, BATCHES_MAX).await?;
+    let batches = sql::batches(&mut tx, store, from, to, BATCHES_MAX).await?;
     for batch in &batches {
         samples.add(batch, from, to);
     }
@@ -262,16 +259,6 @@ pub(crate) async fn list_store_metrics(
         unit: s.unit,
     });
     Ok(Json(Metrics { from, to, series: series.filter(|s| !s.samples.is_empty()).collect() }))
-}
-
-/// The store of the path, if it is the key's own. Whether another one exists is nobody's business.
-fn own_store(auth: &StoreAuth, store_id: &str) -> Result<StoreId, ApiError> {
-    if store_id == auth.store.as_str() { Ok(auth.store.clone()) } else { Err(ApiError::NotFound) }
-}
-
-fn rfc3339(time: OffsetDateTime) -> String {
-    // Fails only for years beyond 9999, which the database does not produce for a receive time.
-    time.format(&Rfc3339).unwrap_or_else(|_| time.unix_timestamp().to_string())
 }
 
 impl From<sql::StoreRow> for Store {

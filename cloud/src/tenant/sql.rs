@@ -1,5 +1,7 @@
 //! `tenants`, `stores`, `store_keys`.
 
+use std::time::Duration;
+
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::{Origin, StoreKey};
 use time::OffsetDateTime;
@@ -61,15 +63,13 @@ pub(crate) async fn add_key(tx: &mut ControlTx, key: &StoreKey) -> Result<(), Ad
     let two_active = || AddKeyError::TwoActive(store.clone(), tenant.clone());
     let slot = [1, 2].into_iter().find(|slot| !taken.contains(slot)).ok_or_else(two_active)?;
     let hash = key.hash();
-    // A foreign token has no public part of its own; the beginning of its hash serves.
-    let id = key.id().map_or_else(|| hash[..4].iter().map(|b| format!("{b:02x}")).collect(), str::to_owned);
     let origin = if key.origin() == Origin::Issued { "issued" } else { "imported" };
     let done = sqlx::query!(
         "insert into store_keys (tenant_id, key_hash, store_id, key_id, origin, slot) values ($1, $2, $3, $4, $5, $6)",
         tenant.as_str(),
         hash.as_slice(),
         store.as_str(),
-        id,
+        key.label(),
         origin,
         slot,
     )
@@ -98,6 +98,57 @@ pub(crate) async fn key_is_active(tx: &mut ControlTx, key: &StoreKey) -> Result<
     )
     .fetch_one(tx.connection())
     .await
+}
+
+/// A store as far as it can seal a file: with its active keys.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    pub tenant_status: String,
+    pub store_status: String,
+    pub retention_days: i32,
+    pub keys: Vec<SealingKey>,
+}
+
+/// An active key, without the key.
+#[derive(Debug)]
+pub(crate) struct SealingKey {
+    pub id: String,
+    pub hash: [u8; 32],
+}
+
+/// The store with its active keys; `None` if there is no such store.
+pub(crate) async fn sealer(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+) -> Result<Option<Sealer>, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"select t.status as tenant_status, s.status as store_status, t.retention_days
+        from stores s join tenants t on t.tenant_id = s.tenant_id
+        where s.tenant_id = $1 and s.store_id = $2"#,
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    let keys = sqlx::query!(
+        "select key_id, key_hash from store_keys where tenant_id = $1 and store_id = $2 and revoked_at is null",
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    // The schema holds the length of a hash.
+    let keys = keys
+        .into_iter()
+        .filter_map(|key| Some(SealingKey { id: key.key_id, hash: key.key_hash.try_into().ok()? }));
+    Ok(Some(Sealer {
+        tenant_status: found.tenant_status,
+        store_status: found.store_status,
+        retention_days: found.retention_days,
+        keys: keys.collect(),
+    }))
 }
 
 /// A key as it is listed; the key itself is nowhere.
@@ -141,4 +192,61 @@ pub(crate) async fn revoke_key(
         key_id,
     );
     Ok(done.execute(tx.connection()).await?.rows_affected())
+}
+
+/// Opens a window for one new key; returns when it closes, or `None` if there is no such store.
+pub(crate) async fn open_key_window(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+    window: Duration,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"update stores set key_window_opened_at = now(), key_window_closes_at = now() + make_interval(secs => $3)
+        where tenant_id = $1 and store_id = $2
+        returning key_window_closes_at as "closes_at!""#,
+        tenant.as_str(),
+        store.as_str(),
+        window.as_secs_f64(),
+    )
+    .fetch_optional(tx.connection())
+    .await
+}
+
+/// Closes the window for a new key, if one is open; nobody is registering one when this returns.
+pub(crate) async fn close_key_window(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"update stores set key_window_opened_at = null, key_window_closes_at = null
+        where tenant_id = $1 and store_id = $2"#,
+        tenant.as_str(),
+        store.as_str(),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Active keys that were registered over the keys with this public part.
+pub(crate) async fn active_followers(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    store: &StoreId,
+    key_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select new.key_id from store_keys new
+        join store_keys old on old.tenant_id = new.tenant_id and old.key_hash = new.replaces
+        where new.tenant_id = $1 and new.store_id = $2 and new.revoked_at is null
+          and old.store_id = $2 and old.key_id = $3
+        order by new.key_id"#,
+        tenant.as_str(),
+        store.as_str(),
+        key_id,
+    )
+    .fetch_all(tx.connection())
+    .await
 }

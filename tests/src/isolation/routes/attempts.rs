@@ -2,6 +2,8 @@
 
 use storepulse_cloud::app::now_ms;
 use storepulse_shared::ids::Epoch;
+use storepulse_shared::key::StoreKey;
+use storepulse_shared::rotation::{NewKey, PATH as ROTATION_PATH};
 
 use crate::isolation::content::{DEVICE, METRIC, batch_of};
 use crate::isolation::place::{BATCH_PATH, number};
@@ -117,4 +119,28 @@ pub(super) fn of_delete_batch(world: &World) -> Vec<Attempt> {
         attempt("a number", known, Aim::Callers),
         attempt("without a number", Request::new("DELETE", BATCH_PATH), Aim::Callers),
     ]
+}
+
+/// A key of the caller's own making, and one that the victim has already. No window is open for anybody.
+pub(super) fn of_post_rotation(world: &World) -> Vec<Attempt> {
+    let post = |name: &str, body: String| {
+        let mut request = Request::new("POST", ROTATION_PATH).with("content-type", "application/json");
+        request.body = body.into_bytes();
+        attempt(name, request, Aim::Callers)
+    };
+    let new_key = |key: &StoreKey| {
+        let NewKey { key_id, sha256 } = NewKey::of(key);
+        serde_json::json!({ "key_id": key_id, "sha256": sha256 }).to_string()
+    };
+    let victim = &world.victim;
+    vec![
+        post("a key that names the victim", new_key(&StoreKey::issue(&victim.tenant, &victim.store))),
+        post("the victim's own key", new_key(&victim.key)),
+        post("no body", String::new()),
+    ]
+}
+
+/// The key before the caller's.
+pub(super) fn of_delete_rotation() -> Vec<Attempt> {
+    vec![attempt("as it is", Request::new("DELETE", ROTATION_PATH), Aim::Callers)]
 }
