@@ -102,8 +102,8 @@ impl Core {
         let loss = Loss {
             id: self.next_loss()?,
             lane: lane_of(evicted.lane)?,
-            from: evicted.t_min.unwrap_or(sealed),
-            to: evicted.t_max.unwrap_or(sealed),
+            from: self.in_present_clock(evicted.id, evicted.t_min.unwrap_or(sealed), now_ms)?,
+            to: self.in_present_clock(evicted.id, evicted.t_max.unwrap_or(sealed), now_ms)?,
             samples: unsigned(evicted.samples),
             events: unsigned(evicted.events),
             reason: SPOOL_FULL.to_owned(),

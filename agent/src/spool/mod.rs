@@ -14,13 +14,14 @@
 //!
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `epochs`,
-//! `forward` and `discard` each own one movement; `status` looks. When to send and what to make of an answer is
+//! `forward` and `discard` each own one movement; `eras` knows by which clock what was dated; `status` looks. When to send and what to make of an answer is
 //! decided by the uplink.
 
 mod append;
 mod core;
 mod discard;
 mod epochs;
+mod eras;
 mod forward;
 mod open;
 mod queue;
@@ -40,6 +41,7 @@ pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
 pub use self::queue::{Next, Outgoing, SealPolicy, Settlement};
 pub use self::status::{LaneStatus, SpoolStatus};
 use self::writer::Writer;
+use crate::time::{BoxClock, Truth};
 
 /// The database in the state folder.
 pub const FILE: &str = "spool.db";
@@ -104,8 +106,25 @@ impl Spool {
     /// Another agent has it open, it is from a newer version, or the folder cannot be written; the message says which
     /// and what to do.
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
-        let opened = open::for_writing(dir)?;
-        let core = core::Core::load(opened, limits, now_ms)?;
+        Self::start(dir, core::Core::load(open::for_writing(dir)?, limits, now_ms)?)
+    }
+
+    /// The same, with the clock of the box: every batch remembers by which clock it was dated, and is repaired when the
+    /// true time is learnt. Without it (above) the header says what the policy says.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_dated(
+        dir: &Path,
+        limits: Limits,
+        clock: BoxClock,
+    ) -> Result<(Self, WriterHandle), SpoolError> {
+        let mut core = core::Core::load(open::for_writing(dir)?, limits, clock.now_ms())?;
+        core.keep_time(clock)?;
+        Self::start(dir, core)
+    }
+
+    fn start(dir: &Path, core: core::Core) -> Result<(Self, WriterHandle), SpoolError> {
         let news = Arc::new(Notify::new());
         let (writer, thread) =
             Writer::start(core, Arc::clone(&news)).map_err(|e| SpoolError::open(dir, e))?;
@@ -163,6 +182,14 @@ impl Spool {
     /// The database refused; the next opening seals it.
     pub async fn seal_all(&self, now_ms: i64) -> Result<(), SpoolError> {
         self.writer.write(move |core| core.seal_all(now_ms)).await
+    }
+
+    /// Keeps what is known of the true time of this boot, for samples that outlive it.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn keep_truth(&self, truth: Truth) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.keep_truth(&truth)).await
     }
 
     /// What is in it, as the writer sees it.

@@ -21,7 +21,7 @@ use super::split::split;
 pub struct SealPolicy {
     /// Age at which an open batch is due, by lane: critical, normal, bulk.
     pub age: [Duration; 3],
-    /// What the sender knows of its clock; said with every batch of our own.
+    /// What is said of batches that no clock of ours dated.
     pub clock: Clock,
 }
 
@@ -102,18 +102,20 @@ impl Core {
             .query_row([id], |row| Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
         let header = match row.header {
             Some(verbatim) => verbatim,
-            None => BatchHeader {
-                batch: row.batch,
-                lane: row.lane,
-                samples: row.samples,
-                sealed: row.sealed,
-                digest: BodyDigest(digest),
-                offset_ms: 0,
-                clock,
-                resumed: !self.begun.contains(&row.epoch_no),
-                after: row.after,
-            }
-            .to_string(),
+            None => self
+                .date(id, clock)
+                .map(|dating| BatchHeader {
+                    batch: row.batch,
+                    lane: row.lane,
+                    samples: row.samples,
+                    sealed: row.sealed,
+                    digest: BodyDigest(digest),
+                    offset_ms: dating.offset_ms,
+                    clock: dating.clock,
+                    resumed: !self.begun.contains(&row.epoch_no),
+                    after: row.after,
+                })?
+                .to_string(),
         };
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
         Ok(Outgoing { id, batch: row.batch, lane: row.lane, header, body })
@@ -196,7 +198,8 @@ impl Core {
             return self.set_aside(id, "413: too large, and it cannot be cut further", now_ms);
         };
         let first_id = self.add_sealed(lane, &first, now_ms)?;
-        self.add_sealed(lane, &second, now_ms)?;
+        let second_id = self.add_sealed(lane, &second, now_ms)?;
+        self.date_like(&[first_id, second_id], id)?;
         self.change("update losses set batch_id = ?2 where batch_id = ?1", params![id, first_id])?;
         self.change("delete from bodies where batch_id = ?1", [id])?;
         self.change("delete from batches where id = ?1", [id])?;
@@ -271,8 +274,9 @@ impl Core {
     ) -> Result<(), SpoolError> {
         let (t_min, t_max) = span.unzip();
         self.change(
-            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes, header)
-            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes, header,
+                offset_ms, clock)
+            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 epoch_no,
                 integer(header.batch.seq),
@@ -284,6 +288,8 @@ impl Core {
                 t_max,
                 integer(body.len() as u64),
                 header_text,
+                header.offset_ms,
+                header.clock.as_str(),
             ],
         )?;
         let id = self.db().last_insert_rowid();
