@@ -8,6 +8,7 @@ pub mod config;
 mod local;
 pub mod spool;
 pub mod time;
+mod timekeeper;
 pub mod uplink;
 
 pub use commands::run_cli;

@@ -62,6 +62,8 @@ fn registry(status: &AgentStatus) -> Registry {
         "Samples rejected one by one since the start",
         count(status.uplink.rejected_samples),
     );
+    gauge("clock_trusted", "1 once somebody told the true time", i64::from(status.clock.trusted));
+    gauge("clock_steps", "How often the clock was set since the start", count(status.clock.steps));
     gauge("spool_bytes", "Bytes of the spool in use", count(status.spool.bytes));
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));
     gauge(

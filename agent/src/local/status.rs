@@ -12,7 +12,7 @@ use storepulse_shared::ids::DeviceId;
 use crate::board::{Board, DeviceStatus};
 use crate::config::KeySource;
 use crate::spool::{Spool, SpoolStatus};
-use crate::time::now_ms;
+use crate::time::{BoxClock, ClockStatus};
 use crate::uplink::{UplinkBoard, UplinkStatus};
 
 /// What the status is made of.
@@ -21,6 +21,7 @@ pub(crate) struct StatusState {
     pub(crate) board: Arc<Board>,
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
+    pub(crate) clock: BoxClock,
     pub(crate) started_ms: i64,
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct AgentStatus {
     pub now_ms: i64,
     /// When the agent started.
     pub started_ms: i64,
+    /// What is known of that clock.
+    pub clock: ClockStatus,
     /// Whose key it has.
     pub identity: Identity,
     /// The way to the cloud.
@@ -74,8 +77,9 @@ impl StatusState {
     pub(super) async fn read(&self) -> Result<AgentStatus, crate::spool::SpoolError> {
         Ok(AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
-            now_ms: now_ms(),
+            now_ms: self.clock.now_ms(),
             started_ms: self.started_ms,
+            clock: self.clock.status(),
             identity: Identity::of(&self.key),
             uplink: self.uplink.get(),
             spool: self.spool.status().await?,

@@ -8,8 +8,10 @@ use storepulse_shared::batch::header;
 use storepulse_shared::key::StoreKey;
 
 use super::outcome::Answer;
+use super::tls::{Trust, only_dates};
 use crate::config::Cloud;
 use crate::spool::Outgoing;
+use crate::time::BoxClock;
 
 /// Most of an answer that is read; a batch can have many rejected samples to tell of.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -27,7 +29,10 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
-    /// The proxy, or TLS as a whole.
+    /// TLS as a whole.
+    #[error("cloud: {0}")]
+    Tls(String),
+    /// The proxy.
     #[error("cloud: {0}")]
     Build(#[from] reqwest::Error),
 }
@@ -36,34 +41,45 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
+    cloud: Cloud,
     url: String,
+    trust: Trust,
 }
 
 impl Client {
-    pub(crate) fn new(cloud: &Cloud) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent())
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
-            .timeout(cloud.timeout)
-            .pool_max_idle_per_host(2)
-            .tcp_nodelay(true);
-        if let Some(path) = &cloud.ca_file {
-            let refused = |why: String| ClientError::CaFile { path: path.clone(), why };
-            let pem = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| refused(e.to_string()))?;
-            if certificates.is_empty() {
-                return Err(refused("it holds no certificate".to_owned()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        if let Some(proxy) = &cloud.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy)?);
-        }
-        let url = format!("{}/v1/metrics/batch", cloud.url.trim_end_matches('/'));
-        Ok(Self { http: builder.build()?, url })
+    pub(crate) fn new(cloud: &Cloud, clock: &BoxClock) -> Result<Self, ClientError> {
+        let trust = Trust::load(cloud.ca_file.as_deref(), clock)?;
+        let http = builder(cloud)?.tls_backend_preconfigured(trust.with_dates()?).build()?;
+        let url = cloud.url.trim_end_matches('/').to_owned();
+        Ok(Self { http, cloud: cloud.clone(), url, trust })
+    }
+
+    /// Gives up all connections, so that the next ones are verified anew.
+    pub(super) fn renew(&mut self, clock: &BoxClock) -> Result<(), ClientError> {
+        *self = Self::new(&self.cloud, clock)?;
+        Ok(())
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(super) fn health_url(&self) -> String {
+        format!("{}/health", self.url)
+    }
+
+    /// One without connections, which verifies as always.
+    pub(super) fn fresh(&self) -> Result<reqwest::Client, ClientError> {
+        Ok(builder(&self.cloud)?.tls_backend_preconfigured(self.trust.with_dates()?).build()?)
+    }
+
+    /// One that verifies everything but dates: to ask for the time, never to send a key.
+    pub(super) fn dateless(&self) -> Result<reqwest::Client, ClientError> {
+        Ok(builder(&self.cloud)?.tls_backend_preconfigured(self.trust.without_dates()?).build()?)
     }
 
     /// Sends a batch. An error is one of the way: no answer came back whole.
@@ -73,31 +89,64 @@ impl Client {
         credential.set_sensitive(true);
         let request = self
             .http
-            .post(&self.url)
+            .post(format!("{}/v1/metrics/batch", self.url))
             .header(AUTHORIZATION, credential)
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_ENCODING, "gzip")
             .header(header::NAME, &batch.header)
             .body(batch.body.clone());
-        let mut response = request.send().await.map_err(|e| reason(&e))?;
+        let response = request.send().await.map_err(|e| {
+            if only_dates(&e) {
+                self.trust.doubt();
+            }
+            reason(&e)
+        })?;
         let text = |name| {
             let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
             value.map(str::to_owned)
         };
         let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
+        let status = response.status().as_u16();
+        match read_body(response, ANSWER_BYTES_MAX).await.map_err(|e| reason(&e))? {
+            Some(body) => Ok(Answer { status, media_type, retry_after, body }),
+            None => Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")),
         }
-        Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
     }
 }
 
+/// What all clients of a cloud have in common.
+fn builder(cloud: &Cloud) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .user_agent(user_agent())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
+        .timeout(cloud.timeout)
+        .pool_max_idle_per_host(2)
+        .tcp_nodelay(true);
+    Ok(match &cloud.proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
+        None => builder,
+    })
+}
+
+/// The body, unless it is longer than this.
+pub(super) async fn read_body(
+    mut response: reqwest::Response,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > bytes_max {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// The innermost causes say what is broken: the address, the connection, the certificate.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
         "no answer in time".to_owned()
     } else if error.is_connect() {

@@ -5,9 +5,12 @@
 
 mod backoff;
 mod client;
+mod clock;
 mod outcome;
 mod status;
+mod tls;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use storepulse_shared::answer::Ack;
@@ -21,16 +24,12 @@ use self::outcome::{Outcome, judge};
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use crate::config::{Batches, Cloud, KeySource};
 use crate::spool::{Next, Outgoing, SealPolicy, Settlement, Spool, SpoolError};
-use crate::time::now_ms;
+use crate::time::{BoxClock, LastTrusted, SystemClock};
 
 /// How often a held uplink looks whether its key has been corrected.
 const KEY_LOOK: Duration = Duration::from_secs(1);
 /// Age at which critical batches are sealed while the cloud does not answer.
 const CRITICAL_OFFLINE_AGE: Duration = Duration::from_secs(10);
-/// A clock this close to the cloud's is right.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
-/// A measurement of the offset with a longer round trip says nothing.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 
 /// What the uplink works with.
 pub(crate) struct Uplink {
@@ -41,7 +40,10 @@ pub(crate) struct Uplink {
     held_retry: Duration,
     backoff: Backoff,
     board: UplinkBoard,
-    clock: Clock,
+    clock: BoxClock,
+    last_trusted: LastTrusted,
+    /// When the cloud was last asked for the time and did not tell it.
+    asked_in_vain: Option<Instant>,
 }
 
 /// What to do before the next attempt.
@@ -58,23 +60,27 @@ impl Uplink {
         cloud: &Cloud,
         batches: Batches,
         board: UplinkBoard,
+        clock: BoxClock,
+        last_trusted: LastTrusted,
     ) -> Result<Self, ClientError> {
         Ok(Self {
             spool,
-            client: Client::new(cloud)?,
+            client: Client::new(cloud, &clock)?,
             key: KeySource::new(cloud),
             batches,
             held_retry: cloud.held_retry,
             backoff: Backoff::new(cloud.retry_max),
             board,
-            clock: Clock::Unsure,
+            clock,
+            last_trusted,
+            asked_in_vain: None,
         })
     }
 
     /// Sends until `stop`, then once more what is left, as far as that goes in one run without a failure.
     pub(crate) async fn run(mut self, stop: CancellationToken, drain: CancellationToken) {
         while !stop.is_cancelled() {
-            let pause = match self.spool.next(self.policy(), now_ms()).await {
+            let pause = match self.spool.next(self.policy(), self.clock.now_ms()).await {
                 Ok(Next::Send(batch)) => tokio::select! {
                     () = stop.cancelled() => break,
                     pause = self.deliver(*batch) => pause,
@@ -92,7 +98,9 @@ impl Uplink {
 
     async fn drain(&mut self, drain: &CancellationToken) {
         loop {
-            let Ok(Next::Send(batch)) = self.spool.next(self.policy(), now_ms()).await else { return };
+            let Ok(Next::Send(batch)) = self.spool.next(self.policy(), self.clock.now_ms()).await else {
+                return;
+            };
             let pause = tokio::select! {
                 () = drain.cancelled() => return,
                 pause = self.deliver(*batch) => pause,
@@ -110,7 +118,7 @@ impl Uplink {
         } else {
             [CRITICAL_OFFLINE_AGE, offline_max_age.max(max_age), offline_max_age.max(bulk_max_age)]
         };
-        SealPolicy { age, clock: self.clock }
+        SealPolicy { age, clock: Clock::Unsure }
     }
 
     async fn idle(&self, due: Option<Duration>, stop: &CancellationToken) {
@@ -123,9 +131,12 @@ impl Uplink {
 
     /// Sends one batch and records what became of it.
     async fn deliver(&mut self, batch: Outgoing) -> Pause {
-        let begun = Instant::now();
+        if let Some(pause) = self.learn_time().await {
+            return pause;
+        }
+        let begun = self.clock.read();
         self.board.change(|status| {
-            status.last_attempt_ms = Some(now_ms());
+            status.last_attempt_ms = Some(begun.wall_ms);
             status.next_attempt_ms = None;
         });
         let outcome = match self.key.read() {
@@ -136,10 +147,10 @@ impl Uplink {
             Err(error) => Outcome::Held(error.to_string()),
         };
         if let Outcome::Acked(ack) = &outcome {
-            self.look_at_clock(ack, begun.elapsed());
+            self.hear_ack(ack, begun);
         }
         let recorded = match self.settlement(&batch, &outcome) {
-            Some(settlement) => self.spool.settle(batch.id, settlement, now_ms()).await,
+            Some(settlement) => self.spool.settle(batch.id, settlement, self.clock.now_ms()).await,
             None => Ok(()),
         };
         match recorded {
@@ -198,7 +209,7 @@ impl Uplink {
             status.failures = failures;
             if let Pause::For(wait) | Pause::Held(wait) = &pause {
                 status.next_attempt_ms =
-                    Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+                    Some(self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
             }
         });
         pause
@@ -217,21 +228,10 @@ impl Uplink {
             status.state = UplinkState::Connected;
             status.reason = None;
             status.failures = 0;
-            status.last_ack_ms = Some(now_ms());
+            status.last_ack_ms = Some(self.clock.now_ms());
             status.acked_batches += 1;
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });
-    }
-
-    /// Compares the clocks: the cloud read its own about half a round trip ago.
-    fn look_at_clock(&mut self, ack: &Ack, round_trip: Duration) {
-        if round_trip > ROUND_TRIP_MAX {
-            return;
-        }
-        let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or_default();
-        let offset_ms = ack.server_time.saturating_add(half).saturating_sub(now_ms());
-        self.clock = if offset_ms.abs() <= CLOCK_TOLERANCE_MS { Clock::Ok } else { Clock::Unsure };
-        self.board.change(|status| status.clock_offset_ms = Some(offset_ms));
     }
 
     fn spool_failed(&mut self, error: &SpoolError) -> Pause {
@@ -267,5 +267,6 @@ impl Uplink {
 /// # Errors
 /// See [`ClientError`].
 pub(crate) fn check(cloud: &Cloud) -> Result<(), ClientError> {
-    Client::new(cloud).map(|_| ())
+    let clock = BoxClock::new(Arc::new(SystemClock::load()));
+    Client::new(cloud, &clock).map(|_| ())
 }

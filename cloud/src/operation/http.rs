@@ -11,7 +11,7 @@ use serde::Serialize;
 use storepulse_shared::answer::Problem;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::problem::ApiError;
 
 /// How long a look at the database counts: whoever asks more often costs it nothing.
@@ -23,6 +23,8 @@ pub(crate) struct Health {
     /// Always `ok`.
     status: &'static str,
     version: &'static str,
+    /// Unix milliseconds UTC. An agent asks for it before it sends what a clock dated that nobody vouches for.
+    server_time: i64,
 }
 
 /// Say that the process answers
@@ -33,7 +35,7 @@ pub(crate) struct Health {
     responses((status = 200, description = "it does", body = Health))
 )]
 pub(crate) async fn show_health() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), server_time: now_ms() })
 }
 
 /// Say whether requests can be served

@@ -1,0 +1,146 @@
+//! How the uplink learns the time, before it sends anything that a clock dated which nobody vouches for.
+//!
+//! It asks `GET /health`, without the key. Where that fails only because a certificate is not valid at the time that this
+//! box believes in, the handshake is repeated with the dates left out ([`super::tls`]), the answer's `Date` is read, and
+//! the question is asked again over a connection whose certificates are valid at that time, which is never earlier than
+//! when the agent was built or the last time that was trusted. Only what is heard there counts, and only after that the
+//! key is sent, over a new connection. A certificate that has really expired is refused at the second question.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::DATE;
+use serde::Deserialize;
+use storepulse_shared::answer::Ack;
+
+use super::client::{self, Client, reason};
+use super::outcome::Outcome;
+use super::tls::only_dates;
+use super::{Pause, Uplink};
+use crate::time::{Authority, BoxClock, Heard};
+
+/// How long the uplink does without the time after it was asked for in vain, while there is no need to hold.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// An HTTP date is whole seconds, cut: in the middle of its second it is right to half of one.
+const DATE_COARSE_MS: i64 = 500;
+/// Most of an answer that is read; a captive portal's page may be long.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// What `/health` says of the time. A gateway that does not know it says `null`.
+#[derive(Debug, Deserialize)]
+struct Health {
+    #[serde(default, deserialize_with = "present")]
+    server_time: Option<Option<i64>>,
+}
+
+/// Tells a field that is `null` from one that is not there.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Uplink {
+    /// Asks for the time if nobody has told it. `None`: go on with the batch in hand; otherwise it is handed out again
+    /// after the pause, with what is known of its times then.
+    pub(super) async fn learn_time(&mut self) -> Option<Pause> {
+        let doubted = self.client.trust().take_doubt();
+        let known = self.clock.truth().is_some() && !doubted;
+        if known || self.key.read().is_err() || self.asked_in_vain.is_some_and(|at| at.elapsed() < ASK_AGAIN)
+        {
+            return None;
+        }
+        let floor_ms = self.last_trusted.floor_ms();
+        let heard = match self.client.ask_time(&self.clock, floor_ms).await {
+            Ok(heard) => heard,
+            Err(why) => return Some(self.conclude(Outcome::Failing(why))),
+        };
+        if let Some(heard) = &heard {
+            self.clock.hear(heard);
+        }
+        if self.clock.truth().is_some() {
+            // Connections that were verified at another time must not carry the key.
+            return Some(match self.client.renew(&self.clock) {
+                Ok(()) => Pause::None,
+                Err(error) => self.conclude(Outcome::Failing(error.to_string())),
+            });
+        }
+        if self.clock.now_ms() < floor_ms {
+            let why = "the box's clock is wrong and the cloud did not tell the time; samples are kept";
+            return Some(self.conclude(Outcome::Failing(why.to_owned())));
+        }
+        self.asked_in_vain = Some(Instant::now());
+        None
+    }
+
+    /// Every acknowledgement tells the cloud's time.
+    pub(super) fn hear_ack(&mut self, ack: &Ack, asked: crate::time::Reading) {
+        let answered = self.clock.read();
+        let heard =
+            Heard { authority: Authority::Cloud, time_ms: ack.server_time, coarse_ms: 0, asked, answered };
+        self.clock.hear(&heard);
+        let offset_ms = self.clock.status().offset_ms;
+        self.board.change(|status| status.clock_offset_ms = offset_ms);
+    }
+}
+
+impl Client {
+    /// Asks for the time; `None` if nobody tells it.
+    async fn ask_time(&self, clock: &BoxClock, floor_ms: i64) -> Result<Option<Heard>, String> {
+        self.trust().assume_nothing();
+        let error = match self.ask(self.http(), clock).await {
+            Ok(heard) => return Ok(heard),
+            Err(error) if only_dates(&error) => error,
+            Err(error) => return Err(reason(&error)),
+        };
+        let told_ms = self.ask_date(clock).await?;
+        tracing::warn!(
+            error = reason(&error),
+            told_ms,
+            "the certificate is not valid at the time of this box"
+        );
+        self.trust().assume(told_ms.max(floor_ms));
+        let heard = match self.fresh() {
+            Ok(http) => self.ask(&http, clock).await.map_err(|e| reason(&e)),
+            Err(error) => Err(error.to_string()),
+        };
+        self.trust().assume_nothing();
+        heard
+    }
+
+    /// Reads `Date` over a connection whose certificates may be out of date. The key is not at hand here.
+    async fn ask_date(&self, clock: &BoxClock) -> Result<i64, String> {
+        let http = self.dateless().map_err(|e| e.to_string())?;
+        let asked = clock.read();
+        let response = http.get(self.health_url()).send().await.map_err(|e| reason(&e))?;
+        let heard = heard_date(&response, asked, clock);
+        heard.map(|heard| heard.time_ms).ok_or_else(|| "the cloud does not tell the date".to_owned())
+    }
+
+    async fn ask(&self, http: &reqwest::Client, clock: &BoxClock) -> Result<Option<Heard>, reqwest::Error> {
+        let asked = clock.read();
+        let response = http.get(self.health_url()).send().await?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Ok(None);
+        }
+        let date = heard_date(&response, asked, clock);
+        let answered = clock.read();
+        let body = client::read_body(response, ANSWER_BYTES_MAX).await?;
+        let health = body.and_then(|body| serde_json::from_slice::<Health>(&body).ok());
+        Ok(match health.and_then(|health| health.server_time) {
+            Some(told) => told.map(|time_ms| Heard {
+                authority: Authority::Cloud,
+                time_ms,
+                coarse_ms: 0,
+                asked,
+                answered,
+            }),
+            None => date,
+        })
+    }
+}
+
+fn heard_date(response: &reqwest::Response, asked: crate::time::Reading, clock: &BoxClock) -> Option<Heard> {
+    let date = httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let time_ms = i64::try_from(since.as_millis()).ok()?.checked_add(DATE_COARSE_MS)?;
+    let answered = clock.read();
+    Some(Heard { authority: Authority::Cloud, time_ms, coarse_ms: DATE_COARSE_MS, asked, answered })
+}
