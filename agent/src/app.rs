@@ -87,8 +87,8 @@ pub async fn run_with_clock(
     source: Arc<dyn ClockSource>,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
-    let clock = BoxClock::new(source);
     let last_trusted = LastTrusted::new(&config.state_dir);
+    let clock = BoxClock::new(source, last_trusted.floor_ms());
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
     let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
     let board = Arc::new(Board::default());
@@ -99,7 +99,6 @@ pub async fn run_with_clock(
         config.batches.clone(),
         uplink_board.clone(),
         clock.clone(),
-        last_trusted.clone(),
     )?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -10,7 +10,7 @@ use storepulse_shared::ids::AGENT_DEVICE;
 use tokio_util::sync::CancellationToken;
 
 use crate::spool::Spool;
-use crate::time::{BoxClock, LastTrusted, Step};
+use crate::time::{BoxClock, LastTrusted, Reading, Step};
 
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,8 +47,9 @@ impl Timekeeper {
     async fn look(&mut self) {
         let steps = self.clock.watch();
         if !steps.is_empty() {
-            let events = steps.iter().map(stepped).collect();
-            if let Err(error) = self.spool.record(events, self.clock.now_ms()).await {
+            let now = self.clock.read();
+            let events = steps.iter().map(|step| stepped(step, now)).collect();
+            if let Err(error) = self.spool.record(events, now.wall_ms).await {
                 tracing::error!(%error, "that the clock was set could not be recorded");
             }
         }
@@ -75,14 +76,15 @@ impl Timekeeper {
     }
 }
 
-fn stepped(step: &Step) -> Event<'static> {
+/// Dated by the present clock, which may have been set again since.
+fn stepped(step: &Step, now: Reading) -> Event<'static> {
     let by = Duration::from_millis(step.by_ms.unsigned_abs());
     let direction = if step.by_ms > 0 { "forward" } else { "back" };
     let text = format!("the clock of the box was set {direction} by {}", humantime::format_duration(by));
     tracing::warn!(text);
     Event {
         device: AGENT_DEVICE.into(),
-        t: step.wall_ms,
+        t: now.base_ms() + step.boot_ms,
         kind: "agent.clock_stepped".into(),
         text: text.into(),
     }

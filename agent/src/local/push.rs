@@ -12,11 +12,11 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use sha2::{Digest as _, Sha256};
-use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem};
+use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem, TIME_HEADER, TIME_UNKNOWN};
 use storepulse_shared::batch::header::BatchHeader;
 use storepulse_shared::batch::{Batch, Lane, flat};
 use storepulse_shared::ids::{BatchId, Epoch};
@@ -86,9 +86,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An agent that posts here asks this for the time; `null` says that this box does not know it either.
-pub(super) async fn show_health(State(state): State<Arc<PushState>>) -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "ok", "server_time": state.clock.true_ms() }))
+/// An agent that posts here asks this for the time, which this box may not know either.
+pub(super) async fn show_health(
+    State(state): State<Arc<PushState>>,
+) -> ([(HeaderName, String); 1], Json<serde_json::Value>) {
+    let time = state.clock.true_ms().map_or_else(|| TIME_UNKNOWN.to_owned(), |ms| ms.to_string());
+    ([(HeaderName::from_static(TIME_HEADER), time)], Json(serde_json::json!({ "status": "ok" })))
 }
 
 pub(super) async fn not_found() -> Refusal {

@@ -14,6 +14,7 @@ pub struct BoxClock(Arc<Shared>);
 struct Shared {
     source: Arc<dyn ClockSource>,
     boot_id: String,
+    floor_ms: i64,
     state: Mutex<State>,
 }
 
@@ -44,13 +45,13 @@ pub struct ClockStatus {
 }
 
 impl BoxClock {
-    /// The clock that this source reads.
+    /// The clock that this source reads; it cannot be earlier than `floor_ms`, whatever it shows.
     #[must_use]
-    pub fn new(source: Arc<dyn ClockSource>) -> Self {
+    pub fn new(source: Arc<dyn ClockSource>, floor_ms: i64) -> Self {
         let boot_id = source.boot_id();
         let keeper = Keeper::new(source.read());
         let state = State { keeper, revision: 0, trusted_since_ms: None };
-        Self(Arc::new(Shared { source, boot_id, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { source, boot_id, floor_ms, state: Mutex::new(state) }))
     }
 
     /// What it shows, Unix milliseconds UTC, right or wrong. Samples are dated by this, and repaired later.
@@ -71,11 +72,10 @@ impl BoxClock {
         &self.0.boot_id
     }
 
-    /// The true time as far as it is known, otherwise what the clock shows.
+    /// The earliest that it can be: when the agent was built, or the last time that was trusted before it started.
     #[must_use]
-    pub fn best_ms(&self) -> i64 {
-        let now = self.read();
-        self.state().keeper.best_ms(now)
+    pub fn floor_ms(&self) -> i64 {
+        self.0.floor_ms
     }
 
     /// The true time, if it is known.

@@ -14,8 +14,8 @@ const UNTOLD_MAX: usize = 16;
 pub struct Step {
     /// Forward, or backward if negative.
     pub by_ms: i64,
-    /// What it showed after that.
-    pub wall_ms: i64,
+    /// Boot time at which that was noticed.
+    pub boot_ms: i64,
 }
 
 /// The clock between two steps.
@@ -58,7 +58,7 @@ impl Keeper {
         self.eras.push(Era { base_ms: now.base_ms(), ended_ms: None });
         self.steps += 1;
         if self.untold.len() < UNTOLD_MAX {
-            self.untold.push(Step { by_ms, wall_ms: now.wall_ms });
+            self.untold.push(Step { by_ms, boot_ms: now.boot_ms });
         }
     }
 
@@ -104,12 +104,6 @@ impl Keeper {
     #[must_use]
     pub const fn truth(&self) -> Option<Truth> {
         self.truth
-    }
-
-    /// The true time, as far as it is known; otherwise what the clock shows.
-    #[must_use]
-    pub fn best_ms(&self, now: Reading) -> i64 {
-        self.truth.map_or(now.wall_ms, |truth| truth.time_at(now.boot_ms))
     }
 
     /// How often the clock was set.
@@ -175,7 +169,7 @@ mod tests {
         assert_eq!(keeper.steps(), 0);
         // Their sum is.
         keeper.look(at(9 * 24 * HOUR, TRUE_BASE + 1_001));
-        assert_eq!(keeper.take_steps(), [Step { by_ms: 1_001, wall_ms: TRUE_BASE + 9 * 24 * HOUR + 1_001 }]);
+        assert_eq!(keeper.take_steps(), [Step { by_ms: 1_001, boot_ms: 9 * 24 * HOUR }]);
         assert_eq!(keeper.take_steps(), []);
     }
 
@@ -212,13 +206,5 @@ mod tests {
         let truth = keeper.truth().unwrap();
         assert_eq!(truth.date(0, 30_000).offset_ms, TRUE_BASE);
         assert_eq!(truth.date(TRUE_BASE, stepped.wall_ms).clock, Clock::Ok);
-    }
-
-    #[test]
-    fn before_anybody_vouches_for_it_the_clock_is_all_there_is() {
-        let mut keeper = Keeper::new(at(0, 77));
-        assert_eq!(keeper.best_ms(at(1_000, 77)), 1_077);
-        keeper.hear(&cloud(at(2_000, 77)));
-        assert_eq!(keeper.best_ms(at(3_000, 77)), TRUE_BASE + 3_000);
     }
 }

@@ -95,7 +95,7 @@ impl Client {
             .header(CONTENT_ENCODING, "gzip")
             .header(header::NAME, &batch.header)
             .body(batch.body.clone());
-        let response = request.send().await.map_err(|e| {
+        let mut response = request.send().await.map_err(|e| {
             if only_dates(&e) {
                 self.trust.doubt();
             }
@@ -106,11 +106,14 @@ impl Client {
             value.map(str::to_owned)
         };
         let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
-        let status = response.status().as_u16();
-        match read_body(response, ANSWER_BYTES_MAX).await.map_err(|e| reason(&e))? {
-            Some(body) => Ok(Answer { status, media_type, retry_after, body }),
-            None => Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes")),
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
         }
+        Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
     }
 }
 
@@ -128,21 +131,6 @@ fn builder(cloud: &Cloud) -> Result<reqwest::ClientBuilder, reqwest::Error> {
         Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
         None => builder,
     })
-}
-
-/// The body, unless it is longer than this.
-pub(super) async fn read_body(
-    mut response: reqwest::Response,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > bytes_max {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body))
 }
 
 /// The innermost causes say what is broken: the address, the connection, the certificate.

@@ -6,37 +6,21 @@
 //! when the agent was built or the last time that was trusted. Only what is heard there counts, and only after that the
 //! key is sent, over a new connection. A certificate that has really expired is refused at the second question.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use reqwest::header::DATE;
-use serde::Deserialize;
-use storepulse_shared::answer::Ack;
+use storepulse_shared::answer::{Ack, TIME_HEADER};
 
-use super::client::{self, Client, reason};
+use super::client::{Client, reason};
 use super::outcome::Outcome;
 use super::tls::only_dates;
 use super::{Pause, Uplink};
-use crate::time::{Authority, BoxClock, Heard};
+use crate::time::{Authority, BoxClock, Heard, Reading};
 
 /// How long the uplink does without the time after it was asked for in vain, while there is no need to hold.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// An HTTP date is whole seconds, cut: in the middle of its second it is right to half of one.
 const DATE_COARSE_MS: i64 = 500;
-/// Most of an answer that is read; a captive portal's page may be long.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// What `/health` says of the time. A gateway that does not know it says `null`.
-#[derive(Debug, Deserialize)]
-struct Health {
-    #[serde(default, deserialize_with = "present")]
-    server_time: Option<Option<i64>>,
-}
-
-/// Tells a field that is `null` from one that is not there.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 impl Uplink {
     /// Asks for the time if nobody has told it. `None`: go on with the batch in hand; otherwise it is handed out again
     /// after the pause, with what is known of its times then.
@@ -47,8 +31,7 @@ impl Uplink {
         {
             return None;
         }
-        let floor_ms = self.last_trusted.floor_ms();
-        let heard = match self.client.ask_time(&self.clock, floor_ms).await {
+        let heard = match self.client.ask_time(&self.clock).await {
             Ok(heard) => heard,
             Err(why) => return Some(self.conclude(Outcome::Failing(why))),
         };
@@ -62,7 +45,7 @@ impl Uplink {
                 Err(error) => self.conclude(Outcome::Failing(error.to_string())),
             });
         }
-        if self.clock.now_ms() < floor_ms {
+        if self.clock.now_ms() < self.clock.floor_ms() {
             let why = "the box's clock is wrong and the cloud did not tell the time; samples are kept";
             return Some(self.conclude(Outcome::Failing(why.to_owned())));
         }
@@ -71,7 +54,7 @@ impl Uplink {
     }
 
     /// Every acknowledgement tells the cloud's time.
-    pub(super) fn hear_ack(&mut self, ack: &Ack, asked: crate::time::Reading) {
+    pub(super) fn hear_ack(&mut self, ack: &Ack, asked: Reading) {
         let answered = self.clock.read();
         let heard =
             Heard { authority: Authority::Cloud, time_ms: ack.server_time, coarse_ms: 0, asked, answered };
@@ -83,7 +66,7 @@ impl Uplink {
 
 impl Client {
     /// Asks for the time; `None` if nobody tells it.
-    async fn ask_time(&self, clock: &BoxClock, floor_ms: i64) -> Result<Option<Heard>, String> {
+    async fn ask_time(&self, clock: &BoxClock) -> Result<Option<Heard>, String> {
         self.trust().assume_nothing();
         let error = match self.ask(self.http(), clock).await {
             Ok(heard) => return Ok(heard),
@@ -96,7 +79,7 @@ impl Client {
             told_ms,
             "the certificate is not valid at the time of this box"
         );
-        self.trust().assume(told_ms.max(floor_ms));
+        self.trust().assume(told_ms.max(clock.floor_ms()));
         let heard = match self.fresh() {
             Ok(http) => self.ask(&http, clock).await.map_err(|e| reason(&e)),
             Err(error) => Err(error.to_string()),
@@ -110,37 +93,29 @@ impl Client {
         let http = self.dateless().map_err(|e| e.to_string())?;
         let asked = clock.read();
         let response = http.get(self.health_url()).send().await.map_err(|e| reason(&e))?;
-        let heard = heard_date(&response, asked, clock);
+        let heard = heard_date(&response, asked, clock.read());
         heard.map(|heard| heard.time_ms).ok_or_else(|| "the cloud does not tell the date".to_owned())
     }
 
     async fn ask(&self, http: &reqwest::Client, clock: &BoxClock) -> Result<Option<Heard>, reqwest::Error> {
         let asked = clock.read();
         let response = http.get(self.health_url()).send().await?;
+        let answered = clock.read();
         if response.status() != reqwest::StatusCode::OK {
             return Ok(None);
         }
-        let date = heard_date(&response, asked, clock);
-        let answered = clock.read();
-        let body = client::read_body(response, ANSWER_BYTES_MAX).await?;
-        let health = body.and_then(|body| serde_json::from_slice::<Health>(&body).ok());
-        Ok(match health.and_then(|health| health.server_time) {
-            Some(told) => told.map(|time_ms| Heard {
-                authority: Authority::Cloud,
-                time_ms,
-                coarse_ms: 0,
-                asked,
-                answered,
-            }),
-            None => date,
-        })
+        let Some(told) = response.headers().get(TIME_HEADER) else {
+            return Ok(heard_date(&response, asked, answered));
+        };
+        let time_ms = told.to_str().ok().and_then(|text| text.parse().ok());
+        let authority = Authority::Cloud;
+        Ok(time_ms.map(|time_ms| Heard { authority, time_ms, coarse_ms: 0, asked, answered }))
     }
 }
 
-fn heard_date(response: &reqwest::Response, asked: crate::time::Reading, clock: &BoxClock) -> Option<Heard> {
+fn heard_date(response: &reqwest::Response, asked: Reading, answered: Reading) -> Option<Heard> {
     let date = httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()?;
-    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let since = date.duration_since(UNIX_EPOCH).ok()?;
     let time_ms = i64::try_from(since.as_millis()).ok()?.checked_add(DATE_COARSE_MS)?;
-    let answered = clock.read();
     Some(Heard { authority: Authority::Cloud, time_ms, coarse_ms: DATE_COARSE_MS, asked, answered })
 }

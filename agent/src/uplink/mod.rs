@@ -24,7 +24,7 @@ use self::outcome::{Outcome, judge};
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use crate::config::{Batches, Cloud, KeySource};
 use crate::spool::{Next, Outgoing, SealPolicy, Settlement, Spool, SpoolError};
-use crate::time::{BoxClock, LastTrusted, SystemClock};
+use crate::time::{BUILD_MS, BoxClock, SystemClock};
 
 /// How often a held uplink looks whether its key has been corrected.
 const KEY_LOOK: Duration = Duration::from_secs(1);
@@ -41,7 +41,6 @@ pub(crate) struct Uplink {
     backoff: Backoff,
     board: UplinkBoard,
     clock: BoxClock,
-    last_trusted: LastTrusted,
     /// When the cloud was last asked for the time and did not tell it.
     asked_in_vain: Option<Instant>,
 }
@@ -61,7 +60,6 @@ impl Uplink {
         batches: Batches,
         board: UplinkBoard,
         clock: BoxClock,
-        last_trusted: LastTrusted,
     ) -> Result<Self, ClientError> {
         Ok(Self {
             spool,
@@ -72,7 +70,6 @@ impl Uplink {
             backoff: Backoff::new(cloud.retry_max),
             board,
             clock,
-            last_trusted,
             asked_in_vain: None,
         })
     }
@@ -267,6 +264,6 @@ impl Uplink {
 /// # Errors
 /// See [`ClientError`].
 pub(crate) fn check(cloud: &Cloud) -> Result<(), ClientError> {
-    let clock = BoxClock::new(Arc::new(SystemClock::load()));
+    let clock = BoxClock::new(Arc::new(SystemClock::load()), BUILD_MS);
     Client::new(cloud, &clock).map(|_| ())
 }

@@ -1,7 +1,8 @@
 //! TLS on a box that may not know the date.
 //!
-//! Certificates are verified at the best time that is known: the true one, if somebody has told it; otherwise one that
-//! was assumed for good reason (see [`super::clock`]); otherwise what the clock shows. Nothing here ever accepts a
+//! Certificates are verified at the best time that is known: one that was assumed for good reason (see
+//! [`super::clock`]); otherwise the true one, if somebody has told it; otherwise what the clock shows, but never a time
+//! before the agent was built or before the last one that was trusted. Nothing here ever accepts a
 //! certificate that is not valid at that time, but for one handshake that has its own, keyless client: there the chain and
 //! the host are verified as always and the dates only against each other, because all that is asked over it is the time.
 
@@ -115,7 +116,7 @@ impl Trust {
 impl TimeProvider for Moment {
     fn current_time(&self) -> Option<UnixTime> {
         let time_ms = match self.assumed_base_ms.load(Ordering::Relaxed) {
-            NOTHING => self.clock.best_ms(),
+            NOTHING => self.clock.true_ms().unwrap_or_else(|| self.clock.now_ms().max(self.clock.floor_ms())),
             base_ms => base_ms.saturating_add(self.clock.read().boot_ms),
         };
         let since = Duration::from_millis(u64::try_from(time_ms).unwrap_or_default());

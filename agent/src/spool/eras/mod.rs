@@ -67,6 +67,7 @@ struct Dated {
 impl Core {
     /// From now on samples are dated by this clock. What an earlier process learnt in this boot is told to it.
     pub(super) fn keep_time(&mut self, clock: BoxClock) -> Result<(), SpoolError> {
+        self.execute("begin immediate")?;
         self.change("insert into boots (boot_id) values (?1) on conflict do nothing", [clock.boot_id()])?;
         let boot_no = self
             .db()
@@ -76,6 +77,7 @@ impl Core {
             "delete from boots where no <> ?1 and no not in (select boot_no from batches where boot_no is not null)",
             [boot_no],
         )?;
+        self.execute("commit")?;
         if let Some(truth) = self.stored_truth(boot_no)? {
             clock.remember(truth);
         }
@@ -125,19 +127,19 @@ impl Core {
 
     /// A time of a batch as the present clock would have given it: losses speak of batches that another one dated.
     pub(super) fn in_present_clock(&self, id: i64, time_ms: i64, now_ms: i64) -> Result<i64, SpoolError> {
-        let (Some((boot_no, base_ms)), (_, Some(present_ms))) = (self.dated(id)?.by, self.dates.of(now_ms))
-        else {
-            return Ok(time_ms);
-        };
-        if boot_no == self.dates.boot_no {
-            return Ok(time_ms - base_ms + present_ms);
-        }
-        Ok(match (self.truth_of(boot_no)?, self.dates.truth()) {
-            (Some(then), Some(now)) => {
-                time_ms + then.offset_of(base_ms, time_ms) - now.offset_of(present_ms, now_ms)
+        let (_, Some(present_ms)) = self.dates.of(now_ms) else { return Ok(time_ms) };
+        let dated = self.dated(id)?;
+        let off_then = match dated.by {
+            Some((boot_no, base_ms)) if boot_no == self.dates.boot_no => {
+                return Ok(time_ms - base_ms + present_ms);
             }
-            _ => time_ms,
-        })
+            Some((boot_no, base_ms)) => {
+                self.truth_of(boot_no)?.map(|truth| truth.date(base_ms, time_ms).offset_ms)
+            }
+            None => Some(dated.said.map_or(0, |said| said.offset_ms)),
+        };
+        let off_now = self.dates.truth().map(|truth| truth.date(present_ms, now_ms).offset_ms);
+        Ok(off_then.zip(off_now).map_or(time_ms, |(then, now)| time_ms + then - now))
     }
 
     /// Appends samples that were pushed with times of their own. Those that agree with our clock are taken as dated by it.

@@ -55,7 +55,7 @@ impl Boot {
     fn new(opened: Opened, id: &str, true_ms: i64, off_ms: i64) -> Self {
         let now = Mutex::new((true_ms + 1_000, off_ms));
         let hands = Arc::new(Hands { boot_id: id.to_owned(), booted_ms: true_ms, now });
-        let clock = BoxClock::new(Arc::clone(&hands) as Arc<dyn ClockSource>);
+        let clock = BoxClock::new(Arc::clone(&hands) as Arc<dyn ClockSource>, BUILD_MS);
         let mut core = Core::load(opened, LIMITS, clock.now_ms()).unwrap();
         core.keep_time(clock.clone()).unwrap();
         Self { hands, clock, core }
@@ -277,4 +277,21 @@ fn a_gateway_that_does_not_know_the_time_tells_none() {
     boot.learn();
     let true_ms = boot.hands.now.lock().unwrap().0;
     assert_eq!(boot.core.dates.true_time(boot.clock.now_ms()), true_ms);
+}
+
+#[test]
+fn a_loss_speaks_of_the_time_that_a_discarded_batch_would_have_had() {
+    let mut first = boot(-BEGIN);
+    first.sample(BEGIN + HOUR);
+    let wall_ms = first.clock.now_ms();
+    let id = first.core.open[1].unwrap().id;
+    // In the same boot the truth is not needed: the loss will be repaired with the batch that carries it.
+    first.set_clock(2 * YEAR);
+    let told = first.core.in_present_clock(id, wall_ms, first.clock.now_ms()).unwrap();
+    assert_eq!(told, BEGIN + HOUR + 2 * YEAR);
+    first.learn();
+    let second = first.reboot("second", BEGIN + 5 * HOUR, -3 * HOUR);
+    assert_eq!(second.core.in_present_clock(id, wall_ms, second.clock.now_ms()).unwrap(), wall_ms);
+    second.learn();
+    assert_eq!(second.core.in_present_clock(id, wall_ms, second.clock.now_ms()).unwrap(), BEGIN - 2 * HOUR);
 }
