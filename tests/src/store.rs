@@ -107,7 +107,17 @@ impl Agent {
     /// # Errors
     /// It does not start.
     pub async fn start(testbed: &Path, store: &Store, setup: &AgentSetup) -> anyhow::Result<Self> {
-        let mut agent = Self {
+        let mut agent = Self::prepare(testbed, store, setup)?;
+        agent.restart().await?;
+        Ok(agent)
+    }
+
+    /// Writes the configuration only.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn prepare(testbed: &Path, store: &Store, setup: &AgentSetup) -> anyhow::Result<Self> {
+        let agent = Self {
             testbed: testbed.to_owned(),
             store: store.clone(),
             status: free_address()?,
@@ -115,7 +125,6 @@ impl Agent {
             role: None,
         };
         agent.configure(setup)?;
-        agent.restart().await?;
         Ok(agent)
     }
 

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cleanup;
+mod clocks;
 mod command_line;
 mod delivery;
 mod gateway;
