@@ -119,14 +119,14 @@ pub async fn run_with_clock(
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
-    let started_ms = clock.now_ms();
+    let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
         spool: spool.clone(),
         board,
         uplink: uplink_board,
         key,
         clock: clock.clone(),
-        started_ms,
+        started_boot_ms,
     };
     background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
 

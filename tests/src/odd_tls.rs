@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -62,7 +62,7 @@ impl OddServer {
         Ok(Self { address, ca, heads, stop, task })
     }
 
-    /// Heads of all requests that reached it.
+    /// Heads of all requests that reached it, in lower case.
     #[must_use]
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -118,23 +118,29 @@ async fn serve(
     }
 }
 
-/// One request, one answer; who does not like the certificate hangs up before.
+/// Answers one request after the other, so that a connection can be used again; who does not like the certificate hangs
+/// up before.
 async fn answer(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     date_ms: i64,
     heads: Arc<Mutex<Vec<String>>>,
 ) -> std::io::Result<()> {
-    let mut stream = acceptor.accept(stream).await?;
-    let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
-        head.push(stream.read_u8().await?);
-    }
-    heads.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&head).into_owned());
+    let mut stream = BufReader::new(acceptor.accept(stream).await?);
     let since = Duration::from_millis(u64::try_from(date_ms).unwrap_or_default());
     let date = httpdate::fmt_http_date(UNIX_EPOCH + since);
-    let text =
-        format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
-    stream.write_all(text.as_bytes()).await?;
-    stream.shutdown().await
+    let text = format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-length: 2\r\n\r\n{{}}");
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
+            head.push(stream.read_u8().await?);
+        }
+        let head = String::from_utf8_lossy(&head).to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+        let mut body = (&mut stream).take(length.unwrap_or(0));
+        tokio::io::copy(&mut body, &mut tokio::io::sink()).await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.flush().await?;
+    }
 }

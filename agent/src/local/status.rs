@@ -22,7 +22,8 @@ pub(crate) struct StatusState {
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
     pub(crate) clock: BoxClock,
-    pub(crate) started_ms: i64,
+    /// By the clock that nobody sets.
+    pub(crate) started_boot_ms: i64,
 }
 
 /// The whole agent, as people see it.
@@ -32,7 +33,7 @@ pub(crate) struct AgentStatus {
     pub version: &'static str,
     /// The clock of the box, Unix milliseconds UTC.
     pub now_ms: i64,
-    /// When the agent started.
+    /// When the agent started, by the present clock.
     pub started_ms: i64,
     /// What is known of that clock.
     pub clock: ClockStatus,
@@ -75,10 +76,11 @@ impl Identity {
 
 impl StatusState {
     pub(super) async fn read(&self) -> Result<AgentStatus, crate::spool::SpoolError> {
+        let now = self.clock.read();
         Ok(AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
-            now_ms: self.clock.now_ms(),
-            started_ms: self.started_ms,
+            now_ms: now.wall_ms,
+            started_ms: now.base_ms() + self.started_boot_ms,
             clock: self.clock.status(),
             identity: Identity::of(&self.key),
             uplink: self.uplink.get(),
