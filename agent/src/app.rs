@@ -16,7 +16,8 @@ use crate::config::{Config, KeySource};
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState, StatusState};
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::time::now_ms;
+use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
+use crate::timekeeper::Timekeeper;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
 
 /// How long a stopping agent goes on delivering.
@@ -74,15 +75,32 @@ impl Listeners {
 /// # Errors
 /// The agent could not start; nothing was changed.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), AgentError> {
+    run_with_clock(config, listeners, Arc::new(SystemClock::load()), stop).await
+}
+
+/// The same by another clock than the system's, which is how tests make it wrong.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run_with_clock(
+    config: Config,
+    listeners: Listeners,
+    source: Arc<dyn ClockSource>,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    let last_trusted = LastTrusted::new(&config.state_dir);
+    let clock = BoxClock::new(source, last_trusted.floor_ms());
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
-    let (spool, writer) = Spool::open(&config.state_dir, limits, now_ms())?;
+    let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
     let board = Arc::new(Board::default());
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);
     let (cloud, batches) = (&config.cloud, config.batches.clone());
-    let uplink = Uplink::new(spool.clone(), cloud, key.clone(), batches, uplink_board.clone())?;
+    let uplink =
+        Uplink::new(spool.clone(), cloud, key.clone(), batches, uplink_board.clone(), clock.clone())?;
     let key_file = KeyFile::new(&config.state_dir);
-    let rotation = Rotation::new(Client::new(cloud)?, key.clone(), key_file, uplink_board.clone());
+    let client = Client::new(cloud, &clock)?;
+    let rotation = Rotation::new(client, key.clone(), key_file, uplink_board.clone());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         spool = %config.state_dir.display(),
@@ -96,19 +114,29 @@ pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) 
     let (intake, sending, serving) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let drain = CancellationToken::new();
-    let mut taking_in = start_intake(&config, &spool, &board, listeners.push, &intake);
+    let mut taking_in = start_intake(&config, &spool, &board, &clock, listeners.push, &intake);
+    let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
+    background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
-    let status = StatusState { spool: spool.clone(), board, uplink: uplink_board, key, started_ms: now_ms() };
+    let started_boot_ms = clock.read().boot_ms;
+    let status = StatusState {
+        spool: spool.clone(),
+        board,
+        uplink: uplink_board,
+        key,
+        clock: clock.clone(),
+        started_boot_ms,
+    };
     background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
 
     stop.cancelled().await;
     tracing::info!("stopping");
     intake.cancel();
     while taking_in.join_next().await.is_some() {}
-    if let Err(error) = spool.seal_all(now_ms()).await {
+    if let Err(error) = spool.seal_all(clock.now_ms()).await {
         tracing::warn!(%error, "not everything could be sealed; the next start does it");
     }
     sending.cancel();
@@ -132,17 +160,18 @@ fn start_intake(
     config: &Config,
     spool: &Spool,
     board: &Arc<Board>,
+    clock: &BoxClock,
     push: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for (device, kind) in &config.devices {
-        let (spool, board) = (spool.clone(), Arc::clone(board));
-        let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, stop.clone());
+        let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
+        let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
         tasks.spawn(collector::supervise(kind.clone(), sink, stop.clone()));
     }
     if let (Some(settings), Some(listener)) = (&config.push, push) {
-        let state = Arc::new(PushState::new(spool.clone(), settings));
+        let state = Arc::new(PushState::new(spool.clone(), settings, clock.clone()));
         tasks.spawn(local::serve_push(state, listener, stop.clone()));
     }
     tasks

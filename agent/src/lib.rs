@@ -9,6 +9,7 @@ mod key;
 mod local;
 pub mod spool;
 pub mod time;
+mod timekeeper;
 pub mod uplink;
 
 pub use commands::run_cli;

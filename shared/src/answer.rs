@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, Epoch};
 
+/// In the answer to `GET /health`: the time of whoever answers, Unix milliseconds UTC, finer than `Date`. A gateway that
+/// does not know the time says [`TIME_UNKNOWN`]. An agent asks for it before it sends what a clock dated that nobody
+/// vouches for.
+pub const TIME_HEADER: &str = "storepulse-time";
+/// What stands in [`TIME_HEADER`] instead of a time that is not known.
+pub const TIME_UNKNOWN: &str = "unknown";
+
 /// Media type of a [`Problem`].
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 

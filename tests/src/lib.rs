@@ -22,6 +22,8 @@ pub mod figures;
 #[cfg(feature = "product")]
 pub mod isolation;
 #[cfg(feature = "product")]
+pub mod odd_tls;
+#[cfg(feature = "product")]
 pub mod oracle;
 #[cfg(feature = "product")]
 pub mod proxy;
@@ -35,3 +37,5 @@ pub mod store;
 pub mod torture;
 #[cfg(feature = "product")]
 pub mod wait;
+#[cfg(feature = "product")]
+pub mod wrong_clock;

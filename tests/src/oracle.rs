@@ -108,6 +108,65 @@ pub async fn stored(db: &TestDb, tenant: &str, store: &str, metric: &str) -> any
     Ok(stored)
 }
 
+/// A stored sample with its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dated {
+    /// Its value.
+    pub value: f64,
+    /// Its time, Unix milliseconds.
+    pub time_ms: i64,
+    /// What is known of the clock that dated it.
+    pub clock: String,
+}
+
+/// Every stored sample of one metric of a store, in the order of their times.
+///
+/// # Errors
+/// The database refused.
+pub async fn dated(db: &TestDb, tenant: &str, store: &str, metric: &str) -> anyhow::Result<Vec<Dated>> {
+    let mut connection = PgConnection::connect_with(&db.app).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select set_config('app.tenant_id', $1, true)").bind(tenant).execute(&mut *tx).await?;
+    let rows = sqlx::query(
+        "select value, time_ms, clock from samples
+        where tenant_id = $1 and store_id = $2 and metric = $3 order by time_ms",
+    )
+    .bind(tenant)
+    .bind(store)
+    .bind(metric)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(rows.iter().map(|row| Dated { value: row.get(0), time_ms: row.get(1), clock: row.get(2) }).collect())
+}
+
+/// Times, texts and marks of every stored event of one kind of a store.
+///
+/// # Errors
+/// The database refused.
+pub async fn events(
+    db: &TestDb,
+    tenant: &str,
+    store: &str,
+    kind: &str,
+) -> anyhow::Result<Vec<(i64, String, String)>> {
+    let mut connection = PgConnection::connect_with(&db.app).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select set_config('app.tenant_id', $1, true)").bind(tenant).execute(&mut *tx).await?;
+    let rows = sqlx::query(
+        "select t, text, clock from events where tenant_id = $1 and store_id = $2 and kind = $3 order by t",
+    )
+    .bind(tenant)
+    .bind(store)
+    .bind(kind)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
 /// What the cloud holds of a store in all.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Totals {

@@ -31,7 +31,7 @@ const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends whatever is there, sealing what is open.
 fn at_once() -> Wish {
-    Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: vec![], reach: Reach::Backlog }
+    Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: vec![], reach: Some(Reach::Backlog) }
 }
 
 /// The power is gone, and with it the rest of the life.

@@ -8,6 +8,7 @@ mod account;
 mod bad_input;
 mod carried;
 mod cleanup;
+mod clocks;
 mod command_line;
 mod delivery;
 mod fault_disk;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sink;
 use super::sink::Tick;
-use crate::time::{Ticker, now_ms, stamp};
+use crate::time::stamp;
 
 /// `host:` in the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,14 +43,14 @@ pub(super) async fn run(settings: &Settings, sink: &Sink, stop: &CancellationTok
             return;
         }
     };
-    let mut ticker = Ticker::new(settings.interval);
+    let mut ticker = sink.ticker(settings.interval);
     loop {
         let tick = tokio::select! {
             () = stop.cancelled() => return,
             tick = ticker.tick() => tick,
         };
         let values = probe.read();
-        sink.accept(vec![Tick { time_ms: stamp(tick, now_ms()), values }]).await;
+        sink.accept(vec![Tick { time_ms: stamp(tick, sink.now_ms()), values }]).await;
     }
 }
 

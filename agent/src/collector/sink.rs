@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, DeviceState};
 use crate::spool::Spool;
-use crate::time::now_ms;
+use crate::time::{BoxClock, Ticker};
 
 /// How long a collector waits before it offers the same reading to a spool that failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ pub struct Sink {
     lane: Lane,
     spool: Spool,
     board: Arc<Board>,
+    clock: BoxClock,
     stop: CancellationToken,
 }
 
@@ -41,20 +42,33 @@ impl Sink {
         lane: Lane,
         spool: Spool,
         board: Arc<Board>,
+        clock: BoxClock,
         stop: CancellationToken,
     ) -> Self {
         board.add(&device, kind);
-        Self { device, kind, lane, spool, board, stop }
+        Self { device, kind, lane, spool, board, clock, stop }
+    }
+
+    /// What the clock of the box shows: the only time that a collector may give a reading.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Ticks on the clock of the box.
+    pub(crate) fn ticker(&self, interval: Duration) -> Ticker {
+        Ticker::on(self.clock.clone(), interval)
     }
 
     /// Accepts ticks; returns once they are durable. While the spool fails it waits here, so that nothing that was read is
-    /// dropped; the device's own buffers take what comes meanwhile.
+    /// dropped; the device's own buffers take what comes meanwhile. The clock is read once, right after the reading, since
+    /// it says which clock dated the ticks: it may be set at any time.
     pub(crate) async fn accept(&self, ticks: Vec<Tick>) {
         if ticks.is_empty() {
             return;
         }
+        let read_ms = self.now_ms();
         let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
-        self.insist(|| self.spool.append(self.lane, frames.clone(), now_ms())).await;
+        self.insist(|| self.spool.append(self.lane, frames.clone(), read_ms)).await;
         for tick in &ticks {
             let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
             self.board.good(&self.device, tick.time_ms, &values);
@@ -64,19 +78,20 @@ impl Sink {
 
     /// Accepts an event about the device.
     pub(crate) async fn event(&self, kind: &str, text: impl Into<String>) {
+        let seen_ms = self.now_ms();
         let event = Event {
             device: self.device.to_string().into(),
-            t: now_ms(),
+            t: seen_ms,
             kind: kind.to_owned().into(),
             text: text.into().into(),
         };
-        self.insist(|| self.spool.record(vec![event.clone()], now_ms())).await;
+        self.insist(|| self.spool.record(vec![event.clone()], seen_ms)).await;
     }
 
     /// Notes a failed reading. The text must not hold what the device said: it may be card data.
     pub(crate) fn error(&self, kind: &'static str, text: String) {
         tracing::debug!(device = %self.device, kind, text, "reading failed");
-        self.board.bad(&self.device, now_ms(), kind, text);
+        self.board.bad(&self.device, self.now_ms(), kind, text);
     }
 
     /// Notes a state; a change of it is a sample of the critical lane.
@@ -85,9 +100,10 @@ impl Sink {
             return;
         }
         tracing::info!(device = %self.device, ?state, "device state");
-        let tick = Tick { time_ms: now_ms(), values: vec![("agent.device.state".to_owned(), state.value())] };
+        let seen_ms = self.now_ms();
+        let tick = Tick { time_ms: seen_ms, values: vec![("agent.device.state".to_owned(), state.value())] };
         let frames = vec![self.frame(&tick)];
-        self.insist(|| self.spool.append(Lane::Critical, frames.clone(), now_ms())).await;
+        self.insist(|| self.spool.append(Lane::Critical, frames.clone(), seen_ms)).await;
     }
 
     fn frame(&self, tick: &Tick) -> Frame<'static> {

@@ -83,6 +83,18 @@ fn write_epochs(spool: &Value, out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What is known of the clock, in one line.
+fn clock_line(clock: &Value) -> String {
+    let Some(offset_ms) = clock["offset_ms"].as_i64() else {
+        return "nobody has told the time yet; samples are kept, and marked if they must go".to_owned();
+    };
+    let off = humantime::format_duration(std::time::Duration::from_millis(offset_ms.unsigned_abs()));
+    let direction = if offset_ms < 0 { "ahead" } else { "behind" };
+    let authority = clock["authority"].as_str().unwrap_or("-");
+    let repairing = if clock["repairing"] == true { "; samples are repaired" } else { "" };
+    format!("{off} {direction} ({authority}){repairing}")
+}
+
 fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let now = status["now_ms"].as_i64().unwrap_or_default();
@@ -102,6 +114,7 @@ fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     if let Some(reason) = uplink["reason"].as_str() {
         writeln!(out, "         {reason}")?;
     }
+    writeln!(out, "clock    {}", clock_line(&status["clock"]))?;
     for lane in spool["lanes"].as_array().into_iter().flatten() {
         if lane["waiting_batches"].as_u64().unwrap_or_default() > 0 {
             writeln!(

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::status::{AgentStatus, StatusState};
+use crate::time::ClockStatus;
 use crate::uplink::UplinkState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +33,12 @@ pub(super) async fn show_metrics(
     let mut text = String::new();
     encode(&mut text, &registry(&status)).map_err(|e| unavailable(e.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}
+
+fn clock_gauges(clock: &ClockStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
+    gauge("clock_trusted", "1 once somebody told the true time", i64::from(clock.trusted));
+    let steps = i64::try_from(clock.steps).unwrap_or(i64::MAX);
+    gauge("clock_steps", "How often the clock was set since the start", steps);
 }
 
 /// The numbers of this moment: everything is read when it is asked for, so nothing is counted twice.
@@ -62,6 +69,7 @@ fn registry(status: &AgentStatus) -> Registry {
         "Samples rejected one by one since the start",
         count(status.uplink.rejected_samples),
     );
+    clock_gauges(&status.clock, &mut gauge);
     gauge("spool_bytes", "Bytes of the spool in use", count(status.spool.bytes));
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));
     gauge(

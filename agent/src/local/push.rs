@@ -12,11 +12,11 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use sha2::{Digest as _, Sha256};
-use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem};
+use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem, TIME_HEADER, TIME_UNKNOWN};
 use storepulse_shared::batch::header::BatchHeader;
 use storepulse_shared::batch::{Batch, Lane, flat};
 use storepulse_shared::ids::{BatchId, Epoch};
@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Push;
 use crate::spool::{Forwarded, PushVerdict, Pushed, Sender, Spool};
-use crate::time::now_ms;
+use crate::time::BoxClock;
 
 /// Bodies that are inflated at the same time; more wait. It bounds what pushes can take of the box's memory.
 const AT_ONCE: usize = 4;
@@ -38,15 +38,16 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct PushState {
     spool: Spool,
     lane: Lane,
+    clock: BoxClock,
     /// Hash of the token to the name of the sender; empty: no token is asked for.
     senders: HashMap<[u8; 32], String>,
     places: Semaphore,
 }
 
 impl PushState {
-    pub(crate) fn new(spool: Spool, push: &Push) -> Self {
+    pub(crate) fn new(spool: Spool, push: &Push, clock: BoxClock) -> Self {
         let senders = push.tokens.iter().map(|t| (t.token.hash(), t.name.clone())).collect();
-        Self { spool, lane: push.lane, senders, places: Semaphore::new(AT_ONCE) }
+        Self { spool, lane: push.lane, clock, senders, places: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -85,8 +86,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-pub(super) async fn show_health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "status": "ok" }))
+/// An agent that posts here asks this for the time, which this box may not know either.
+pub(super) async fn show_health(
+    State(state): State<Arc<PushState>>,
+) -> ([(HeaderName, String); 1], Json<serde_json::Value>) {
+    let time = state.clock.true_ms().map_or_else(|| TIME_UNKNOWN.to_owned(), |ms| ms.to_string());
+    ([(HeaderName::from_static(TIME_HEADER), time)], Json(serde_json::json!({ "status": "ok" })))
 }
 
 pub(super) async fn not_found() -> Refusal {
@@ -112,7 +117,7 @@ pub(super) async fn post_batch(
         Content::Good(content) => (content, None),
         Content::Malformed { header, refusal } => (Forwarded::Closing { header: *header }, Some(refusal)),
     };
-    let verdict = state.spool.push(Pushed { sender, content }, now_ms()).await;
+    let verdict = state.spool.push(Pushed { sender, content }, state.clock.now_ms()).await;
     match (verdict, refusal) {
         (Err(error), _) => Err(unavailable(&error.to_string())),
         (Ok(PushVerdict::Closed(_)), Some(refusal)) => Err(refusal),
@@ -130,7 +135,7 @@ pub(super) async fn delete_batch(
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "batch_header_missing", detail));
     };
     let content = Forwarded::Closing { header };
-    let verdict = state.spool.push(Pushed { sender, content }, now_ms()).await;
+    let verdict = state.spool.push(Pushed { sender, content }, state.clock.now_ms()).await;
     answer(verdict.map_err(|e| unavailable(&e.to_string()))?)
 }
 

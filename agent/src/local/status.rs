@@ -12,7 +12,7 @@ use storepulse_shared::ids::DeviceId;
 use crate::board::{Board, DeviceStatus};
 use crate::config::KeySource;
 use crate::spool::{Spool, SpoolStatus};
-use crate::time::now_ms;
+use crate::time::{BoxClock, ClockStatus};
 use crate::uplink::{UplinkBoard, UplinkStatus};
 
 /// What the status is made of.
@@ -21,7 +21,9 @@ pub(crate) struct StatusState {
     pub(crate) board: Arc<Board>,
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
-    pub(crate) started_ms: i64,
+    pub(crate) clock: BoxClock,
+    /// By the clock that nobody sets.
+    pub(crate) started_boot_ms: i64,
 }
 
 /// The whole agent, as people see it.
@@ -31,8 +33,10 @@ pub(crate) struct AgentStatus {
     pub version: &'static str,
     /// The clock of the box, Unix milliseconds UTC.
     pub now_ms: i64,
-    /// When the agent started.
+    /// When the agent started, by the present clock.
     pub started_ms: i64,
+    /// What is known of that clock.
+    pub clock: ClockStatus,
     /// Whose key it has.
     pub identity: Identity,
     /// The way to the cloud.
@@ -72,10 +76,12 @@ impl Identity {
 
 impl StatusState {
     pub(super) async fn read(&self) -> Result<AgentStatus, crate::spool::SpoolError> {
+        let now = self.clock.read();
         Ok(AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
-            now_ms: now_ms(),
-            started_ms: self.started_ms,
+            now_ms: now.wall_ms,
+            started_ms: now.base_ms() + self.started_boot_ms,
+            clock: self.clock.status(),
             identity: Identity::of(&self.key),
             uplink: self.uplink.get(),
             spool: self.spool.status().await?,

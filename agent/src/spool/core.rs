@@ -9,6 +9,7 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::Epoch;
 
 use super::bursts::Bursts;
+use super::eras::Dates;
 use super::open::{Budget, Opened};
 use super::{SpoolError, check, damage};
 
@@ -76,6 +77,8 @@ pub(super) struct OpenBatch {
     pub span: Option<(i64, i64)>,
     /// A guess at the bytes of its JSON, kept well below the limit.
     pub json_bytes: usize,
+    /// Of the clock that dates it, if that is ours.
+    pub base_ms: Option<i64>,
 }
 
 /// The writer's state.
@@ -104,6 +107,8 @@ pub(super) struct Core {
     pub(super) news: bool,
     /// What is held here may not be what stands in the database: read it again before anything else.
     pub(super) stale: bool,
+    /// By which clock what is appended was dated.
+    pub(super) dates: Dates,
 }
 
 impl Core {
@@ -131,6 +136,7 @@ impl Core {
             transaction_bytes: 0,
             news: false,
             stale: true,
+            dates: Dates::default(),
         };
         core.execute("begin immediate")?;
         core.reload()?;
@@ -175,7 +181,7 @@ impl Core {
         let mut statement = self.opened.db.prepare_cached(
             "select b.lane, b.id, b.opened_ms, coalesce(t.rows, 0), coalesce(t.bytes, 0), t.t_min, t.t_max,
                 (select coalesce(max(n), 0) from open_events where batch_id = b.id),
-                (select count(*) from losses where batch_id = b.id)
+                (select count(*) from losses where batch_id = b.id), b.base_ms
             from batches b
             left join (
                 select batch_id, max(n) as rows, sum(length(vals)) as bytes, min(t) as t_min, max(t) as t_max
@@ -197,6 +203,7 @@ impl Core {
                 samples,
                 span: t_min.zip(t_max),
                 json_bytes: samples * 16 + extra * 256,
+                base_ms: row.get(9)?,
             };
             let slot = usize::try_from(lane).ok().and_then(|lane| self.open.get_mut(lane));
             *slot.ok_or_else(|| SpoolError::Damaged(format!("lane {lane} is unknown")))? = Some(open);
@@ -208,20 +215,25 @@ impl Core {
         Ok(())
     }
 
-    /// The open batch of a lane; a new one gets its number here.
+    /// The open batch of a lane; a new one gets its number here. One that another clock dates is sealed first.
     pub(super) fn open_batch(&mut self, lane: Lane, now_ms: i64) -> Result<OpenBatch, SpoolError> {
         let slot = slot(lane);
-        if let Some(open) = self.open[slot] {
-            return Ok(open);
+        let (boot_no, base_ms) = self.dates.of(now_ms);
+        match self.open[slot] {
+            Some(open) if open.base_ms == base_ms => return Ok(open),
+            Some(_) => self.seal(lane, now_ms)?,
+            None => {}
         }
         let seq = self.next_seq()?;
         self.change(
-            "insert into batches (epoch_no, seq, lane, state, opened_ms) values (?1, ?2, ?3, ?4, ?5)",
-            params![self.epoch.no, integer(seq), lane_number(lane), state::OPEN, now_ms],
+            "insert into batches (epoch_no, seq, lane, state, opened_ms, boot_no, base_ms)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![self.epoch.no, integer(seq), lane_number(lane), state::OPEN, now_ms, boot_no, base_ms],
         )?;
         let id = self.db().last_insert_rowid();
         self.news = true;
-        let open = OpenBatch { id, opened_ms: now_ms, rows: 0, samples: 0, span: None, json_bytes: 0 };
+        let open =
+            OpenBatch { id, opened_ms: now_ms, rows: 0, samples: 0, span: None, json_bytes: 0, base_ms };
         self.open[slot] = Some(open);
         Ok(open)
     }
@@ -265,10 +277,20 @@ impl Core {
         let lock = self.opened.give_up()?;
         let aside = damage::set_aside(&dir).map_err(|e| SpoolError::open(&dir, e))?;
         let opened = Opened::new(&dir, lock, self.budget)?;
+        let clock = self.dates.take_clock();
         *self = Self::load(opened, self.limits, Some(&aside), now_ms)?;
+        if let Some(clock) = clock {
+            self.keep_time(clock)?;
+        }
         tracing::error!(aside = %aside.display(), "the spool is damaged; it was set aside, and collection goes on");
         self.news = true;
         Ok(())
+    }
+
+    /// The database as a killed process leaves it.
+    #[cfg(test)]
+    pub(super) fn into_opened(self) -> Opened {
+        self.opened
     }
 
     /// Closes the database, which folds the WAL into it.

@@ -232,8 +232,8 @@ impl Core {
         Ok(Loss {
             id: loss_id,
             lane: lane_of(row.get(0)?)?,
-            from: row.get::<_, Option<i64>>(4)?.unwrap_or(sealed),
-            to: row.get::<_, Option<i64>>(5)?.unwrap_or(sealed),
+            from: self.in_present_clock(id, row.get::<_, Option<i64>>(4)?.unwrap_or(sealed), now_ms)?,
+            to: self.in_present_clock(id, row.get::<_, Option<i64>>(5)?.unwrap_or(sealed), now_ms)?,
             samples: unsigned(row.get(2)?),
             events: unsigned(row.get(3)?),
             reason: reason.to_owned(),

@@ -8,12 +8,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rusqlite::Connection;
-use storepulse_shared::batch::Clock;
 use storepulse_shared::export::ExportWriter;
 use storepulse_shared::key::StoreKey;
 
 use super::core::{state, unsigned};
-use super::sealed::{SealedBody, SealedRow};
+use super::sealed::{SealedBody, SealedRow, UNDATED};
 use super::{SpoolError, open};
 
 /// Why there is no file.
@@ -62,7 +61,7 @@ pub fn export(dir: &Path, key: &StoreKey, out: impl Write, now_ms: i64) -> Resul
         let SealedBody { digest, body, header } = SealedBody::read(&db, id)?;
         // Nobody has compared the clocks: that is the uplink's to know.
         let resumed = row.is_thinned || Some(row.epoch_no) != running;
-        let header = header.unwrap_or_else(|| row.header_text(digest, Clock::Unsure, resumed));
+        let header = header.unwrap_or_else(|| row.header_text(digest, UNDATED, resumed));
         writer.add(&header, &body)?;
         exported.batches += 1;
         exported.samples += u64::from(row.samples);

@@ -143,7 +143,7 @@ impl Core {
             u64::from(header.samples),
             duplicate,
             BTreeMap::from([(header.batch.epoch, stream.through()?)]),
-            now_ms,
+            self.dates.true_time(now_ms),
         ))))
     }
 
@@ -162,7 +162,7 @@ impl Core {
                 u64::from(header.samples),
                 true,
                 through,
-                now_ms,
+                self.dates.true_time(now_ms),
             ))));
         }
         if stream.void.insert(header.batch.seq) {
@@ -234,6 +234,7 @@ impl Core {
         idempotency: Option<&(String, Vec<u8>)>,
         now_ms: i64,
     ) -> Result<PushVerdict, SpoolError> {
+        self.keep_ages(now_ms)?;
         if let Some((key, body_sha256)) = idempotency
             && let Some((known_sha256, verdict)) = self.remembered(sender, key)?
         {
@@ -245,8 +246,9 @@ impl Core {
                 PushVerdict::KeyReused
             });
         }
-        self.append_frames(lane, frames, now_ms)?;
-        let ack = ack(self.running_batch(lane)?, rows, false, BTreeMap::new(), now_ms);
+        self.append_pushed(lane, frames, now_ms)?;
+        let server_time = self.dates.true_time(now_ms);
+        let ack = ack(self.running_batch(lane)?, rows, false, BTreeMap::new(), server_time);
         if let Some((key, body_sha256)) = idempotency {
             let verdict =
                 serde_json::to_string(&ack).map_err(|e| SpoolError::Damaged(format!("verdict: {e}")))?;
@@ -316,7 +318,14 @@ impl SenderStream {
     }
 }
 
-fn ack(batch: BatchId, processed: u64, duplicate: bool, through: BTreeMap<Epoch, u64>, now_ms: i64) -> Ack {
+/// `server_time` is 0 from a gateway that does not know the time: whoever pushes learns nothing from it then.
+fn ack(
+    batch: BatchId,
+    processed: u64,
+    duplicate: bool,
+    through: BTreeMap<Epoch, u64>,
+    server_time: i64,
+) -> Ack {
     Ack {
         status: Success::Success,
         batch,
@@ -324,7 +333,7 @@ fn ack(batch: BatchId, processed: u64, duplicate: bool, through: BTreeMap<Epoch,
         duplicate,
         rejected: Vec::new(),
         through,
-        server_time: now_ms,
+        server_time,
         pace: Pace { backlog_bytes_per_s: 1_000_000, start_in_ms: 0 },
         rotate_key: false,
     }

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Serialize;
-use storepulse_shared::batch::Clock;
 use storepulse_shared::batch::header::{BatchHeader, BodyDigest};
 use storepulse_shared::gzip;
 use storepulse_shared::limits::INFLATED_BYTES_MAX;
 use storepulse_shared::request::decode_batch;
 
 use super::core::{lane_of, state, unsigned};
-use super::sealed::{SealedBody, SealedRow};
+use super::sealed::{SealedBody, SealedRow, UNDATED};
 use super::{SpoolError, open};
 
 /// Findings of SQLite's own check that are told.
@@ -131,7 +130,7 @@ pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
 
 fn check_body(db: &Connection, id: i64, row: &SealedRow) -> Result<(), String> {
     let SealedBody { digest, body, header } = SealedBody::read(db, id).map_err(|e| e.to_string())?;
-    let header = header.unwrap_or_else(|| row.header_text(digest, Clock::Unsure, false));
+    let header = header.unwrap_or_else(|| row.header_text(digest, UNDATED, false));
     let header: BatchHeader = header.parse().map_err(|e| format!("{e}"))?;
     let found = BodyDigest::of(&body);
     if found.0 != digest || found != header.digest {

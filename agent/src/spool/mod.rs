@@ -15,9 +15,9 @@
 //!
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `settle`,
-//! `epochs`, `forward` and `discard` each own one movement; `sealed` is a batch as it leaves the box; `status` and
-//! `inspect` look; `export` writes what waits into a file. When to send and what to make of an answer is decided by the
-//! uplink.
+//! `epochs`, `forward` and `discard` each own one movement; `eras` knows by which clock what was dated; `sealed` is a batch
+//! as it leaves the box; `status` and `inspect` look; `export` writes what waits into a file. When to send and what to make
+//! of an answer is decided by the uplink.
 
 mod advice;
 mod append;
@@ -28,6 +28,7 @@ mod core;
 mod damage;
 mod discard;
 mod epochs;
+mod eras;
 mod export;
 mod forward;
 mod inspect;
@@ -57,6 +58,7 @@ pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
 pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
 use self::writer::Writer;
+use crate::time::{BoxClock, Truth};
 
 /// The database in the state folder.
 pub const FILE: &str = "spool.db";
@@ -141,11 +143,35 @@ impl Spool {
     /// Another agent has it open, it is from a newer version, or the folder cannot be written; the message says which
     /// and what to do.
     pub fn open(dir: &Path, limits: Limits, now_ms: i64) -> Result<(Self, WriterHandle), SpoolError> {
-        let budget = open::Budget::of(limits.bytes_max);
+        let load = |opened, aside: Option<&Path>| core::Core::load(opened, limits, aside, now_ms);
+        Self::start(dir, limits, load)
+    }
+
+    /// The same, with the clock of the box: every batch remembers by which clock it was dated, and is repaired when the
+    /// true time is learnt. Without it (above) the header says what the wish says.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_dated(
+        dir: &Path,
+        limits: Limits,
+        clock: BoxClock,
+    ) -> Result<(Self, WriterHandle), SpoolError> {
+        Self::start(dir, limits, |opened, aside: Option<&Path>| {
+            let mut core = core::Core::load(opened, limits, aside, clock.now_ms())?;
+            core.keep_time(clock.clone())?;
+            Ok(core)
+        })
+    }
+
+    fn start(
+        dir: &Path,
+        limits: Limits,
+        load: impl Fn(open::Opened, Option<&Path>) -> Result<core::Core, SpoolError>,
+    ) -> Result<(Self, WriterHandle), SpoolError> {
         let path = dir.join(FILE);
-        let core =
-            open::for_writing(dir, budget, |opened, aside| core::Core::load(opened, limits, aside, now_ms))
-                .map_err(|e| e.at(&path))?;
+        let budget = open::Budget::of(limits.bytes_max);
+        let core = open::for_writing(dir, budget, load).map_err(|e| e.at(&path))?;
         let (news, replaced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (writer, thread) = Writer::start(core, path.into(), Arc::clone(&news), Arc::clone(&replaced))
             .map_err(|e| SpoolError::open(dir, e))?;
@@ -203,6 +229,14 @@ impl Spool {
     /// The database refused; the next opening seals it.
     pub async fn seal_all(&self, now_ms: i64) -> Result<(), SpoolError> {
         self.writer.write(move |core| core.seal_all(now_ms)).await
+    }
+
+    /// Keeps what is known of the true time of this boot, for samples that outlive it.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn keep_truth(&self, truth: Truth) -> Result<(), SpoolError> {
+        self.writer.write(move |core| core.keep_truth(&truth)).await
     }
 
     /// What is in it, as the writer sees it.

@@ -25,12 +25,12 @@ const FAILING_MS_MAX: i64 = 24 * 3600 * 1000;
 pub struct Wish {
     /// Age at which an open batch is due, by lane: critical, normal, bulk.
     pub age: [Duration; 3],
-    /// What the sender knows of its clock; said with every batch of our own.
+    /// What is said of batches that no clock of ours dated.
     pub clock: Clock,
     /// Batches that are on their way already, by their id.
     pub in_flight: Vec<i64>,
-    /// What else than critical batches may be sent.
-    pub reach: Reach,
+    /// How far down the order; nothing is sent without it.
+    pub reach: Option<Reach>,
 }
 
 /// How far down the order a sender may go.
@@ -94,17 +94,18 @@ impl Core {
     }
 
     fn choose(&self, wish: &Wish, now_ms: i64) -> Result<Option<(i64, Reach)>, SpoolError> {
+        let Some(reach) = wish.reach else { return Ok(None) };
         if let Some(id) = self.oldest(Lane::Critical, wish, now_ms)? {
             return Ok(Some((id, Reach::Critical)));
         }
-        if wish.reach >= Reach::Fresh {
+        if reach >= Reach::Fresh {
             for lane in [Lane::Normal, Lane::Bulk] {
                 if let Some(id) = self.freshest(lane, wish, now_ms)? {
                     return Ok(Some((id, Reach::Fresh)));
                 }
             }
         }
-        if wish.reach >= Reach::Backlog {
+        if reach >= Reach::Backlog {
             for lane in [Lane::Normal, Lane::Bulk] {
                 if let Some(id) = self.oldest(lane, wish, now_ms)? {
                     return Ok(Some((id, Reach::Backlog)));
@@ -149,9 +150,13 @@ impl Core {
     fn hand_out(&mut self, id: i64, reach: Reach, clock: Clock, now_ms: i64) -> Result<Outgoing, SpoolError> {
         let row = self.sealed_row(id)?;
         let SealedBody { digest, body, header } = SealedBody::read(self.db(), id)?;
-        let header = header.unwrap_or_else(|| {
-            row.header_text(digest, clock, row.is_thinned || !self.begun.contains(&row.epoch_no))
-        });
+        let header = match header {
+            Some(verbatim) => verbatim,
+            None => {
+                let resumed = row.is_thinned || !self.begun.contains(&row.epoch_no);
+                row.header_text(digest, self.date(id, clock)?, resumed)
+            }
+        };
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
         let close = row.failing_since.is_some_and(|since| now_ms.saturating_sub(since) >= FAILING_MS_MAX);
         let acks_before = self.acks;
@@ -174,8 +179,9 @@ impl Core {
     ) -> Result<(), SpoolError> {
         let (t_min, t_max) = span.unzip();
         self.change(
-            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes)
-            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)",
+            "insert into batches (epoch_no, seq, lane, state, opened_ms, sealed_ms, samples, t_min, t_max, bytes,
+                offset_ms, clock)
+            values (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 epoch_no,
                 integer(header.batch.seq),
@@ -186,6 +192,8 @@ impl Core {
                 t_min,
                 t_max,
                 integer(body.len() as u64),
+                header.offset_ms,
+                header.clock.as_str(),
             ],
         )?;
         let id = self.db().last_insert_rowid();

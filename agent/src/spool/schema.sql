@@ -33,6 +33,13 @@ create table epochs (
     void text not null default '[]'
 ) strict;
 
+-- One boot of the box each, as far as it took samples in. truth: what is known of the true time in it (JSON), if anything.
+create table boots (
+    no integer primary key,
+    boot_id text not null unique,
+    truth text
+) strict;
+
 -- state: 0 open, 1 sealed, 2 acked, 3 in quarantine (refused, kept for people). lane: 0 critical, 1 normal, 2 bulk.
 create table batches (
     id integer primary key,
@@ -64,6 +71,13 @@ create table batches (
     depth integer not null default 0,
     -- How often it was thinned.
     thinned integer not null default 0,
+    -- By which clock its times were taken: in which boot, and what that clock would have shown at the moment of boot.
+    -- NULL: by one that is not ours. A batch has one of them only.
+    boot_no integer,
+    base_ms integer,
+    -- What its header said of the clock when it was sent last, or what its sender's did. Kept once the times are known.
+    offset_ms integer,
+    clock text,
     unique (epoch_no, seq)
 ) strict;
 

@@ -9,6 +9,10 @@ use super::SpoolError;
 use super::core::{lane_of, unsigned};
 use super::epochs::parse_epoch;
 use super::label::{Label, checksum};
+use crate::time::Dating;
+
+/// Nobody has compared the clocks.
+pub(super) const UNDATED: Dating = Dating { offset_ms: 0, clock: Clock::Unsure };
 
 /// What is known of a sealed batch beside its body.
 pub(super) struct SealedRow {
@@ -66,15 +70,15 @@ impl SealedRow {
 
     /// The header `StorePulse-Batch` of a batch of our own. `resumed` says that an earlier opening sealed it, or that a
     /// fuller body may have been carried to the cloud on another road: what has arrived counts, whatever its body.
-    pub(super) fn header_text(&self, digest: [u8; 8], clock: Clock, resumed: bool) -> String {
+    pub(super) fn header_text(&self, digest: [u8; 8], dating: Dating, resumed: bool) -> String {
         let header = BatchHeader {
             batch: self.batch,
             lane: self.lane,
             samples: self.samples,
             sealed: self.sealed,
             digest: BodyDigest(digest),
-            offset_ms: 0,
-            clock,
+            offset_ms: dating.offset_ms,
+            clock: dating.clock,
             resumed,
             after: self.after,
         };

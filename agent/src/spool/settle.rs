@@ -233,6 +233,7 @@ impl Core {
         };
         let first_id = self.add_sealed(lane, &first, now_ms)?;
         let second_id = self.add_sealed(lane, &second, now_ms)?;
+        self.date_like(&[first_id, second_id], id)?;
         for half in [first_id, second_id] {
             self.change(
                 "update batches set origin = (select coalesce(origin, id) from batches where id = ?1),

@@ -3,20 +3,20 @@
 //! `cloud.ca_file` is looked at while requests are made, so that a renewed authority needs no restart. A file that cannot
 //! be used changes nothing: the authorities that were trusted before stay.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use sha2::{Digest as _, Sha256};
 use storepulse_shared::batch::header;
 use storepulse_shared::key::StoreKey;
 
 use super::outcome::Answer;
+use super::tls::{Trust, only_dates};
 use crate::config::Cloud;
 use crate::spool::Outgoing;
+use crate::time::BoxClock;
 
 /// Most of an answer that is read; a batch can have many rejected samples to tell of.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -36,16 +36,19 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
-    /// The proxy, or TLS as a whole.
+    /// TLS as a whole.
+    #[error("cloud: {0}")]
+    Tls(String),
+    /// The proxy.
     #[error("cloud: {0}")]
     Build(#[from] reqwest::Error),
 }
 
-/// Sends requests to one cloud.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     cloud: Cloud,
     base: String,
+    clock: BoxClock,
     current: Arc<Mutex<Current>>,
 }
 
@@ -53,48 +56,82 @@ pub(crate) struct Client {
 #[derive(Debug)]
 struct Current {
     http: reqwest::Client,
+    trust: Trust,
     /// What stood in `cloud.ca_file`.
     ca: Option<Vec<u8>>,
     looked: Instant,
 }
 
 impl Client {
-    pub(crate) fn new(cloud: &Cloud) -> Result<Self, ClientError> {
-        let refused = |path: &Path, why: String| ClientError::CaFile { path: path.to_owned(), why };
-        let read = |path: &Path| std::fs::read(path).map_err(|e| refused(path, e.to_string()));
-        let ca = cloud.ca_file.as_deref().map(read).transpose()?;
-        let http = build(cloud, ca.as_deref())?;
-        let current = Arc::new(Mutex::new(Current { http, ca, looked: Instant::now() }));
+    pub(crate) fn new(cloud: &Cloud, clock: &BoxClock) -> Result<Self, ClientError> {
+        let current = Arc::new(Mutex::new(Current::new(cloud, clock)?));
         let base = cloud.url.trim_end_matches('/').to_owned();
-        Ok(Self { cloud: cloud.clone(), base, current })
+        Ok(Self { cloud: cloud.clone(), base, clock: clock.clone(), current })
     }
 
     /// The connections, made anew if the authority's file has changed.
-    fn http(&self) -> reqwest::Client {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn http(&self) -> reqwest::Client {
+        let mut current = self.current();
         if let Some(path) = &self.cloud.ca_file
             && current.looked.elapsed() >= CA_LOOK
         {
             current.looked = Instant::now();
-            match std::fs::read(path) {
-                Ok(ca) if current.ca.as_ref() != Some(&ca) => {
-                    match build(&self.cloud, Some(&ca)) {
-                        Ok(http) => {
-                            tracing::info!(path = %path.display(), "cloud.ca_file has changed and is used from now on");
-                            current.http = http;
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, "the changed authority cannot be used; the one before stays")
-                        }
+            // A file that is being replaced is there again the next time.
+            if let Ok(ca) = std::fs::read(path)
+                && current.ca.as_ref() != Some(&ca)
+            {
+                match Current::new(&self.cloud, &self.clock) {
+                    Ok(new) => {
+                        tracing::info!(path = %path.display(), "cloud.ca_file has changed and is used from now on");
+                        *current = new;
                     }
-                    // Also when it cannot be used, so that this is said once.
-                    current.ca = Some(ca);
+                    Err(error) => {
+                        tracing::warn!(%error, "the changed authority cannot be used; the one before stays");
+                    }
                 }
-                // A file that is being replaced is there again the next time.
-                Ok(_) | Err(_) => {}
+                // Also when it cannot be used, so that this is said once.
+                current.ca = Some(ca);
             }
         }
         current.http.clone()
+    }
+
+    /// Gives up all connections, so that the next ones are verified anew.
+    pub(super) fn renew(&self) -> Result<(), ClientError> {
+        *self.current() = Current::new(&self.cloud, &self.clock)?;
+        Ok(())
+    }
+
+    pub(super) fn trust(&self) -> Trust {
+        self.current().trust.clone()
+    }
+
+    pub(super) fn health_url(&self) -> String {
+        format!("{}/health", self.base)
+    }
+
+    /// One without connections, which verifies as always.
+    pub(super) fn fresh(&self) -> Result<reqwest::Client, ClientError> {
+        Ok(builder(&self.cloud)?.tls_backend_preconfigured(self.trust().with_dates()?).build()?)
+    }
+
+    /// One that verifies everything but dates: to ask for the time, never to send a key.
+    pub(super) fn dateless(&self) -> Result<reqwest::Client, ClientError> {
+        Ok(builder(&self.cloud)?.tls_backend_preconfigured(self.trust().without_dates()?).build()?)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request. If it fails only because of dates, the time is asked for before the next one.
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, String> {
+        request.send().await.map_err(|error| {
+            if only_dates(&error) {
+                self.trust().doubt();
+            }
+            reason(&error)
+        })
     }
 
     /// A small question beside the batches, and what came back: status and body.
@@ -110,7 +147,7 @@ impl Client {
         if let Some(json) = json {
             request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
-        let mut response = request.send().await.map_err(|e| reason(&e))?;
+        let mut response = self.exchange(request).await?;
         Ok((response.status().as_u16(), read_body(&mut response).await?))
     }
 
@@ -118,12 +155,13 @@ impl Client {
     pub(super) async fn send(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
         let request = self.http().post(self.batch_url()).header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_ENCODING, "gzip").body(batch.body.clone());
-        answer(authorized(request, batch, key)?).await
+        answer(self.exchange(authorized(request, batch, key)?).await?).await
     }
 
     /// Asks to have the number of a batch closed.
     pub(super) async fn close(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
-        answer(authorized(self.http().delete(self.batch_url()), batch, key)?).await
+        let request = authorized(self.http().delete(self.batch_url()), batch, key)?;
+        answer(self.exchange(request).await?).await
     }
 
     fn batch_url(&self) -> String {
@@ -139,8 +177,7 @@ fn authorized(
     Ok(request.header(AUTHORIZATION, credential(key)?).header(header::NAME, &batch.header))
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
-    let mut response = request.send().await.map_err(|e| reason(&e))?;
+async fn answer(mut response: reqwest::Response) -> Result<Answer, String> {
     let text = |name| {
         let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
         value.map(str::to_owned)
@@ -150,8 +187,18 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
 }
 
-fn build(cloud: &Cloud, ca: Option<&[u8]>) -> Result<reqwest::Client, ClientError> {
-    let mut builder = reqwest::Client::builder()
+impl Current {
+    fn new(cloud: &Cloud, clock: &BoxClock) -> Result<Self, ClientError> {
+        let trust = Trust::load(cloud.ca_file.as_deref(), clock)?;
+        let http = builder(cloud)?.tls_backend_preconfigured(trust.with_dates()?).build()?;
+        let ca = cloud.ca_file.as_deref().and_then(|path| std::fs::read(path).ok());
+        Ok(Self { http, trust, ca, looked: Instant::now() })
+    }
+}
+
+/// What all clients of a cloud have in common.
+fn builder(cloud: &Cloud) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let builder = reqwest::Client::builder()
         .user_agent(user_agent())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -159,18 +206,10 @@ fn build(cloud: &Cloud, ca: Option<&[u8]>) -> Result<reqwest::Client, ClientErro
         .timeout(cloud.timeout)
         .pool_max_idle_per_host(4)
         .tcp_nodelay(true);
-    if let (Some(path), Some(pem)) = (&cloud.ca_file, ca) {
-        let refused = |why: String| ClientError::CaFile { path: path.clone(), why };
-        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|e| refused(e.to_string()))?;
-        if certificates.is_empty() {
-            return Err(refused("it holds no certificate".to_owned()));
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if let Some(proxy) = &cloud.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy)?);
-    }
-    Ok(builder.build()?)
+    Ok(match &cloud.proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?),
+        None => builder,
+    })
 }
 
 fn credential(key: &StoreKey) -> Result<HeaderValue, String> {
@@ -192,7 +231,7 @@ async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, String> 
 }
 
 /// The innermost causes say what is broken: the address, the connection, the certificate.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
         "no answer in time".to_owned()
     } else if error.is_connect() {

@@ -1,24 +1,23 @@
-//! One request on its way: a batch out, an answer back, and how long that took.
-
-use std::time::{Duration, Instant};
+//! One request on its way: a batch out, an answer back, and when it left.
 
 use storepulse_shared::key::StoreKey;
 
 use super::client::Client;
 use super::outcome::{Outcome, judge};
 use crate::spool::Outgoing;
+use crate::time::Reading;
 
 /// What came of a request.
 #[derive(Debug)]
 pub(super) struct Landed {
     pub batch: Outgoing,
     pub outcome: Outcome,
-    pub round_trip: Duration,
+    /// What the clock showed when it left.
+    pub asked: Reading,
 }
 
 /// Sends a batch, or asks to have its number closed.
-pub(super) async fn fly(client: Client, key: StoreKey, batch: Outgoing) -> Landed {
-    let begun = Instant::now();
+pub(super) async fn fly(client: Client, key: StoreKey, batch: Outgoing, asked: Reading) -> Landed {
     let answered =
         if batch.close { client.close(&batch, &key).await } else { client.send(&batch, &key).await };
     let outcome = match answered.map(|answer| judge(&answer, batch.batch)) {
@@ -28,5 +27,5 @@ pub(super) async fn fly(client: Client, key: StoreKey, batch: Outgoing) -> Lande
         Ok(outcome) => outcome,
         Err(why) => Outcome::Failing(why),
     };
-    Landed { batch, outcome, round_trip: begun.elapsed() }
+    Landed { batch, outcome, asked }
 }

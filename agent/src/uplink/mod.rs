@@ -6,12 +6,15 @@
 
 mod backoff;
 mod client;
+mod clock;
 mod flight;
 mod gate;
 mod outcome;
 mod status;
 mod suspects;
+mod tls;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use storepulse_shared::answer::Ack;
@@ -29,16 +32,12 @@ pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use self::suspects::Suspects;
 use crate::config::{Batches, Cloud, KeySource};
 use crate::spool::{Next, Outgoing, Reach, Settlement, Spool, SpoolError, Wish};
-use crate::time::now_ms;
+use crate::time::{BUILD_MS, BoxClock, SystemClock};
 
 /// How often a held uplink looks whether its key has been corrected.
 const KEY_LOOK: Duration = Duration::from_secs(1);
 /// Age at which critical batches are sealed while the cloud does not answer.
 const CRITICAL_OFFLINE_AGE: Duration = Duration::from_secs(10);
-/// A clock this close to the cloud's is right.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
-/// A measurement of the offset with a longer round trip says nothing.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 /// The spool is asked again at least this often: what was left alone may be due.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -58,7 +57,9 @@ pub(crate) struct Uplink {
     /// The hash of the key that was refused, while the uplink is held.
     refused_key: Option<Option<[u8; 32]>>,
     board: UplinkBoard,
-    clock: Clock,
+    clock: BoxClock,
+    /// When the time was last asked for, and nobody told it.
+    asked_in_vain: Option<Instant>,
 }
 
 impl Uplink {
@@ -68,10 +69,11 @@ impl Uplink {
         key: KeySource,
         batches: Batches,
         board: UplinkBoard,
+        clock: BoxClock,
     ) -> Result<Self, ClientError> {
         Ok(Self {
             spool,
-            client: Client::new(cloud)?,
+            client: Client::new(cloud, &clock)?,
             key,
             batches,
             held_retry: cloud.held_retry,
@@ -82,7 +84,8 @@ impl Uplink {
             in_flight: Vec::new(),
             refused_key: None,
             board,
-            clock: Clock::Unsure,
+            clock,
+            asked_in_vain: None,
         })
     }
 
@@ -122,7 +125,10 @@ impl Uplink {
             if self.refused_key.is_some() {
                 due = due.min(KEY_LOOK);
             }
-            let Some(reach) = self.gate.reach(now, self.in_flight.len()) else { return due };
+            let reach = self.gate.reach(now, self.in_flight.len());
+            if reach.is_some() && !self.learn_time().await {
+                continue;
+            }
             match self.next(reach).await {
                 Ok(Next::Send(batch)) => self.start(*batch),
                 Ok(Next::Idle(open_due)) => return due.min(open_due.unwrap_or(due)),
@@ -134,47 +140,48 @@ impl Uplink {
         }
     }
 
-    /// A batch that has just failed on a good way goes last.
-    async fn next(&self, reach: Reach) -> Result<Next, SpoolError> {
+    /// A batch that has just failed on a good way goes last. While nothing may leave, what is due is sealed all the same.
+    async fn next(&self, reach: Option<Reach>) -> Result<Next, SpoolError> {
         let avoided: Vec<i64> = self.suspects.pending().chain(self.in_flight.iter().copied()).collect();
         let is_all = avoided.len() == self.in_flight.len();
-        match self.spool.next(self.wish(reach, avoided), now_ms()).await? {
+        match self.spool.next(self.wish(reach, avoided), self.clock.now_ms()).await? {
             Next::Idle(_) if !is_all => {
-                self.spool.next(self.wish(reach, self.in_flight.clone()), now_ms()).await
+                self.spool.next(self.wish(reach, self.in_flight.clone()), self.clock.now_ms()).await
             }
             next => Ok(next),
         }
     }
 
-    fn wish(&self, reach: Reach, in_flight: Vec<i64>) -> Wish {
+    fn wish(&self, reach: Option<Reach>, in_flight: Vec<i64>) -> Wish {
         let Batches { max_age, bulk_max_age, offline_max_age, .. } = self.batches;
         let age = if self.backoff.failures() == 0 {
             [Duration::ZERO, max_age, bulk_max_age]
         } else {
             [CRITICAL_OFFLINE_AGE, offline_max_age.max(max_age), offline_max_age.max(bulk_max_age)]
         };
-        Wish { age, clock: self.clock, in_flight, reach }
+        Wish { age, clock: Clock::Unsure, in_flight, reach }
     }
 
     fn start(&mut self, batch: Outgoing) {
+        let now_ms = self.clock.now_ms();
         self.board.change(|status| {
-            status.last_attempt_ms = Some(now_ms());
+            status.last_attempt_ms = Some(now_ms);
             status.next_attempt_ms = None;
         });
         let key = match self.key.read() {
             Ok(key) => key,
-            Err(error) => return self.conclude(&batch, Outcome::Held(error.to_string())),
+            Err(error) => return self.conclude(Outcome::Held(error.to_string()), batch.reach),
         };
         if batch.reach == Reach::Backlog {
             self.gate.backlog_left(Instant::now(), batch.body.len());
         }
         self.in_flight.push(batch.id);
-        self.flights.spawn(fly(self.client.clone(), key, batch));
+        self.flights.spawn(fly(self.client.clone(), key, batch, self.clock.read()));
     }
 
     /// Records what became of a batch.
     async fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
-        let Landed { batch, outcome, round_trip } = match landed {
+        let Landed { batch, outcome, asked } = match landed {
             Ok(landed) => landed,
             Err(error) => {
                 // Which batch it was is not known: all are asked for again, which does no harm.
@@ -185,14 +192,14 @@ impl Uplink {
         };
         self.in_flight.retain(|id| *id != batch.id);
         if let Outcome::Acked(ack) = &outcome {
-            self.look_at_clock(ack, round_trip);
+            self.hear_ack(ack, asked);
         }
         for (id, settlement) in self.settlements(&batch, &outcome) {
-            if let Err(error) = self.spool.settle(id, settlement, now_ms()).await {
+            if let Err(error) = self.spool.settle(id, settlement, self.clock.now_ms()).await {
                 return self.spool_failed(&error);
             }
         }
-        self.conclude(&batch, outcome);
+        self.conclude(outcome, batch.reach);
     }
 
     /// What the spool has to do about an outcome, and about batches that others have passed.
@@ -230,7 +237,7 @@ impl Uplink {
     }
 
     /// Shows the outcome, and sets the gate.
-    fn conclude(&mut self, batch: &Outgoing, outcome: Outcome) {
+    fn conclude(&mut self, outcome: Outcome, reach: Reach) {
         let now = Instant::now();
         let is_news = !self.gate.is_closed(now);
         let (state, reason, wait) = match outcome {
@@ -249,7 +256,7 @@ impl Uplink {
             }
             Outcome::Wait(wait, why) => {
                 let wait = backoff::asked(wait);
-                self.gate.wait(now, wait, batch.reach == Reach::Critical);
+                self.gate.wait(now, wait, reach == Reach::Critical);
                 (UplinkState::Waiting, why, wait)
             }
             // Requests that left together fail together; that is one failure.
@@ -268,7 +275,8 @@ impl Uplink {
             status.state = state;
             status.reason = Some(reason);
             status.failures = failures;
-            status.next_attempt_ms = Some(now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+            status.next_attempt_ms =
+                Some(self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         });
     }
 
@@ -288,22 +296,11 @@ impl Uplink {
             status.state = UplinkState::Connected;
             status.reason = None;
             status.failures = 0;
-            status.last_ack_ms = Some(now_ms());
+            status.last_ack_ms = Some(self.clock.now_ms());
             status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });
-    }
-
-    /// Compares the clocks: the cloud read its own about half a round trip ago.
-    fn look_at_clock(&mut self, ack: &Ack, round_trip: Duration) {
-        if round_trip > ROUND_TRIP_MAX {
-            return;
-        }
-        let half = i64::try_from(round_trip.as_millis() / 2).unwrap_or_default();
-        let offset_ms = ack.server_time.saturating_add(half).saturating_sub(now_ms());
-        self.clock = if offset_ms.abs() <= CLOCK_TOLERANCE_MS { Clock::Ok } else { Clock::Unsure };
-        self.board.change(|status| status.clock_offset_ms = Some(offset_ms));
     }
 
     fn spool_failed(&mut self, error: &SpoolError) {
@@ -330,5 +327,6 @@ impl Uplink {
 /// # Errors
 /// See [`ClientError`].
 pub(crate) fn check(cloud: &Cloud) -> Result<(), ClientError> {
-    Client::new(cloud).map(|_| ())
+    let clock = BoxClock::new(Arc::new(SystemClock::load()), BUILD_MS);
+    Client::new(cloud, &clock).map(|_| ())
 }

@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
-use storepulse_shared::answer::Problem;
+use storepulse_shared::answer::{Problem, TIME_HEADER};
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::problem::ApiError;
 
 /// How long a look at the database counts: whoever asks more often costs it nothing.
@@ -25,15 +25,17 @@ pub(crate) struct Health {
     version: &'static str,
 }
 
-/// Say that the process answers
+const HEALTH: Health = Health { status: "ok", version: env!("CARGO_PKG_VERSION") };
+
+/// Say that the process answers, and what time it is
 #[utoipa::path(
     get,
     path = "/health",
     tag = "operation",
     responses((status = 200, description = "it does", body = Health))
 )]
-pub(crate) async fn show_health() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+pub(crate) async fn show_health() -> ([(HeaderName, String); 1], Json<Health>) {
+    ([(HeaderName::from_static(TIME_HEADER), now_ms().to_string())], Json(HEALTH))
 }
 
 /// Say whether requests can be served
@@ -60,7 +62,7 @@ pub(crate) async fn show_readiness(State(app): State<Arc<App>>) -> Result<Json<H
         }
     };
     if ready {
-        return Ok(show_health().await);
+        return Ok(Json(HEALTH));
     }
     let detail = "the database cannot be served from; the service's log says why";
     Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))

@@ -66,8 +66,12 @@ async fn send(size: usize, dir: &Path) -> anyhow::Result<Sent> {
 
 async fn next(spool: &Spool) -> anyhow::Result<Outgoing> {
     // Everything open is due at once.
-    let wish =
-        Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: Vec::new(), reach: Reach::Backlog };
+    let wish = Wish {
+        age: [Duration::ZERO; 3],
+        clock: Clock::Ok,
+        in_flight: Vec::new(),
+        reach: Some(Reach::Backlog),
+    };
     match spool.next(wish, EPOCH_MS).await? {
         Next::Send(outgoing) => Ok(*outgoing),
         Next::Idle(_) => anyhow::bail!("the spool has nothing to send"),

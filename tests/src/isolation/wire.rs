@@ -110,7 +110,7 @@ fn read(bytes: &[u8]) -> anyhow::Result<Answer> {
         lines.next().and_then(|line| line.split(' ').nth(1)).context("an answer without a status")?;
     let moves = |line: &&str| {
         let name = line.split(':').next().unwrap_or_default();
-        name.eq_ignore_ascii_case("date") || name.eq_ignore_ascii_case("connection")
+        ["date", "connection", "storepulse-time"].iter().any(|moving| name.eq_ignore_ascii_case(moving))
     };
     let head: Vec<String> = lines.filter(|line| !moves(line)).map(str::to_owned).collect();
     let chunked = head.iter().any(|line| line.to_ascii_lowercase().starts_with("transfer-encoding"));

@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
 
 /// Sends whatever is there, sealing what is open.
 fn at_once() -> Wish {
-    Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: vec![], reach: Reach::Backlog }
+    Wish { age: [Duration::ZERO; 3], clock: Clock::Ok, in_flight: vec![], reach: Some(Reach::Backlog) }
 }
 
 struct Bench {

@@ -56,7 +56,8 @@ async fn a_sender_gets_only_what_it_may_send_and_not_what_is_on_its_way() {
     let bench = Bench::new().await;
     bench.seal(Lane::Normal, 1.0).await;
     bench.seal(Lane::Normal, 2.0).await;
-    let reach = |reach| Wish { reach, ..at_once() };
+    let reach = |reach| Wish { reach: Some(reach), ..at_once() };
+    assert!(bench.next_of(Wish { reach: None, ..at_once() }, LATER).await.is_none());
     assert!(bench.next_of(reach(Reach::Critical), LATER).await.is_none());
     assert!(bench.next_of(reach(Reach::Fresh), LATER).await.is_none());
     let (first, outgoing) = bench.next_of(reach(Reach::Backlog), LATER).await.unwrap();

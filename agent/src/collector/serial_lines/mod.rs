@@ -10,7 +10,7 @@
 mod pattern;
 mod splitter;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use storepulse_shared::batch::Lane;
@@ -23,7 +23,6 @@ use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
 use super::Sink;
 use super::sink::Tick;
 use crate::board::DeviceState;
-use crate::time::now_ms;
 
 /// How often a missing port is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -108,24 +107,26 @@ fn one_or_two<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StopB
 }
 
 pub(super) async fn run(settings: &Settings, sink: &Sink, stop: &CancellationToken) {
-    let mut gone_since: Option<i64> = None;
+    let mut gone_since: Option<Instant> = None;
     loop {
         match open(settings) {
             Ok(port) => {
                 if let Some(since) = gone_since.take() {
-                    let gap = Duration::from_millis(now_ms().abs_diff(since));
+                    // Whole milliseconds, by a clock that nobody can set.
+                    let gap =
+                        Duration::from_millis(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
                     let gap = humantime::format_duration(gap);
                     sink.event("device.plugged", format!("{} is back after {gap}", settings.port)).await;
                 }
                 let Some(why) = read(settings, sink, port, stop).await else { return };
                 // The port has been dropped: only now may anybody look for it again.
-                gone_since = Some(now_ms());
+                gone_since = Some(Instant::now());
                 sink.error("missing_port", why.clone());
                 sink.event("device.unplugged", why).await;
             }
             Err(error) => {
                 sink.error(kind_of(&error), format!("cannot open {}: {error}", settings.port));
-                gone_since.get_or_insert_with(now_ms);
+                gone_since.get_or_insert_with(Instant::now);
             }
         }
         sink.state(DeviceState::Unreachable).await;
@@ -205,7 +206,7 @@ fn read_lines(
             Piece::Line(line) => match pattern::read(&settings.patterns, &line) {
                 Reading::Matched { values, event } => {
                     if !values.is_empty() {
-                        ticks.push(Tick { time_ms: clock.stamp(now_ms()), values });
+                        ticks.push(Tick { time_ms: clock.stamp(sink.now_ms()), values });
                     }
                     events.extend(event);
                 }

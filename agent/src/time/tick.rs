@@ -5,10 +5,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::BoxClock;
+
 /// How late a reading may be and still count as its tick's.
 const TICK_TOLERANCE_MS: i64 = 1_000;
 
-/// The wall clock, Unix milliseconds UTC.
+/// The wall clock of the system, Unix milliseconds UTC. Samples are dated by [`BoxClock::now_ms`], which tests can set.
 #[must_use]
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -26,33 +28,45 @@ pub fn stamp(tick_ms: i64, read_ms: i64) -> i64 {
 pub struct Ticker {
     interval_ms: i64,
     last_ms: i64,
+    clock: Option<BoxClock>,
 }
 
 impl Ticker {
-    /// With this interval; it must be at least a millisecond.
+    /// With this interval, on the system's clock; it must be at least a millisecond.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
         Self {
             interval_ms: i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1),
             last_ms: i64::MIN,
+            clock: None,
         }
+    }
+
+    /// The same on the clock of the box.
+    #[must_use]
+    pub fn on(clock: BoxClock, interval: Duration) -> Self {
+        Self { clock: Some(clock), ..Self::new(interval) }
     }
 
     /// Waits for the next tick and returns its time. Ticks that were missed are not made up for.
     pub async fn tick(&mut self) -> i64 {
         loop {
-            let now = now_ms();
+            let now = self.now_ms();
             let tick = self.due_after(now);
             let wait = u64::try_from(tick - now).unwrap_or_default();
             if wait > 0 {
                 // In short pieces, so that a clock that is set forward is noticed.
                 tokio::time::sleep(Duration::from_millis(wait.min(1_000))).await;
             }
-            if now_ms() >= tick {
+            if self.now_ms() >= tick {
                 self.last_ms = tick;
                 return tick;
             }
         }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.as_ref().map_or_else(now_ms, BoxClock::now_ms)
     }
 
     /// The first multiple at or after now that was not served yet; a clock that was set back begins afresh.
