@@ -13,7 +13,7 @@ use crate::roles::PowerCut;
 use crate::scene::Shop;
 
 /// Steps until a cut while an agent has never come up; making a spool takes about a hundred.
-const CREATION_STEPS: std::ops::RangeInclusive<u64> = 1..=60;
+const CREATION_STEPS: std::ops::RangeInclusive<u64> = 1..=120;
 /// Steps until any other cut; drawn so that each order of magnitude is as likely as the next, because opening a spool takes
 /// few steps and filling its WAL many.
 const STEPS_MAX: f64 = 6_000.0;

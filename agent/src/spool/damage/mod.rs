@@ -50,13 +50,13 @@ pub(super) fn is_damage(error: &SpoolError) -> bool {
 /// Whether commits have vanished from the files of a database that nobody has open.
 pub(super) fn has_lost_commits(dir: &Path) -> std::io::Result<bool> {
     let path = dir.join(FILE);
-    if !path.exists() {
+    // Without the mark nothing has been accepted that is only there.
+    if !path.exists() || !dir.join(OPEN_MARK).exists() {
         return Ok(false);
     }
     Ok(match wal::look(&with_suffix(&path, "-wal"), &with_suffix(&path, "-shm"))? {
-        Wal::Absent => dir.join(OPEN_MARK).exists(),
+        Wal::Absent | Wal::Damaged => true,
         Wal::Sound(_) => false,
-        Wal::Damaged => true,
     })
 }
 
