@@ -51,12 +51,40 @@ pub type Stored = BTreeMap<String, BTreeMap<u64, u64>>;
 pub fn judge(log: &DeviceLog, stored: &BTreeMap<u64, u64>, kills: &[Instant], excused: Duration) -> Verdict {
     let sent = log.all();
     let known: BTreeMap<u64, Sent> = sent.iter().map(|s| (s.n, *s)).collect();
-    let excused_by_a_kill =
-        |s: &Sent| kills.iter().any(|kill| s.at <= *kill && kill.duration_since(s.at) < excused);
-    let lost = sent.iter().filter(|s| s.owed && !stored.contains_key(&s.n) && !excused_by_a_kill(s)).count();
+    let lost = absent(&sent, stored, kills, excused).len();
     let duplicate: u64 = stored.values().map(|times| times - 1).sum();
     let invented = stored.keys().filter(|n| !known.contains_key(n)).count();
     Verdict { lost: lost as u64, duplicate, invented: invented as u64 }
+}
+
+/// What is owed and not there, and has no excuse.
+#[must_use]
+pub fn absent(sent: &[Sent], stored: &BTreeMap<u64, u64>, kills: &[Instant], excused: Duration) -> Vec<Sent> {
+    let excused_by_a_kill =
+        |s: &Sent| kills.iter().any(|kill| s.at <= *kill && kill.duration_since(s.at) < excused);
+    let is_absent = |s: &&Sent| s.owed && !stored.contains_key(&s.n) && !excused_by_a_kill(s);
+    sent.iter().filter(is_absent).copied().collect()
+}
+
+/// From when to when a store was told to have lost samples, Unix milliseconds.
+///
+/// # Errors
+/// The database refused.
+pub async fn loss_ranges(db: &TestDb, tenant: &str, store: &str) -> anyhow::Result<Vec<(i64, i64)>> {
+    let mut connection = PgConnection::connect_with(&db.app).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query("select set_config('app.tenant_id', $1, true)").bind(tenant).execute(&mut *tx).await?;
+    let rows = sqlx::query(
+        "select t_from, t_to from losses where tenant_id = $1 and store_id = $2 and reason = 'spool_damaged'",
+    )
+    .bind(tenant)
+    .bind(store)
+    .fetch_all(&mut *tx)
+    .await?;
+    let ranges = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(ranges)
 }
 
 /// Everything stored of one metric of a store.

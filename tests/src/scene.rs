@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::cloud::CloudProcess;
 use crate::cluster::TestDb;
-use crate::devices::{COUNTER, DeviceLog, LinePrinter, PUSHED_COUNTER, Pusher};
+use storepulse_agent::time::now_ms;
+
+use crate::devices::{COUNTER, DeviceLog, LinePrinter, PUSHED_COUNTER, Pusher, Sent};
 use crate::oracle::{self, Totals, Verdict};
 use crate::proxy::Proxy;
 use crate::roles::PowerCut;
@@ -132,6 +134,21 @@ impl Shop {
         Ok(())
     }
 
+    /// Waits until the agent answers a push with 2xx; it has been told to start at `since`.
+    ///
+    /// # Errors
+    /// It does not within half a minute.
+    pub async fn until_a_push_is_answered(&self, since: Instant) -> anyhow::Result<Duration> {
+        let before = self.answered();
+        let limit = Duration::from_secs(30);
+        let answered = async || Ok((self.answered() > before).then(|| since.elapsed()));
+        crate::wait::until("a push to be answered", limit, answered).await
+    }
+
+    fn answered(&self) -> usize {
+        self.pusher.log.all().iter().filter(|sent| sent.owed).count()
+    }
+
     /// Pulls the plug of the serial device.
     pub fn unplug(&self) {
         self.printer.unplug();
@@ -174,22 +191,29 @@ impl Shop {
         agent.until_drained(limit).await?;
         agent.stop().await?;
         let (tenant, store) = (agent.store.tenant.to_string(), agent.store.id.to_string());
+        let told = oracle::loss_ranges(db, &tenant, &store).await?;
         let judge = async |log: &DeviceLog, device: &str, metric: &str, kills: &[Instant]| {
             let stored = oracle::stored(db, &tenant, &store, metric).await?;
-            let nothing = Default::default();
-            anyhow::Ok(oracle::judge(
-                log,
-                stored.get(device).unwrap_or(&nothing),
-                kills,
-                EXCUSED_BEFORE_A_KILL,
-            ))
+            let stored = stored.get(device).cloned().unwrap_or_default();
+            let absent = oracle::absent(&log.all(), &stored, kills, EXCUSED_BEFORE_A_KILL);
+            let reported = absent.iter().filter(|sent| is_told(&told, sent)).count() as u64;
+            anyhow::Ok((oracle::judge(log, &stored, kills, EXCUSED_BEFORE_A_KILL), reported))
         };
-        let mut verdict = judge(&printed.log, PRINTING, COUNTER, &kills).await?;
-        verdict += judge(&pushed, PUSHING, PUSHED_COUNTER, &[]).await?;
+        let (mut verdict, of_printed) = judge(&printed.log, PRINTING, COUNTER, &kills).await?;
+        let (of_pushed, reported) = judge(&pushed, PUSHING, PUSHED_COUNTER, &[]).await?;
+        verdict += of_pushed;
+        let reported_lost = of_printed + reported;
         let sent = printed.log.count() + pushed.count();
         let totals = oracle::totals(db, &tenant, &store).await?;
-        Ok(Closing { verdict, totals, sent, spools_refused, agent })
+        Ok(Closing { verdict, reported_lost, totals, sent, spools_refused, agent })
     }
+}
+
+/// Whether a record of a loss speaks of the time when this was sent.
+fn is_told(ranges: &[(i64, i64)], sent: &Sent) -> bool {
+    let ago = i64::try_from(sent.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let at_ms = now_ms() - ago;
+    ranges.iter().any(|(from, to)| (*from..=*to).contains(&at_ms))
 }
 
 /// What a store came to.
@@ -197,6 +221,8 @@ impl Shop {
 pub struct Closing {
     /// Over both devices.
     pub verdict: Verdict,
+    /// Of what is lost: told by the agent to have been in a damaged spool.
+    pub reported_lost: u64,
     /// What the cloud holds.
     pub totals: Totals,
     /// Counter values sent.

@@ -251,10 +251,21 @@ impl Agent {
     /// It is not within `limit`; the error shows the status.
     pub async fn until_drained(&self, limit: Duration) -> anyhow::Result<()> {
         wait::until("the spool to be empty", limit, async || {
+            anyhow::ensure!(!self.is_salvaging()?, "a damaged spool is being salvaged");
             let status = self.read_status().await?;
             if waiting(&status) == 0 { Ok(Some(())) } else { anyhow::bail!("{}", status["uplink"]) }
         })
         .await
+    }
+
+    /// Whether a spool that was set aside still waits for its salvage.
+    fn is_salvaging(&self) -> anyhow::Result<bool> {
+        for file in std::fs::read_dir(self.spool_dir())? {
+            if file?.file_name().to_string_lossy().starts_with("spool-damaged-") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Waits until the cloud has acknowledged everything that was accepted before this call: the spool may hold newer things.

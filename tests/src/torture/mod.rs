@@ -1,5 +1,6 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
+mod damage;
 mod kills;
 mod power_cuts;
 mod rounds;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use self::damage::Damage;
 use self::kills::Kills;
 use self::power_cuts::PowerCuts;
 
@@ -19,6 +21,8 @@ pub enum TortureCommand {
     Kills(TortureArgs),
     /// The same with power cuts: what an agent's disk had not been told to sync is dropped, reordered and torn
     PowerCuts(TortureArgs),
+    /// SIGKILL, and damage to the files of the spool: what is lost must be told, collection must be back at once
+    Damage(TortureArgs),
 }
 
 /// How many, and which.
@@ -46,5 +50,6 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
     match command {
         TortureCommand::Kills(args) => rounds::run(Kills, args, testbed, out).await,
         TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
+        TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
     }
 }

@@ -3,6 +3,7 @@
 //! [`crate::fault_vfs`]. The last start is on an ordinary disk: what was left is an ordinary database.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -35,13 +36,15 @@ pub(super) struct PowerCuts;
 impl Blow for PowerCuts {
     const NAME: &str = "power cuts";
 
-    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<()> {
+    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<Option<Duration>> {
         if !shop.agent.said().contains(RUNNING) {
             let at_step = rng.random_range(CREATION_STEPS);
-            return shop.lose_power(PowerCut { at_step, at_checkpoint: false, seed: rng.random() }).await;
+            shop.lose_power(PowerCut { at_step, at_checkpoint: false, seed: rng.random() }).await?;
+            return Ok(None);
         }
         if rng.random_ratio(1, AFTER_STOP_ONE_IN) {
-            return shop.lose_power_after_stop(wait_ms(rng, LIFE_MS), rng.random()).await;
+            shop.lose_power_after_stop(wait_ms(rng, LIFE_MS), rng.random()).await?;
+            return Ok(None);
         }
         let at_checkpoint = rng.random_ratio(1, AT_CHECKPOINT_ONE_IN);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to STEPS_MAX")]
@@ -50,7 +53,8 @@ impl Blow for PowerCuts {
         } else {
             rng.random_range(0.0..STEPS_MAX.ln()).exp() as u64
         };
-        shop.lose_power(PowerCut { at_step, at_checkpoint, seed: rng.random() }).await
+        shop.lose_power(PowerCut { at_step, at_checkpoint, seed: rng.random() }).await?;
+        Ok(None)
     }
 
     fn struck(log: &str) -> BTreeMap<&'static str, u32> {

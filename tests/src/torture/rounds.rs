@@ -31,8 +31,16 @@ pub(super) trait Blow: Copy {
     /// For people.
     const NAME: &str;
 
-    /// Starts a shop's agent, which is down, and strikes it down.
-    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<()>;
+    /// What is absent is not lost where the agent has told of it.
+    const LOSSES_ARE_TOLD: bool = false;
+
+    /// Starts a shop's agent, which is down, and strikes it down. Returns how long it took to be back, where that counts.
+    async fn strike(self, shop: &mut Shop, rng: &mut StdRng) -> anyhow::Result<Option<Duration>>;
+
+    /// Whether that took too long.
+    fn is_late(_back: Duration) -> bool {
+        false
+    }
 
     /// What the blows struck, as far as an agent's log tells.
     fn struck(_log: &str) -> BTreeMap<&'static str, u32> {
@@ -54,6 +62,14 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 struct Outcome {
     #[serde(flatten)]
     verdict: Verdict,
+    /// Absent, and told by the agent to have been in a damaged spool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reported_lost: Option<u64>,
+    /// The longest that an agent took to be back, in milliseconds, and how often that was too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back_ms_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back_late: Option<u32>,
     /// Batches that the cloud still waits for.
     missing: i64,
     /// Blows to agents.
@@ -100,13 +116,18 @@ pub(super) async fn run<B: Blow>(
         calm.cancel();
         struck
     });
-    let ((mut cloud, cloud_kills), shops) = (struck_cloud?, struck?);
+    let ((mut cloud, cloud_kills), (shops, backs)) = (struck_cloud?, struck?);
 
     link.set(Fault::None);
     writeln!(stderr(), "  calm again; the agents deliver what is left …")?;
     let swallowed_answers = link.swallowed();
     let (rounds, agents) = (args.rounds, args.agents);
     let mut outcome = Outcome { rounds, agents, cloud_kills, swallowed_answers, seed, ..Outcome::default() };
+    if B::LOSSES_ARE_TOLD {
+        outcome.reported_lost = Some(0);
+        outcome.back_ms_max = backs.iter().max().and_then(|back| u64::try_from(back.as_millis()).ok());
+        outcome.back_late = u32::try_from(backs.iter().filter(|back| B::is_late(**back)).count()).ok();
+    }
     for shop in shops {
         outcome.add::<B>(shop, &db).await?;
     }
@@ -120,7 +141,11 @@ impl Outcome {
     /// Lets a shop deliver what is left, and judges it.
     async fn add<B: Blow>(&mut self, mut shop: Shop, db: &TestDb) -> anyhow::Result<()> {
         shop.recover().await?;
-        let closing = shop.close(db, DRAIN_LIMIT).await?;
+        let mut closing = shop.close(db, DRAIN_LIMIT).await?;
+        if let Some(reported) = &mut self.reported_lost {
+            *reported += closing.reported_lost;
+            closing.verdict.lost -= closing.reported_lost;
+        }
         let said = closing.agent.said();
         if !closing.verdict.is_clean() {
             writeln!(stderr(), "  {}: {:?}\n{said}", closing.agent.store.id, closing.verdict)?;
@@ -152,10 +177,19 @@ fn conclude<B: Blow>(outcome: &Outcome, json: bool, out: &mut impl Write) -> any
         verdict.duplicate,
         verdict.invented
     )?;
+    if let (Some(reported), Some(back_ms), Some(late)) =
+        (outcome.reported_lost, outcome.back_ms_max, outcome.back_late)
+    {
+        writeln!(out, "told as lost {reported}   back after {back_ms} ms at most, {late} times too late")?;
+    }
     if json {
         writeln!(out, "{}", serde_json::to_string(outcome)?)?;
     }
-    Ok(verdict.is_clean() && *missing == 0 && *spools_refused == 0 && *sent > 0)
+    Ok(verdict.is_clean()
+        && outcome.back_late.is_none_or(|late| late == 0)
+        && *missing == 0
+        && *spools_refused == 0
+        && *sent > 0)
 }
 
 /// A random time.
@@ -203,21 +237,24 @@ async fn strike_agents<B: Blow>(
     shops: Vec<Shop>,
     rounds: u32,
     rng: &mut StdRng,
-) -> anyhow::Result<Vec<Shop>> {
+) -> anyhow::Result<(Vec<Shop>, Vec<Duration>)> {
     let left = AtomicU32::new(rounds);
     let striking = shops.into_iter().map(|mut shop| {
         let (left, mut rng) = (&left, StdRng::seed_from_u64(rng.random()));
         async move {
+            let mut backs = Vec::new();
             while let Ok(before) =
                 left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1))
             {
-                blow.strike(&mut shop, &mut rng).await?;
+                backs.extend(blow.strike(&mut shop, &mut rng).await?);
                 if before % 10 == 0 {
                     writeln!(stderr(), "  {before:>5} {} to go", B::NAME)?;
                 }
             }
-            anyhow::Ok(shop)
+            anyhow::Ok((shop, backs))
         }
     });
-    try_join_all(striking.collect::<Vec<_>>()).await
+    let struck = try_join_all(striking.collect::<Vec<_>>()).await?;
+    let (shops, backs): (Vec<_>, Vec<_>) = struck.into_iter().unzip();
+    Ok((shops, backs.into_iter().flatten().collect()))
 }

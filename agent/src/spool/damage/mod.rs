@@ -13,17 +13,21 @@ mod wal;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use storepulse_shared::ids::Epoch;
 
 use self::wal::Wal;
 use super::{FILE, SpoolError};
 
-/// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too.
+/// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too. It
+/// names the running epoch, which may stand in nothing else but that WAL.
 const OPEN_MARK: &str = "spool.open";
 /// How the names of files set aside begin. `spool-damaged-<n>.db` waits for its salvage, `spool-salvaged-<n>.db` has it behind.
 const WAITING: &str = "spool-damaged-";
 const DONE: &str = "spool-salvaged-";
 /// Files of one database.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", RUNNING];
+/// Beside a database that was set aside: the epoch that was running.
+const RUNNING: &str = "-epoch";
 
 /// Whether an error says that the file does not hold what was written into it.
 pub(super) fn is_damage(error: &SpoolError) -> bool {
@@ -61,10 +65,20 @@ pub(super) fn has_lost_commits(dir: &Path) -> std::io::Result<bool> {
 }
 
 /// Says that there is a WAL from now on. If that cannot be written, a missing WAL goes unnoticed: no reason not to collect.
-pub(super) fn mark_open(dir: &Path) {
-    if let Err(error) = std::fs::write(dir.join(OPEN_MARK), b"").and_then(|()| sync(dir)) {
+pub(super) fn mark_open(dir: &Path, running: Epoch) {
+    let written = std::fs::write(dir.join(OPEN_MARK), running.to_string()).and_then(|()| sync(dir));
+    if let Err(error) = written {
         tracing::warn!(%error, "a write-ahead log that vanishes would go unnoticed");
     }
+}
+
+/// The epoch that was running when the database was last closed without order.
+pub(super) fn running(dir: &Path) -> Option<Epoch> {
+    std::fs::read_to_string(dir.join(OPEN_MARK)).ok()?.parse().ok()
+}
+
+fn running_beside(aside: &Path) -> Option<Epoch> {
+    std::fs::read_to_string(with_suffix(aside, RUNNING)).ok()?.parse().ok()
 }
 
 /// Says, before the database is closed in order, that there need be none.
@@ -81,8 +95,8 @@ fn sync(dir: &Path) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
-/// Renames the files of the database aside. Returns the new name.
-pub(super) fn set_aside(dir: &Path) -> std::io::Result<PathBuf> {
+/// Renames the files of the database aside, and writes down which epoch was running. Returns the new name.
+pub(super) fn set_aside(dir: &Path, running: Option<Epoch>) -> std::io::Result<PathBuf> {
     let taken = |n: u32| {
         [WAITING, DONE]
             .iter()
@@ -90,6 +104,9 @@ pub(super) fn set_aside(dir: &Path) -> std::io::Result<PathBuf> {
     };
     let n = (1..).find(|n| !taken(*n)).unwrap_or(u32::MAX);
     let aside = dir.join(format!("{WAITING}{n}.db"));
+    if let Some(running) = running {
+        std::fs::write(with_suffix(&aside, RUNNING), running.to_string())?;
+    }
     rename_all(&dir.join(FILE), &aside)?;
     mark_closed(dir);
     Ok(aside)

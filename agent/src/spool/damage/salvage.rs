@@ -131,7 +131,13 @@ struct Work {
 impl Work {
     fn begin(aside: &Path) -> Self {
         let wreck = Wreck::open(aside).ok();
-        let epochs: Vec<EpochRow> = wreck.as_ref().map(Wreck::epochs).unwrap_or_default();
+        let mut epochs: Vec<EpochRow> = wreck.as_ref().map(Wreck::epochs).unwrap_or_default();
+        // Where even its row is gone, all that can be said of the running epoch is that nothing more comes of it.
+        if let Some(running) = super::running_beside(aside)
+            && epochs.iter().all(|epoch| epoch.epoch != running)
+        {
+            epochs.push(EpochRow::unread(running, 0));
+        }
         let rows = wreck.as_ref().map(Wreck::batches).unwrap_or_default();
         let ids = wreck.as_ref().map_or(0..0, Wreck::body_ids);
         let newest = wreck.as_ref().and_then(Wreck::newest_ms);
