@@ -165,7 +165,7 @@ pub(in crate::ingest) async fn close(
     .await?;
     let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
     let ranges: Vec<_> = arrived.iter().map(|r| (unsigned(r.first), unsigned(r.last))).collect();
-    SeqSet::from_ranges(&ranges).map_err(|e| sqlx::Error::Decode(Box::new(e)))
+    SeqSet::from_many_ranges(&ranges).map_err(|e| sqlx::Error::Decode(Box::new(e)))
 }
 
 /// Takes the rows of these epochs for this transaction, in one order, so that two batches that name each other's
