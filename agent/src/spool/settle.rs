@@ -139,7 +139,10 @@ impl Core {
         )?;
         self.acked_bytes = self.count_acked_bytes()?;
         // What came before this epoch may be lost too: the cloud is to ask for it.
-        self.change("update epochs set after_told = 0 where no = ?1", [no])?;
+        self.change(
+            "update epochs set after_told = 0, after_reset_no = ?2 where no = ?1",
+            params![no, self.acks],
+        )?;
         if let Some(loss) = self.gone(no, epoch, through, now_ms)? {
             self.record_loss(loss, now_ms)?;
         }

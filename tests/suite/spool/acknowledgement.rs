@@ -75,3 +75,21 @@ async fn after_a_loss_the_chain_of_epochs_is_told_again() {
     let again = bench.drain().await;
     assert_eq!(again[0].0.after.map(|after| after.epoch), Some(before));
 }
+
+#[tokio::test]
+async fn an_ack_of_a_request_that_left_before_does_not_tell_the_chain() {
+    let mut bench = Bench::new().await;
+    let before = deliver(&bench, 2).await;
+    bench.reopen(LIMITS);
+    let epoch = deliver(&bench, 1).await;
+    bench.seal(Lane::Normal, 5.0).await;
+    bench.seal(Lane::Normal, 6.0).await;
+    let (_, slow) = bench.next().await.unwrap();
+    let (_, quick) = bench.next_of(Wish { in_flight: vec![slow.id], ..at_once() }, LATER).await.unwrap();
+    let forgotten = Settlement::Acked { through: vec![(epoch, 0)], acks_before: quick.acks_before };
+    bench.settle(&quick, forgotten).await;
+    bench.ack(&slow).await;
+    let again = bench.drain().await;
+    let tells = |header: &BatchHeader| header.after.map(|after| after.epoch) == Some(before);
+    assert!(again.iter().any(|(header, _)| header.batch.epoch == epoch && tells(header)), "{again:?}");
+}

@@ -250,10 +250,14 @@ impl Work {
             if lost.first().is_some_and(|(first, _)| *first <= epoch.last_seq) {
                 self.from = self.from.min(epoch.began_ms - MARGIN_MS);
             }
-            if let Ok(lost) = SeqSet::from_ranges(&lost)
-                && !lost.is_empty()
-            {
-                seqs.insert(epoch.epoch, lost);
+            match SeqSet::from_ranges(&lost) {
+                Ok(lost) if lost.is_empty() => {}
+                Ok(lost) => {
+                    seqs.insert(epoch.epoch, lost);
+                }
+                Err(error) => {
+                    tracing::error!(epoch = %epoch.epoch, %error, "lost numbers cannot be told; the cloud goes on missing them");
+                }
             }
         }
         // An open batch may have lost ticks without a trace.
@@ -345,7 +349,7 @@ impl Core {
         Ok(())
     }
 
-    /// The records of losses that an adopted batch carries: they keep it from being evicted.
+    /// The records of losses that an adopted batch carries: should it be evicted, another one takes them over.
     fn keep_losses(&mut self, id: i64, lane: Lane) -> Result<(), SpoolError> {
         if lane != Lane::Critical {
             return Ok(());
