@@ -48,6 +48,18 @@ impl Core {
         Ok(())
     }
 
+    /// The cloud has these numbers or has closed them, and their batches are not here.
+    pub(super) fn note_known(&self, epoch_no: i64, numbers: &SeqSet, now_ms: i64) -> Result<(), SpoolError> {
+        for (first, last) in numbers.ranges() {
+            self.change(
+                "insert into closed_numbers (epoch_no, first, last, acked_no, at_ms) values (?1, ?2, ?3, ?4, ?5)
+                on conflict do nothing",
+                params![epoch_no, integer(*first), integer(*last), self.acks, now_ms],
+            )?;
+        }
+        Ok(())
+    }
+
     /// A batch was acknowledged: what its losses close is known to the cloud.
     pub(super) fn note_losses_acked(&self, batch_id: i64) -> Result<(), SpoolError> {
         self.change(

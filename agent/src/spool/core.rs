@@ -148,7 +148,8 @@ impl Core {
         }
         core.begin_epoch(now_ms)?;
         core.execute("commit")?;
-        core.mark_open()?;
+        core.opened.mark_open();
+        core.name_epochs()?;
         Ok(core)
     }
 
@@ -156,9 +157,9 @@ impl Core {
         &self.opened.db
     }
 
-    /// From now on a WAL that is missing is damage.
-    pub(super) fn mark_open(&self) -> Result<(), SpoolError> {
-        self.opened.mark_open(&self.unsettled_epochs()?);
+    /// Writes down, beside the database, which epochs have numbers on their way.
+    pub(super) fn name_epochs(&self) -> Result<(), SpoolError> {
+        damage::name_epochs(&self.opened.dir, &self.unsettled_epochs()?);
         Ok(())
     }
 
@@ -281,7 +282,7 @@ impl Core {
     pub(super) fn replace(&mut self, now_ms: i64) -> Result<(), SpoolError> {
         let dir = self.opened.dir.clone();
         let lock = self.opened.give_up()?;
-        let aside = damage::set_aside(&dir, &damage::marked(&dir)).map_err(|e| SpoolError::open(&dir, e))?;
+        let aside = damage::set_aside(&dir).map_err(|e| SpoolError::open(&dir, e))?;
         let opened = Opened::new(&dir, lock, self.budget)?;
         let clock = self.dates.take_clock();
         *self = Self::load(opened, self.limits, Some(&aside), now_ms)?;

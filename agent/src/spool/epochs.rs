@@ -7,8 +7,8 @@ use storepulse_shared::seqs::SeqSet;
 use super::core::{Core, OwnEpoch, integer, unsigned};
 use super::{SpoolError, check};
 
-/// Epochs that the mark of an open spool names at most.
-const EPOCHS_MARKED_MAX: i64 = 1_000;
+/// Epochs that are named beside the database at most.
+const EPOCHS_NAMED_MAX: i64 = 1_000;
 
 impl Core {
     /// Begins an epoch that names the last one of ours that sealed a batch.
@@ -57,7 +57,7 @@ impl Core {
                     or exists (select 1 from closed_numbers c where c.epoch_no = e.no and c.acked_no is null))
             order by no desc limit ?1",
         )?;
-        let rows = statement.query_map([EPOCHS_MARKED_MAX], |row| row.get::<_, String>(0))?;
+        let rows = statement.query_map([EPOCHS_NAMED_MAX], |row| row.get::<_, String>(0))?;
         rows.map(|epoch| parse_epoch(&epoch?)).collect()
     }
 

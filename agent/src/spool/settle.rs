@@ -301,7 +301,7 @@ impl Core {
         } else {
             self.seal_all(now_ms)?;
             self.begin_epoch(now_ms)?;
-            self.mark_open()?;
+            self.name_epochs()?;
             let never_sent: Vec<(i64, i64)> = self
                 .db()
                 .prepare_cached("select id, seq from batches where epoch_no = ?1 and state = ?2 and sent = 0 order by seq")?

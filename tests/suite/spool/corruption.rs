@@ -28,12 +28,24 @@ impl Bench {
     async fn salvage(&self) {
         // A call after the one that met the damage waits until it is set aside.
         self.status().await;
-        self.run_salvage_until(|| self.salvaged() >= self.waiting()).await;
+        self.run_salvage_until(|| self.is_all_told()).await;
     }
 
     /// Waits until the cloud is known to have all of what was set aside.
     async fn finish_salvage(&self) {
-        self.run_salvage_until(|| self.waiting() == 0).await;
+        self.run_salvage_until(|| self.waiting().is_empty()).await;
+    }
+
+    /// Zeroes a page of the closed database, opens it, and waits until that is noticed, if it can be, and salvaged.
+    pub(super) async fn survive_a_zeroed_page(&mut self, page: u64) {
+        self.close();
+        let path = self.dir.join(FILE);
+        let pages = fs::metadata(&path).unwrap().len() / 4_096;
+        overwrite(&path, page % pages * 4_096, &[0; 4_096]);
+        self.reopen(LIMITS);
+        let asides = self.asides().len();
+        let is_sound = check(&path) == "ok";
+        self.run_salvage_until(|| (is_sound || self.asides().len() > asides) && self.is_all_told()).await;
     }
 
     async fn run_salvage_until(&self, is_done: impl Fn() -> bool) {
@@ -45,17 +57,24 @@ impl Bench {
             }
             stop.cancel();
         };
-        tokio::join!(salvage, done);
+        let both = async { tokio::join!(salvage, done) };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("a salvage that ends");
     }
 
-    fn waiting(&self) -> i64 {
-        self.asides().iter().filter(|name| name.starts_with("spool-damaged")).map(|_| 1).sum()
+    /// Numbers of the files that the cloud does not have all of.
+    fn waiting(&self) -> Vec<i64> {
+        let asides = self.asides();
+        let numbers =
+            asides.iter().filter_map(|name| name.strip_prefix("spool-damaged-")?.strip_suffix(".db"));
+        numbers.map(|number| number.parse().unwrap()).collect()
     }
 
-    fn salvaged(&self) -> i64 {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let db = rusqlite::Connection::open_with_flags(self.dir.join(FILE), flags).unwrap();
-        db.query_row("select count(*) from salvaged", [], |row| row.get(0)).unwrap()
+    fn is_all_told(&self) -> bool {
+        let is_told = |file| {
+            look(&self.dir.join(FILE))?.prepare("select 1 from salvaged where file = ?1")?.exists([file])
+        };
+        // It may be replaced at this moment.
+        self.waiting().iter().all(|file| is_told(file).unwrap_or(false))
     }
 
     fn asides(&self) -> Vec<String> {
@@ -65,6 +84,15 @@ impl Bench {
         asides.sort();
         asides
     }
+}
+
+fn look(database: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn check(database: &Path) -> String {
+    let found = look(database).and_then(|db| db.query_row("pragma quick_check(1)", [], |row| row.get(0)));
+    found.unwrap_or_else(|error| error.to_string())
 }
 
 fn name(file: &fs::DirEntry) -> String {

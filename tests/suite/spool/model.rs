@@ -2,7 +2,7 @@
 //!
 //! Whatever happens on the way: in the end every sample is at the cloud once, or told as a loss, and no number is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use storepulse_shared::batch::Loss;
@@ -11,6 +11,7 @@ use storepulse_shared::seqs::SeqSet;
 
 use super::*;
 
+/// Random lives, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 32;
 /// Every so many samples one is poisonous: the cloud refuses any batch that holds it.
 const POISON_ONE_IN: u32 = 23;
@@ -32,6 +33,8 @@ enum Operation {
     BackUp,
     /// The cloud's database becomes what was copied.
     Restore,
+    /// A page of the spool is zeroed while no process has it open.
+    Damage(u64),
 }
 
 /// What becomes of a request.
@@ -51,6 +54,14 @@ enum Fate {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        23 => of_the_agent(),
+        1 => Just(Operation::BackUp),
+        1 => Just(Operation::Restore),
+    ]
+}
+
+fn of_the_agent() -> impl Strategy<Value = Operation> {
     let lane = prop::sample::select(vec![Lane::Critical, Lane::Normal, Lane::Bulk]);
     let fate = prop_oneof![
         8 => Just(Fate::Answered),
@@ -67,16 +78,19 @@ fn operation() -> impl Strategy<Value = Operation> {
         10 => fate.prop_map(Operation::Send),
         2 => Just(Operation::SendTwo),
         2 => Just(Operation::Crash),
-        1 => Just(Operation::BackUp),
-        1 => Just(Operation::Restore),
     ]
+}
+
+/// On a disk that goes bad. With a cloud that is restored as well, not everything can be known any more.
+fn operation_or_damage() -> impl Strategy<Value = Operation> {
+    prop_oneof![12 => of_the_agent(), 1 => any::<u64>().prop_map(Operation::Damage)]
 }
 
 /// Receipts as the design has them, and nothing else.
 #[derive(Debug, Clone, Default)]
 struct Cloud {
     received: BTreeMap<BatchId, Vec<u32>>,
-    void: BTreeSet<BatchId>,
+    void: BTreeMap<Epoch, SeqSet>,
     losses: BTreeMap<LossId, Loss>,
     after: BTreeMap<Epoch, BatchId>,
     sealed: BTreeMap<Epoch, u64>,
@@ -96,7 +110,7 @@ impl Cloud {
 
     fn take(&mut self, header: &BatchHeader, outgoing: &Outgoing) -> Settlement {
         self.note(header);
-        if self.void.contains(&header.batch) {
+        if self.is_void(header.batch) {
             return Settlement::Renumber;
         }
         if !self.received.contains_key(&header.batch) {
@@ -105,26 +119,51 @@ impl Cloud {
             let samples = batch.frames.iter().flat_map(|f| &f.columns).flat_map(|c| &c.values);
             let samples: Vec<u32> = samples.map(|value| *value as u32).collect();
             if samples.iter().any(|n| n % POISON_ONE_IN == 0) {
-                self.void.insert(header.batch);
+                self.close(header.batch);
                 return Settlement::Refused { why: "422".to_owned() };
             }
             self.received.insert(header.batch, samples);
             for loss in batch.losses {
-                let closed = loss.seqs.iter().flat_map(|(epoch, seqs)| numbers(*epoch, seqs));
-                self.void.extend(closed.filter(|number| !self.received.contains_key(number)));
+                for (epoch, seqs) in &loss.seqs {
+                    let all = [self.received_of(*epoch).ranges(), seqs.ranges()].concat();
+                    let all = [&all, self.void.entry(*epoch).or_default().ranges()].concat();
+                    self.void.insert(*epoch, SeqSet::from_many_ranges(&all).unwrap());
+                }
                 self.losses.insert(loss.id, loss);
             }
         }
         Settlement::Acked { through: self.through(header.batch.epoch), acks_before: outgoing.acks_before }
     }
 
+    fn close(&mut self, number: BatchId) {
+        self.void.entry(number.epoch).or_default().insert(number.seq);
+    }
+
+    fn is_void(&self, number: BatchId) -> bool {
+        !self.received.contains_key(&number)
+            && self.void.get(&number.epoch).is_some_and(|void| void.contains(number.seq))
+    }
+
+    fn received_of(&self, epoch: Epoch) -> SeqSet {
+        let all = BatchId { epoch, seq: 1 }..=BatchId { epoch, seq: u64::MAX };
+        let mut received = SeqSet::new();
+        for (number, _) in self.received.range(all) {
+            received.insert(number.seq);
+        }
+        received
+    }
+
     fn has(&self, number: BatchId) -> bool {
-        self.received.contains_key(&number) || self.void.contains(&number)
+        self.received.contains_key(&number) || self.is_void(number)
     }
 
     /// Of an epoch and of those before it, as far as they are known.
     fn through(&self, epoch: Epoch) -> Vec<(Epoch, u64)> {
-        let end = |epoch| (1..).take_while(|seq| self.has(BatchId { epoch, seq: *seq })).count() as u64;
+        let end = |epoch| {
+            let void = self.void.get(&epoch).cloned().unwrap_or_default();
+            let both = [self.received_of(epoch).ranges(), void.ranges()].concat();
+            SeqSet::from_many_ranges(&both).unwrap().through()
+        };
         let mut all = vec![(epoch, end(epoch))];
         let mut at = epoch;
         while let Some(before) = self.after.get(&at) {
@@ -143,21 +182,26 @@ impl Cloud {
     }
 }
 
-fn numbers(epoch: Epoch, seqs: &SeqSet) -> impl Iterator<Item = BatchId> {
-    seqs.ranges()
-        .iter()
-        .flat_map(move |(first, last)| (*first..=*last).map(move |seq| BatchId { epoch, seq }))
-}
-
 /// A spool, the cloud, and what was accepted.
 struct World {
     bench: Bench,
     cloud: Cloud,
     copy: Cloud,
     accepted: u32,
+    is_damaged: bool,
 }
 
 impl World {
+    async fn live(operations: Vec<Operation>) {
+        let (cloud, copy) = (Cloud::default(), Cloud::default());
+        let mut world = Self { bench: Bench::new().await, cloud, copy, accepted: 0, is_damaged: false };
+        for operation in operations {
+            world.apply(operation).await;
+        }
+        world.settle_down().await;
+        world.judge();
+    }
+
     async fn apply(&mut self, operation: Operation) {
         match operation {
             Operation::Append(lane, count) => {
@@ -186,6 +230,10 @@ impl World {
             Operation::Crash => self.bench.reopen(LIMITS),
             Operation::BackUp => self.copy = self.cloud.clone(),
             Operation::Restore => self.cloud = self.copy.clone(),
+            Operation::Damage(page) => {
+                self.bench.survive_a_zeroed_page(page).await;
+                self.is_damaged = true;
+            }
         }
     }
 
@@ -200,7 +248,7 @@ impl World {
             }
             Fate::ClosedBefore | Fate::TooLarge if !self.cloud.has(header.batch) => {
                 self.cloud.note(header);
-                self.cloud.void.insert(header.batch);
+                self.cloud.close(header.batch);
                 let is_large = matches!(fate, Fate::TooLarge);
                 let answer = if is_large { Settlement::TooLarge } else { Settlement::Renumber };
                 self.bench.settle(outgoing, answer).await;
@@ -236,28 +284,37 @@ impl World {
         assert!(stored.keys().all(|n| (1..=self.accepted).contains(n)), "invented");
         let lost: u64 = self.cloud.losses.values().map(|loss| loss.samples).sum();
         let (stored, accepted) = (stored.len() as u64, u64::from(self.accepted));
-        // After a restore a loss may speak of what was delivered after all.
-        assert!(stored + lost >= accepted, "{stored} stored and {lost} told as lost of {accepted}");
+        // After a restore a loss may speak of what was delivered after all; of what was damaged it tells a range.
+        let is_told = stored + lost >= accepted
+            || self.is_damaged && self.cloud.losses.values().any(|loss| loss.reason == "spool_damaged");
+        assert!(is_told, "{stored} stored and {lost} told as lost of {accepted}");
         assert_eq!(self.cloud.missing(), []);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
     #[test]
     fn in_the_end_every_sample_is_there_once_or_told_as_lost(
         operations in prop::collection::vec(operation(), 1..60)
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let bench = Bench::new().await;
-            let mut world =
-                World { bench, cloud: Cloud::default(), copy: Cloud::default(), accepted: 0 };
-            for operation in operations {
-                world.apply(operation).await;
-            }
-            world.settle_down().await;
-            world.judge();
-        });
+        live(operations);
     }
+
+    #[test]
+    fn in_the_end_no_number_is_missing_and_no_sample_there_twice_though_the_disk_goes_bad(
+        operations in prop::collection::vec(operation_or_damage(), 1..60)
+    ) {
+        live(operations);
+    }
+}
+
+fn live(operations: Vec<Operation>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(World::live(operations));
+}
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

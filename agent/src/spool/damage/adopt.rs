@@ -28,8 +28,17 @@ pub(in crate::spool) struct Report {
     pub(super) samples: u64,
     pub(super) events: u64,
     pub(super) from: i64,
-    /// Numbers that nothing more comes of.
-    pub(super) lost: Vec<(EpochRow, SeqSet)>,
+    /// What is known of the numbers of each epoch.
+    pub(super) epochs: Vec<Numbers>,
+}
+
+/// What a salvage knows of the numbers of an epoch.
+pub(in crate::spool) struct Numbers {
+    pub(super) epoch: EpochRow,
+    /// The cloud has them, or has closed them.
+    pub(super) known: SeqSet,
+    /// Nothing more comes of them.
+    pub(super) lost: SeqSet,
 }
 
 impl Core {
@@ -109,9 +118,10 @@ impl Core {
             seqs: [].into(),
         };
         let mut more = Vec::new();
-        for (epoch, numbers) in &report.lost {
+        for Numbers { epoch, known, lost } in &report.epochs {
             let no = self.carry_epoch(epoch)?;
-            let mut parts = self.not_here(no, numbers)?.into_iter();
+            self.note_known(no, known, now_ms)?;
+            let mut parts = self.not_here(no, lost)?.into_iter();
             loss.seqs.extend(parts.next().map(|first| (epoch.epoch, first)));
             more.extend(parts.map(|part| (epoch.epoch, part)));
         }

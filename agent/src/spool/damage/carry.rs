@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::params;
+use storepulse_shared::seqs::SeqSet;
 
 use super::super::SpoolError;
 use super::super::core::{Core, integer};
@@ -16,8 +17,12 @@ impl Core {
     /// Copies the epochs, with the receipts of senders, and the answers to `Idempotency-Key`s, as far as they can be read.
     pub(in crate::spool) fn carry(&mut self, aside: &Path) -> Result<(), SpoolError> {
         let Ok(wreck) = Wreck::open(aside) else { return Ok(()) };
-        for epoch in &wreck.epochs() {
-            self.carry_epoch(epoch)?;
+        for mut epoch in wreck.epochs() {
+            // The file in which it began answers for its numbers, from the beginning.
+            if !wreck.is_home_of(&epoch) {
+                epoch.settled = SeqSet::new();
+            }
+            self.carry_epoch(&epoch)?;
         }
         let keys =
             wreck.rows("select sender, key, body_sha256, verdict, at_ms from idempotency_keys", |row| {

@@ -22,15 +22,14 @@ use storepulse_shared::ids::Epoch;
 use self::wal::Wal;
 use super::{FILE, SpoolError};
 
-/// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too. It
-/// names the epochs of which numbers may be on their way, a line each: their rows may be what is damaged.
+/// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too.
 const OPEN_MARK: &str = "spool.open";
 /// How the names of files set aside begin. `spool-damaged-<n>.db` waits for its salvage, `spool-salvaged-<n>.db` has it behind.
 const WAITING: &str = "spool-damaged-";
 const DONE: &str = "spool-salvaged-";
 /// Files of one database.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", EPOCHS];
-/// Beside a database that was set aside: the epochs that its mark named.
+/// Beside a database: the epochs of which numbers may be on their way, a line each. Their rows may be what is damaged.
 const EPOCHS: &str = "-epochs";
 
 /// Whether an error says that the file does not hold what was written into it.
@@ -69,30 +68,30 @@ pub(super) fn has_lost_commits(dir: &Path) -> std::io::Result<bool> {
 }
 
 /// Says that there is a WAL from now on. If that cannot be written, a missing WAL goes unnoticed: no reason not to collect.
-pub(super) fn mark_open(dir: &Path, epochs: &[Epoch]) {
-    let written = std::fs::write(dir.join(OPEN_MARK), lines(epochs)).and_then(|()| sync(dir));
+pub(super) fn mark_open(dir: &Path) {
+    let written = std::fs::write(dir.join(OPEN_MARK), []).and_then(|()| sync(dir));
     if let Err(error) = written {
         tracing::warn!(%error, "a write-ahead log that vanishes would go unnoticed");
     }
 }
 
-/// The epochs of a database that was not closed in order.
-pub(super) fn marked(dir: &Path) -> Vec<Epoch> {
-    epochs_in(&dir.join(OPEN_MARK))
+/// Writes down, beside the database, which epochs have numbers on their way.
+pub(super) fn name_epochs(dir: &Path, epochs: &[Epoch]) {
+    let lines: String = epochs.iter().map(|epoch| format!("{epoch}\n")).collect();
+    let (new, path) = (dir.join("spool.epochs.new"), with_suffix(&dir.join(FILE), EPOCHS));
+    let written = std::fs::write(&new, lines)
+        .and_then(|()| std::fs::File::open(&new)?.sync_all())
+        .and_then(|()| std::fs::rename(&new, &path))
+        .and_then(|()| sync(dir));
+    if let Err(error) = written {
+        tracing::warn!(%error, "should the spool be damaged, the cloud may wait for batches that never come");
+    }
 }
 
-fn marked_beside(aside: &Path) -> Vec<Epoch> {
-    epochs_in(&with_suffix(aside, EPOCHS))
-}
-
-/// What cannot be read is not there.
-fn epochs_in(path: &Path) -> Vec<Epoch> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+/// The epochs that stand beside a database; what cannot be read is not there.
+fn named_beside(aside: &Path) -> Vec<Epoch> {
+    let text = std::fs::read_to_string(with_suffix(aside, EPOCHS)).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-fn lines(epochs: &[Epoch]) -> String {
-    epochs.iter().map(|epoch| format!("{epoch}\n")).collect()
 }
 
 /// Says, before the database is closed in order, that there need be none.
@@ -109,8 +108,8 @@ fn sync(dir: &Path) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
-/// Renames the files of the database aside, and writes down which epochs its mark named. Returns the new name.
-pub(super) fn set_aside(dir: &Path, epochs: &[Epoch]) -> std::io::Result<PathBuf> {
+/// Renames the files of the database aside. Returns the new name.
+pub(super) fn set_aside(dir: &Path) -> std::io::Result<PathBuf> {
     let taken = |n: u32| {
         [WAITING, DONE]
             .iter()
@@ -118,7 +117,6 @@ pub(super) fn set_aside(dir: &Path, epochs: &[Epoch]) -> std::io::Result<PathBuf
     };
     let n = (1..).find(|n| !taken(*n)).unwrap_or(u32::MAX);
     let aside = dir.join(format!("{WAITING}{n}.db"));
-    std::fs::write(with_suffix(&aside, EPOCHS), lines(epochs))?;
     rename_all(&dir.join(FILE), &aside)?;
     mark_closed(dir);
     Ok(aside)

@@ -77,6 +77,11 @@ impl Wreck {
         Ok(Self { db, file: super::number_of(path).unwrap_or_default() })
     }
 
+    /// Whether an epoch began in it.
+    pub(super) fn is_home_of(&self, epoch: &EpochRow) -> bool {
+        epoch.home == self.file
+    }
+
     pub(super) fn epochs(&self) -> Vec<EpochRow> {
         let last = self.number("select max(no) from epochs").unwrap_or_default();
         self.by_id(last, |no| {

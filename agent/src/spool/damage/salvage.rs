@@ -23,7 +23,7 @@ use super::super::core::lane_of;
 use super::super::forward::UNKNOWN_SENDER;
 use super::super::label::Label;
 use super::super::{FILE, Spool, SpoolError};
-use super::adopt::{Found, Report, Salvage, without};
+use super::adopt::{Found, Numbers, Report, Salvage, without};
 use super::read::{BatchRow, Body, EpochRow, Wreck};
 
 /// Bodies that are adopted in one change.
@@ -136,10 +136,11 @@ struct Work {
     elsewhere: BTreeSet<Epoch>,
     rows: BTreeMap<i64, BatchRow>,
     ids: std::ops::Range<i64>,
-    /// Numbers that need no delivery: adopted, or settled before.
-    accounted: BTreeMap<Epoch, SeqSet>,
+    /// Numbers that were settled before.
+    settled: BTreeMap<Epoch, SeqSet>,
     /// Of these, the ones of which the cloud may not know yet that they are closed.
     untold: BTreeMap<Epoch, SeqSet>,
+    found: BTreeMap<Epoch, SeqSet>,
     adopted: u64,
     /// First time of what may be lost.
     from: i64,
@@ -157,7 +158,7 @@ impl Work {
         let elsewhere: BTreeSet<Epoch> = elsewhere.into_iter().map(|row| row.epoch).collect();
         // Where even its row is gone, all that can be said of an epoch is that nothing more comes of it.
         let named = epochs.iter().filter_map(|row| Some((row.after.as_ref()?.0.parse().ok()?, 0)));
-        let marked = super::marked_beside(aside).into_iter().map(|epoch| (epoch, 0));
+        let marked = super::named_beside(aside).into_iter().map(|epoch| (epoch, 0));
         for (epoch, began_ms) in named.chain(marked).collect::<Vec<_>>() {
             if epochs.iter().all(|row| row.epoch != epoch) && !elsewhere.contains(&epoch) {
                 epochs.push(EpochRow::unread(epoch, file, began_ms));
@@ -168,8 +169,9 @@ impl Work {
         let newest = wreck.as_ref().and_then(Wreck::newest_ms);
         let mut work = Self {
             file,
-            accounted: epochs.iter().map(|epoch| (epoch.epoch, epoch.settled.clone())).collect(),
+            settled: epochs.iter().map(|epoch| (epoch.epoch, epoch.settled.clone())).collect(),
             untold: BTreeMap::new(),
+            found: BTreeMap::new(),
             epochs: epochs.into_iter().map(|epoch| (epoch.epoch, epoch)).collect(),
             elsewhere,
             rows: rows.into_iter().map(|row| (row.id, row)).collect(),
@@ -179,7 +181,7 @@ impl Work {
             from: newest.map_or_else(|| crate::time::now_ms() - UNKNOWN_MS, |newest| newest - MARGIN_MS),
             lost: (0, 0),
         };
-        work.account_for_what_needs_nothing();
+        work.settle_what_needs_nothing();
         work.find_untold();
         work
     }
@@ -188,14 +190,14 @@ impl Work {
         self.ids.is_empty()
     }
 
-    fn account_for_what_needs_nothing(&mut self) {
+    fn settle_what_needs_nothing(&mut self) {
         let of: BTreeMap<i64, Epoch> = self.epochs.values().map(|epoch| (epoch.no, epoch.epoch)).collect();
         for row in self.rows.values() {
             if row.needs_nothing
                 && (1..=SEQ_MAX).contains(&row.seq)
                 && let Some(epoch) = of.get(&row.epoch_no)
             {
-                self.accounted.entry(*epoch).or_default().insert(row.seq);
+                self.settled.entry(*epoch).or_default().insert(row.seq);
             }
         }
     }
@@ -257,14 +259,17 @@ impl Work {
 
     fn is_needed(&self, label: &Label) -> bool {
         let BatchId { epoch, seq } = label.batch;
-        !self.elsewhere.contains(&epoch)
-            && !self.accounted.get(&epoch).is_some_and(|numbers| numbers.contains(seq))
+        !self.elsewhere.contains(&epoch) && !self.is_accounted_for(epoch, seq)
+    }
+
+    fn is_accounted_for(&self, epoch: Epoch, seq: u64) -> bool {
+        [&self.settled, &self.found].iter().any(|all| all.get(&epoch).is_some_and(|of| of.contains(seq)))
     }
 
     fn take(&mut self, body: Body) -> Found {
         let BatchId { epoch, seq } = body.label.batch;
         self.adopted += 1;
-        self.accounted.entry(epoch).or_default().insert(seq);
+        self.found.entry(epoch).or_default().insert(seq);
         let began_ms = body.label.span.map_or(0, |(first, _)| first);
         let row = self.epochs.entry(epoch).or_insert_with(|| EpochRow::unread(epoch, self.file, began_ms));
         if row.no == 0 && body.header.is_some() {
@@ -278,40 +283,39 @@ impl Work {
     /// What is known of a batch that cannot be read.
     fn give_up(&mut self, row: Option<BatchRow>) {
         let Some(row) = row else { return };
-        let is_needed = |epoch: &EpochRow| {
-            !self.accounted.get(&epoch.epoch).is_some_and(|numbers| numbers.contains(row.seq))
-        };
-        if self.epochs.values().any(|epoch| epoch.no == row.epoch_no && is_needed(epoch)) {
+        let is_of =
+            |epoch: &EpochRow| epoch.no == row.epoch_no && !self.is_accounted_for(epoch.epoch, row.seq);
+        if self.epochs.values().any(is_of) {
             self.lost = (self.lost.0 + row.samples, self.lost.1 + row.events);
         }
         self.from = self.from.min(row.span.map_or(row.opened_ms - MARGIN_MS, |(first, _)| first));
     }
 
     fn report(mut self) -> Report {
-        let mut all_lost = Vec::new();
-        for (name, epoch) in self.epochs {
-            let accounted = self.accounted.remove(&name).unwrap_or_default();
+        let mut epochs = Vec::new();
+        for (name, epoch) in std::mem::take(&mut self.epochs) {
+            let settled = self.settled.remove(&name).unwrap_or_default();
             let untold = self.untold.remove(&name).unwrap_or_default();
+            let found = self.found.remove(&name).unwrap_or_default();
+            let known = without(settled.ranges(), untold.ranges());
             let needed: Vec<(u64, u64)> = match &epoch.sender {
                 None => vec![(1, epoch.last_seq.saturating_add(TAIL).min(SEQ_MAX))],
                 Some(_) => epoch.received.ranges().to_vec(),
             };
-            let lost = without(&needed, accounted.ranges());
-            if lost.first().is_some_and(|(first, _)| *first <= epoch.last_seq) {
+            let lost = without(&without(&needed, &known), found.ranges());
+            let is_old = |(first, last): &(u64, u64)| *first <= epoch.last_seq && !settled.contains(*last);
+            if lost.iter().any(is_old) {
                 self.from = self.from.min(epoch.began_ms - MARGIN_MS);
             }
-            let lost = SeqSet::from_many_ranges(&[&lost, untold.ranges()].concat());
-            // The ranges are those of sets, below their highest number.
-            let lost = lost.unwrap_or_default();
-            if !lost.is_empty() {
-                all_lost.push((epoch, lost));
-            }
+            // These are ranges of sets, or parts of them.
+            let set = |ranges: &[_]| SeqSet::from_many_ranges(ranges).unwrap_or_default();
+            epochs.push(Numbers { epoch, known: set(&known), lost: set(&lost) });
         }
         // An open batch may have lost ticks without a trace.
         let open = self.rows.values().filter(|row| row.is_open).map(|row| row.opened_ms - MARGIN_MS);
         let from = open.fold(self.from, i64::min);
         let (samples, events) = self.lost;
-        Report { file: self.file, adopted: self.adopted, samples, events, from, lost: all_lost }
+        Report { file: self.file, adopted: self.adopted, samples, events, from, epochs }
     }
 }
 
