@@ -188,7 +188,8 @@ const fn request_timeout() -> Duration {
 const fn spool_size() -> u64 {
     256 << 20
 }
-/// A gateway's flash of 8 GB that takes 3,000 writes of every block lasts some twenty years with it, whatever else the box does.
+/// Flash of 8 GB that takes 3,000 writes of every cell lasts twenty years with it, even if it writes three times as much
+/// inside as it is given.
 const fn writes_per_day() -> u64 {
     1 << 30
 }
