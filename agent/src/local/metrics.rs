@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::status::{AgentStatus, StatusState};
-use crate::spool::WritesStatus;
+use crate::spool::SpoolStatus;
 use crate::time::ClockStatus;
 use crate::uplink::UplinkState;
 
@@ -42,8 +42,10 @@ fn clock_gauges(clock: &ClockStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
     gauge("clock_steps", "How often the clock was set since the start", steps);
 }
 
-fn writes_gauges(writes: &WritesStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
+fn disk_gauges(spool: &SpoolStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let writes = &spool.writes;
+    gauge("spool_bytes", "Bytes of the spool in use", count(spool.bytes));
     gauge(
         "spool_written_bytes_today",
         "What the disk had to write for it on this UTC day",
@@ -85,8 +87,7 @@ fn registry(status: &AgentStatus) -> Registry {
         count(status.uplink.rejected_samples),
     );
     clock_gauges(&status.clock, &mut gauge);
-    writes_gauges(&status.spool.writes, &mut gauge);
-    gauge("spool_bytes", "Bytes of the spool in use", count(status.spool.bytes));
+    disk_gauges(&status.spool, &mut gauge);
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));
     gauge(
         "spool_quarantined_batches",

@@ -97,7 +97,7 @@ create table bodies (
     batch_id integer primary key,
     digest blob not null,
     -- What it is, and a checksum over all of it: see `label.rs`.
-    label text not null,
+    label blob not null,
     crc integer not null,
     -- Of a forwarded batch: the sender's header, verbatim.
     header text,
