@@ -7,8 +7,9 @@
 //! SQLite's own account of the log (`wal_checkpoint(noop)` and the page numbers in the log's frames), since what was
 //! asked for in bytes says little: a tick of 60 bytes costs blocks. The kernel's count of the thread (`write_bytes` of
 //! `/proc/thread-self/io`) agrees within one per cent (2,405 commits, ticks and delivery, ext4: 26.66 MB here, 26.60 MB
-//! there); it is not used, because not every kernel of a gateway has it and it stands still on some file systems. Not counted: the wal-index, which is never synced, the file
-//! system's own journal, what opening and closing fold together, and what the flash itself makes of a block.
+//! there); it is not used, because not every kernel of a gateway has it and it stands still on some file systems. Not
+//! counted: the wal-index, which is never synced, the file system's own journal, what opening and closing fold together,
+//! and what the flash itself makes of a block. A clock that is set to another day begins another count.
 //!
 //! # How long a commit may wait
 //! The budget of a day is handed out evenly, with an hour's worth in advance. As long as that much is left of what was

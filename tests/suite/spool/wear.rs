@@ -123,16 +123,16 @@ async fn a_loose_budget_leaves_everything_as_it_is_and_a_wide_window_closes_when
 async fn events_states_and_the_uplink_never_wait_and_take_what_waits_with_them() {
     let bench = Bench::new().await;
     bench.spool().limit_writes(NONE_LEFT).await.unwrap();
+    let mut readings = JoinSet::new();
     let urgent = async {
         for n in 0..10 {
             let (spool, time) = (bench.spool().clone(), NOW + n);
-            let reading =
-                tokio::spawn(async move { spool.append(Lane::Normal, vec![tick(time, 1.0)], NOW).await });
+            readings.spawn(async move { spool.append(Lane::Normal, vec![tick(time, 1.0)], NOW).await });
             bench.record("printer.cover_open", "cover open").await;
             bench.append(Lane::Critical, NOW + n, 1.0).await;
             let (_, outgoing) = bench.next().await.unwrap();
             bench.ack(&outgoing).await;
-            reading.await.unwrap().unwrap();
+            readings.join_next().await.unwrap().unwrap().unwrap();
         }
     };
     tokio::time::timeout(TICK_WAIT_MAX * 15, urgent).await.expect("calls that cannot wait have waited");
