@@ -92,6 +92,7 @@ pub async fn run_with_clock(
     let clock = BoxClock::new(source, last_trusted.floor_ms());
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
     let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
+    spool.limit_writes(config.spool.writes_budget()).await?;
     let board = Arc::new(Board::default());
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);

@@ -32,10 +32,11 @@ pub enum GzipError {
     TooLarge(usize),
 }
 
-/// Compresses at level 6.
+/// Compresses at level 7: with this library 1.5 to 4 % smaller than 6 for hardly more time; 8 and 9 gain next to nothing or
+/// lose (measured on batches of 94, 600 and 3,600 samples).
 #[must_use]
 pub fn compress(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4 + 32), Compression::new(6));
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4 + 32), Compression::new(7));
     let written = encoder.write_all(plain).and_then(|()| encoder.finish());
     #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
     written.expect("compress into memory")

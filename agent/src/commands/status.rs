@@ -95,6 +95,20 @@ fn clock_line(clock: &Value) -> String {
     format!("{off} {direction} ({authority}){repairing}")
 }
 
+/// What the disk had to write today, in one line.
+fn writes_line(writes: &Value) -> String {
+    let bytes = &writes["bytes"];
+    let Some(most) = writes["bytes_max"].as_u64() else {
+        return format!("{bytes} bytes today, without a limit");
+    };
+    let window = match writes["window_ms"].as_u64() {
+        Some(0) | None => "nothing waits".to_owned(),
+        Some(ms) => format!("readings wait up to {ms} ms to share a commit"),
+    };
+    let over = if bytes.as_u64() > Some(most) { "; more than the day's limit" } else { "" };
+    format!("{bytes} of {most} bytes today; {window}{over}")
+}
+
 fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let now = status["now_ms"].as_i64().unwrap_or_default();
@@ -129,6 +143,7 @@ fn write_screen(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     writeln!(out, "spool    {} bytes, {} samples lost and reported", spool["bytes"], spool["lost_samples"])?;
+    writeln!(out, "written  {}", writes_line(&spool["writes"]))?;
     write_epochs(spool, out)?;
     for aside in spool["quarantine"].as_array().into_iter().flatten() {
         writeln!(out, "set aside {}: {}", text(&aside["batch"]), text(&aside["refusal"]))?;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::status::{AgentStatus, StatusState};
+use crate::spool::SpoolStatus;
 use crate::time::ClockStatus;
 use crate::uplink::UplinkState;
 
@@ -39,6 +40,22 @@ fn clock_gauges(clock: &ClockStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
     gauge("clock_trusted", "1 once somebody told the true time", i64::from(clock.trusted));
     let steps = i64::try_from(clock.steps).unwrap_or(i64::MAX);
     gauge("clock_steps", "How often the clock was set since the start", steps);
+}
+
+fn disk_gauges(spool: &SpoolStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let writes = &spool.writes;
+    gauge("spool_bytes", "Bytes of the spool in use", count(spool.bytes));
+    gauge(
+        "spool_written_bytes_today",
+        "What the disk had to write for it on this UTC day",
+        count(writes.bytes),
+    );
+    let budget = writes.bytes_max.map_or(-1, count);
+    gauge("spool_written_bytes_max", "What it may have to write in a day; -1 without a limit", budget);
+    gauge("spool_commits", "Commits since the agent started", count(writes.commits));
+    let window = count(writes.window_ms);
+    gauge("spool_commit_window_milliseconds", "How long a commit waits for more calls to share it", window);
 }
 
 /// The numbers of this moment: everything is read when it is asked for, so nothing is counted twice.
@@ -70,7 +87,7 @@ fn registry(status: &AgentStatus) -> Registry {
         count(status.uplink.rejected_samples),
     );
     clock_gauges(&status.clock, &mut gauge);
-    gauge("spool_bytes", "Bytes of the spool in use", count(status.spool.bytes));
+    disk_gauges(&status.spool, &mut gauge);
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));
     gauge(
         "spool_quarantined_batches",

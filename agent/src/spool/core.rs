@@ -11,6 +11,7 @@ use storepulse_shared::ids::Epoch;
 use super::bursts::Bursts;
 use super::eras::Dates;
 use super::open::{Budget, Opened};
+use super::wear::Wear;
 use super::{SpoolError, check, damage};
 
 /// What a spool may hold.
@@ -109,6 +110,8 @@ pub(super) struct Core {
     pub(super) stale: bool,
     /// By which clock what is appended was dated.
     pub(super) dates: Dates,
+    /// What the disk had to write.
+    pub(super) wear: Wear,
 }
 
 impl Core {
@@ -137,6 +140,7 @@ impl Core {
             news: false,
             stale: true,
             dates: Dates::default(),
+            wear: Wear::starting(now_ms),
         };
         core.execute("begin immediate")?;
         core.reload()?;
@@ -147,7 +151,9 @@ impl Core {
             core.carry(aside)?;
         }
         core.begin_epoch(now_ms)?;
+        core.wear.load(&core.opened.db)?;
         core.execute("commit")?;
+        core.count_writes();
         core.opened.mark_open();
         core.name_epochs()?;
         Ok(core)
@@ -285,13 +291,27 @@ impl Core {
         let aside = damage::set_aside(&dir).map_err(|e| SpoolError::open(&dir, e))?;
         let opened = Opened::new(&dir, lock, self.budget)?;
         let clock = self.dates.take_clock();
+        let wear = std::mem::replace(&mut self.wear, Wear::starting(now_ms));
         *self = Self::load(opened, self.limits, Some(&aside), now_ms)?;
+        self.wear.go_on(wear);
         if let Some(clock) = clock {
             self.keep_time(clock)?;
         }
         tracing::error!(aside = %aside.display(), "the spool is damaged; it was set aside, and collection goes on");
         self.news = true;
         Ok(())
+    }
+
+    /// Writes down what was counted, if it is time.
+    pub(super) fn save_writes(&mut self) -> Result<(), rusqlite::Error> {
+        self.wear.save(&self.opened.db)
+    }
+
+    /// Counts what the last commit made the disk write.
+    pub(super) fn count_writes(&mut self) {
+        if let Err(error) = self.wear.count(&self.opened.db, &self.opened.dir) {
+            tracing::debug!(%error, "what the spool has written could not be counted");
+        }
     }
 
     /// The database as a killed process leaves it.

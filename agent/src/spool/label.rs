@@ -2,18 +2,17 @@
 //!
 //! With it a body can be told, checked and delivered without any other table, should the rest be damaged.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rusqlite::{Connection, params};
 use storepulse_shared::batch::Lane;
-use storepulse_shared::ids::BatchId;
+use storepulse_shared::ids::{BatchId, Epoch};
 
 use super::SpoolError;
-use super::core::{Core, lane_of, unsigned};
+use super::core::{Core, lane_number, lane_of, unsigned};
 use super::epochs::parse_epoch;
 
-/// `<epoch>/<seq> <lane> <samples> <events> <first time> <last time>`, the times `-` where there is no sample.
+/// In bytes: the epoch's 16, then numbers, the lowest seven bits first, the eighth bit says that more follow: seq, lane,
+/// samples, events, and where there is a sample the first time (zigzag) and how much later the last one is. That is a
+/// third of the same in words, and a body of a hundred samples has 600 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Label {
     pub batch: BatchId,
@@ -23,41 +22,70 @@ pub(super) struct Label {
     pub span: Option<(i64, i64)>,
 }
 
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { batch, lane, samples, events, span } = self;
-        write!(f, "{batch} {} {samples} {events} ", lane.as_str())?;
-        match span {
-            Some((first, last)) => write!(f, "{first} {last}"),
-            None => f.write_str("- -"),
+impl Label {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut out = self.batch.epoch.uuid().as_bytes().to_vec();
+        let lane = unsigned(lane_number(self.lane));
+        [self.batch.seq, lane, self.samples, self.events].into_iter().for_each(|n| put(&mut out, n));
+        if let Some((first, last)) = self.span {
+            put(&mut out, ((first << 1) ^ (first >> 63)).cast_unsigned());
+            put(&mut out, last.wrapping_sub(first).cast_unsigned());
         }
+        out
+    }
+
+    pub(super) fn from_bytes(mut bytes: &[u8]) -> Result<Self, SpoolError> {
+        let read = |bytes: &mut &[u8]| {
+            let (epoch, rest) = bytes.split_first_chunk::<16>()?;
+            *bytes = rest;
+            let batch = BatchId { epoch: epoch_of(*epoch)?, seq: take(bytes)? };
+            let lane = lane_of(i64::try_from(take(bytes)?).ok()?).ok()?;
+            let (samples, events) = (take(bytes)?, take(bytes)?);
+            let span = if bytes.is_empty() {
+                None
+            } else {
+                let zigzag = take(bytes)?;
+                let first = (zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed());
+                Some((first, first.wrapping_add(take(bytes)?.cast_signed())))
+            };
+            bytes.is_empty().then_some(Self { batch, lane, samples, events, span })
+        };
+        read(&mut bytes).ok_or_else(|| SpoolError::Damaged("a label cannot be read".to_owned()))
     }
 }
 
-impl FromStr for Label {
-    type Err = SpoolError;
+/// Written as it is everywhere else, so that there is one way to read it.
+fn epoch_of(bytes: [u8; 16]) -> Option<Epoch> {
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-").parse().ok()
+}
 
-    fn from_str(text: &str) -> Result<Self, SpoolError> {
-        let read = || {
-            let mut words = text.split(' ');
-            let batch = words.next()?.parse().ok()?;
-            let lane = Lane::from_name(words.next()?)?;
-            let samples = words.next()?.parse().ok()?;
-            let events = words.next()?.parse().ok()?;
-            let span = match (words.next()?, words.next()?) {
-                ("-", "-") => None,
-                (first, last) => Some((first.parse().ok()?, last.parse().ok()?)),
-            };
-            words.next().is_none().then_some(Self { batch, lane, samples, events, span })
-        };
-        read().ok_or_else(|| SpoolError::Damaged(format!("a label: {text:.100}")))
+fn put(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
     }
+    out.push(number as u8);
+}
+
+fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 /// Over the label, the sender's header if there is one, and the body.
-pub(super) fn checksum(label: &str, header: Option<&str>, body: &[u8]) -> i64 {
+pub(super) fn checksum(label: &[u8], header: Option<&str>, body: &[u8]) -> i64 {
     let mut crc = crc32fast::Hasher::new();
-    for part in [label.as_bytes(), header.unwrap_or_default().as_bytes(), body] {
+    for part in [label, header.unwrap_or_default().as_bytes(), body] {
         crc.update(&(part.len() as u64).to_le_bytes());
         crc.update(part);
     }
@@ -88,7 +116,7 @@ impl Label {
 impl Core {
     /// Writes the label again after the row or the body has changed.
     pub(super) fn relabel(&self, id: i64) -> Result<(), SpoolError> {
-        let label = Label::of(self.db(), id)?.to_string();
+        let label = Label::of(self.db(), id)?.to_bytes();
         let (header, body): (Option<String>, Vec<u8>) = self
             .db()
             .prepare_cached("select header, body from bodies where batch_id = ?1")?
@@ -107,18 +135,21 @@ mod tests {
     fn a_label_says_what_it_was_made_of() {
         let batch: BatchId = "0190b3a0-1c1e-4d6f-8a39-1f8f2a9f0c11/42".parse().unwrap();
         let mut label = Label { batch, lane: Lane::Bulk, samples: 7, events: 0, span: Some((-1, 2)) };
-        for span in [Some((-1, 2)), None] {
+        for span in
+            [Some((-1, 2)), Some((1_763_700_000_000, 1_763_700_060_000)), Some((i64::MIN, i64::MAX)), None]
+        {
             label.span = span;
-            assert_eq!(label.to_string().parse::<Label>().unwrap(), label);
+            let bytes = label.to_bytes();
+            assert_eq!(Label::from_bytes(&bytes).unwrap(), label);
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(Label::from_bytes(&longer).is_err() && Label::from_bytes(&bytes[..17]).is_err());
         }
-        for bad in ["", "x", "0190b3a0-1c1e-4d6f-8a39-1f8f2a9f0c11/42 bulk 7 0 1", &format!("{label} more")] {
-            assert!(bad.parse::<Label>().is_err(), "{bad}");
-        }
+        assert!(Label::from_bytes(b"").is_err() && Label::from_bytes(&[0xff; 40]).is_err());
     }
 
     #[test]
     fn the_checksum_knows_where_each_part_ends() {
-        assert_ne!(checksum("ab", None, b"c"), checksum("a", None, b"bc"));
-        assert_ne!(checksum("a", Some("b"), b"c"), checksum("a", None, b"bc"));
+        assert_ne!(checksum(b"ab", None, b"c"), checksum(b"a", None, b"bc"));
+        assert_ne!(checksum(b"a", Some("b"), b"c"), checksum(b"a", None, b"bc"));
     }
 }

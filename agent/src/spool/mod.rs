@@ -16,7 +16,7 @@
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `settle`,
 //! `epochs`, `forward` and `discard` each own one movement; `eras` knows by which clock what was dated; `sealed` is a batch
-//! as it leaves the box; `status` and `inspect` look; `export` writes what waits into a file. When to send and what to make
+//! as it leaves the box; `wear` counts what the disk writes; `status` and `inspect` look; `export` writes what waits into a file. When to send and what to make
 //! of an answer is decided by the uplink.
 
 mod advice;
@@ -41,10 +41,12 @@ mod settle;
 mod split;
 mod status;
 mod thin;
+mod wear;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use storepulse_shared::batch::{Event, Frame, Lane};
 use tokio::sync::Notify;
@@ -57,6 +59,7 @@ pub use self::inspect::{BatchEntry, Finding, Verified, list, verify};
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
 pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
+pub use self::wear::{PUSH_WAIT_MAX, TICK_WAIT_MAX, WritesStatus};
 use self::writer::Writer;
 use crate::time::{BoxClock, Truth};
 
@@ -160,6 +163,7 @@ impl Spool {
         Self::start(dir, limits, |opened, aside: Option<&Path>| {
             let mut core = core::Core::load(opened, limits, aside, clock.now_ms())?;
             core.keep_time(clock.clone())?;
+            core.wear.keep_time(clock.clone());
             Ok(core)
         })
     }
@@ -178,7 +182,21 @@ impl Spool {
         Ok((Self { writer, news, replaced }, WriterHandle(thread)))
     }
 
-    /// Accepts frames into the open batch of a lane; returns once they are durable.
+    /// From now on calls that can wait do so as long as it takes to write no more than this in a day; see [`WritesStatus`].
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn limit_writes(&self, bytes_a_day_max: Option<u64>) -> Result<(), SpoolError> {
+        self.writer
+            .write(move |core| {
+                core.wear.limit(bytes_a_day_max);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Accepts frames into the open batch of a lane; returns once they are durable. Frames that are not critical can wait
+    /// for others to share a commit with, [`TICK_WAIT_MAX`] at most.
     ///
     /// # Errors
     /// Nothing of them was stored.
@@ -188,7 +206,8 @@ impl Spool {
         frames: Vec<Frame<'static>>,
         now_ms: i64,
     ) -> Result<(), SpoolError> {
-        self.writer.write(move |core| core.append_frames(lane, &frames, now_ms)).await
+        let patience = if lane == Lane::Critical { Duration::ZERO } else { TICK_WAIT_MAX };
+        self.writer.write_within(patience, move |core| core.append_frames(lane, &frames, now_ms)).await
     }
 
     /// Accepts events into the critical lane; returns once they are durable.
@@ -199,12 +218,13 @@ impl Spool {
         self.writer.write(move |core| core.append_events(&events, now_ms)).await
     }
 
-    /// Takes what somebody pushed; returns once it is durable, or with the answer it had before.
+    /// Takes what somebody pushed; returns once it is durable, or with the answer it had before. It can wait for others,
+    /// [`PUSH_WAIT_MAX`] at most.
     ///
     /// # Errors
     /// Nothing of it was stored.
     pub async fn push(&self, pushed: Pushed, now_ms: i64) -> Result<PushVerdict, SpoolError> {
-        self.writer.write(move |core| core.push(&pushed, now_ms)).await
+        self.writer.write_within(PUSH_WAIT_MAX, move |core| core.push(&pushed, now_ms)).await
     }
 
     /// Seals what is due and hands out the next batch to send, marked as sent.
@@ -244,7 +264,9 @@ impl Spool {
     /// # Errors
     /// The database refused.
     pub async fn status(&self) -> Result<SpoolStatus, SpoolError> {
-        self.writer.write(|core| status::read(core.db())).await
+        self.writer
+            .write(|core| Ok(SpoolStatus { writes: core.wear.status(), ..status::read(core.db())? }))
+            .await
     }
 
     /// Waits until a damaged database has been set aside since the last call.

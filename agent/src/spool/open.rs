@@ -18,7 +18,7 @@ const VERSION: i64 = 1;
 const CACHE_KIB: i64 = 1024;
 
 /// Bytes of a page.
-const PAGE_BYTES: u64 = 4_096;
+pub(super) const PAGE_BYTES: u64 = 4_096;
 /// Bytes of shared memory that go with the WAL, at most.
 const SHM_BYTES: u64 = 64 << 10;
 /// What one transaction can add to the WAL at most: the writer ends a group beyond [`TRANSACTION_BYTES_MAX`], and a

@@ -1,7 +1,12 @@
 -- The spool, version 1. Numbers of epochs, batches and losses start at 1; times are Unix milliseconds UTC.
 
-create table spool (version integer not null) strict;
-insert into spool values (1);
+create table spool (
+    version integer not null,
+    -- A UTC day, in days since 1970, and the bytes that the spool had the disk write on it: see `wear.rs`.
+    writes_day integer not null default 0,
+    writes_bytes integer not null default 0
+) strict;
+insert into spool (version) values (1);
 
 -- One opening of this spool by `run` each; or, with `sender` set, one epoch of somebody who pushes to us.
 create table epochs (
@@ -93,7 +98,7 @@ create table bodies (
     batch_id integer primary key,
     digest blob not null,
     -- What it is, and a checksum over all of it: see `label.rs`.
-    label text not null,
+    label blob not null,
     crc integer not null,
     -- Of a forwarded batch: the sender's header, verbatim.
     header text,

@@ -82,7 +82,7 @@ impl Core {
     /// Stores the body of a batch with its label, which the row must fit already.
     pub(super) fn put_body(&mut self, id: i64, body: &[u8], header: Option<&str>) -> Result<(), SpoolError> {
         self.news = true;
-        let label = Label::of(self.db(), id)?.to_string();
+        let label = Label::of(self.db(), id)?.to_bytes();
         self.change(
             "insert into bodies (batch_id, digest, label, crc, header, body) values (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
@@ -105,7 +105,7 @@ impl Core {
         if ticks + events.len() as u64 != unsigned(open.rows) {
             return Err(SpoolError::Damaged(format!("rows of batch row {} have vanished", open.id)));
         }
-        Ok(Batch { frames, events, losses: self.carried_losses(open.id)? })
+        Ok(Batch { frames: arranged(frames), events, losses: self.carried_losses(open.id)? })
     }
 
     /// The ticks of an open batch as frames, and how many there were.
@@ -148,6 +148,19 @@ impl Core {
         };
         events.map(|event| check(event?)).collect()
     }
+}
+
+/// In the order that compresses best: devices with few series first, those of one kind together, series by name, so that
+/// similar text is near. The frames of one device keep their order, since of two values for one time the last counts.
+fn arranged(mut frames: Vec<Frame<'static>>) -> Vec<Frame<'static>> {
+    let mut places = HashMap::new();
+    for frame in &mut frames {
+        frame.columns.sort_by(|a, b| a.series.cmp(&b.series));
+        let place = || (frame.columns.len(), frame.kind.clone(), frame.times.len());
+        places.entry(frame.device.clone()).or_insert_with(place);
+    }
+    frames.sort_by_cached_key(|frame| (places.get(&frame.device).cloned(), frame.device.clone()));
+    frames
 }
 
 /// Ticks on their way into frames: those of one shape share a frame as long as their times ascend.
@@ -193,4 +206,32 @@ impl Ticks {
 fn empty_frame((device, kind, series): (String, String, String)) -> Frame<'static> {
     let columns = series.split('\n').map(|s| Column { series: Cow::Owned(s.to_owned()), values: Vec::new() });
     Frame { device: device.into(), kind: kind.into(), times: Vec::new(), columns: columns.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(device: &str, series: &[&str], times: &[i64]) -> Frame<'static> {
+        let column =
+            |name: &&str| Column { series: (*name).to_owned().into(), values: vec![0.0; times.len()] };
+        let columns = series.iter().map(column).collect();
+        Frame { device: device.to_owned().into(), kind: "k".into(), times: times.to_vec(), columns }
+    }
+
+    #[test]
+    fn similar_frames_stand_together_and_those_of_a_device_keep_their_order() {
+        let frames = vec![
+            frame("large", &["b", "a"], &[1]),
+            frame("twice", &["a"], &[5, 6]),
+            frame("small", &["a"], &[1]),
+            frame("twice", &["a"], &[6]),
+            frame("large", &["c"], &[1]),
+        ];
+        let arranged = arranged(frames);
+        let told: Vec<_> = arranged.iter().map(|f| (&*f.device, &*f.columns[0].series, f.times[0])).collect();
+        let expected =
+            [("small", "a", 1), ("twice", "a", 5), ("twice", "a", 6), ("large", "a", 1), ("large", "c", 1)];
+        assert_eq!(told, expected);
+    }
 }

@@ -94,11 +94,13 @@ impl SealedBody {
         let mut rows = statement.query([id])?;
         let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("the body of row {id} is gone")))?;
         let (body, header): (Vec<u8>, Option<String>) = (row.get(1)?, row.get(2)?);
-        let (label, crc): (String, i64) = (row.get(3)?, row.get(4)?);
+        let (label, crc): (Vec<u8>, i64) = (row.get(3)?, row.get(4)?);
         let is_whole =
-            checksum(&label, header.as_deref(), &body) == crc && label == Label::of(db, id)?.to_string();
+            checksum(&label, header.as_deref(), &body) == crc && label == Label::of(db, id)?.to_bytes();
         if !is_whole {
-            return Err(SpoolError::Damaged(format!("the body of batch {label:.60} is not what was sealed")));
+            let label = Label::from_bytes(&label)
+                .map_or_else(|_| format!("row {id}"), |label| label.batch.to_string());
+            return Err(SpoolError::Damaged(format!("the body of batch {label} is not what was sealed")));
         }
         Ok(Self { digest: row.get(0)?, body, header })
     }

@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 use storepulse_shared::batch::Loss;
 
-use super::SpoolError;
 use super::core::{lane_of, state, unsigned};
+use super::wear::WritesStatus;
+use super::{SpoolError, wear};
 
 /// Epochs that a status tells of.
 const EPOCHS_SHOWN: i64 = 20;
@@ -33,6 +34,8 @@ pub struct SpoolStatus {
     pub latest_losses: Vec<Loss>,
     /// Bytes of the database in use.
     pub bytes: u64,
+    /// What the disk had to write for it.
+    pub writes: WritesStatus,
 }
 
 /// What waits in one lane.
@@ -117,7 +120,14 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
         lost_samples: unsigned(lost),
         latest_losses: read_latest_losses(db)?,
         bytes: unsigned(pages * pragma("page_size")?),
+        writes: read_writes(db)?,
     })
+}
+
+/// What was written down of it; who writes knows more.
+fn read_writes(db: &Connection) -> Result<WritesStatus, SpoolError> {
+    let (day, bytes) = wear::read(db)?;
+    Ok(WritesStatus { day, bytes, bytes_max: None, commits: 0, window_ms: 0 })
 }
 
 fn read_lane(db: &Connection, lane: i64) -> Result<LaneStatus, SpoolError> {

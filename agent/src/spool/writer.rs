@@ -1,13 +1,16 @@
 //! One thread owns the database and commits for everybody.
 //!
 //! Calls wait in a channel; the writer takes all that are there, runs each in a savepoint of one transaction, commits
-//! once, and answers them all after the commit. A call that fails is undone alone. When the transaction itself fails,
-//! all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
+//! once, and answers them all after the commit. Where the disk is to be spared (see `wear.rs`) it first waits a little for
+//! more calls, as long as every one that is there can wait. A call that fails is undone alone. When the transaction itself
+//! fails, all of its calls fail, nothing of them is stored, and what was held in memory is read again from the database.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -20,8 +23,16 @@ use crate::time::now_ms;
 /// Calls that share one commit at most; more wait for the next.
 const GROUP_MAX: usize = 512;
 
+/// A call on its way to its commit.
+struct Job {
+    run: Run,
+    called: Instant,
+    /// How long it can wait for others at most.
+    patience: Duration,
+}
+
 /// Runs in the transaction, if there is one.
-type Job = Box<dyn FnOnce(Option<&mut Core>) -> Ran + Send>;
+type Run = Box<dyn FnOnce(Option<&mut Core>) -> Ran + Send>;
 /// Called with the fate of the transaction.
 type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
 
@@ -53,13 +64,22 @@ impl Writer {
         Ok((Self { jobs, path }, thread))
     }
 
-    /// Runs a change, and returns what it returned once it is durable.
+    /// Runs a change at once, and returns what it returned once it is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
+        self.write_within(Duration::ZERO, change).await
+    }
+
+    /// The same for a change that can wait so long for others to share a commit with.
+    pub(super) async fn write_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
         let (job, answer) = job(change);
-        self.jobs.send(job).map_err(|_| SpoolError::Closed)?;
+        self.jobs.send(Job { patience, ..job }).map_err(|_| SpoolError::Closed)?;
         answer.await.map_err(|_| SpoolError::Closed)?.map_err(|error| error.at(&self.path))
     }
 }
@@ -69,7 +89,7 @@ fn job<T: Send + 'static>(
     change: impl FnOnce(&mut Core) -> Result<T, SpoolError> + Send + 'static,
 ) -> (Job, oneshot::Receiver<Result<T, SpoolError>>) {
     let (answer, waiting) = oneshot::channel();
-    let job: Job = Box::new(move |core| {
+    let run: Run = Box::new(move |core| {
         let result = core.map(|core| in_savepoint(core, change));
         let refusal = match &result {
             Some(Err(SpoolError::Sqlite(error))) => Some(advice(error)),
@@ -87,7 +107,7 @@ fn job<T: Send + 'static>(
         });
         Ran { reply, refusal }
     });
-    (job, waiting)
+    (Job { run, called: Instant::now(), patience: Duration::ZERO }, waiting)
 }
 
 fn in_savepoint<T>(
@@ -109,8 +129,12 @@ fn in_savepoint<T>(
 }
 
 fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify, replaced: &Notify) {
-    while let Ok(first) = queue.recv() {
-        commit_and_answer(&mut core, std::iter::once(first).chain(queue.try_iter()));
+    let mut waiting = VecDeque::new();
+    while gather(&mut waiting, queue, || core.wear.window()) {
+        commit_and_answer(
+            &mut core,
+            std::iter::from_fn(|| waiting.pop_front().or_else(|| queue.try_recv().ok())),
+        );
         if core.is_damaged {
             match core.replace(now_ms()) {
                 Ok(()) => replaced.notify_one(),
@@ -126,6 +150,30 @@ fn run(mut core: Core, queue: &Receiver<Job>, news: &Notify, replaced: &Notify) 
     core.close();
 }
 
+/// Waits for calls: for the first as long as it takes, then for more, as long as the window is open and each of them can
+/// wait. `false` once there is none, and will be none.
+fn gather(waiting: &mut VecDeque<Job>, queue: &Receiver<Job>, window: impl FnOnce() -> Duration) -> bool {
+    if waiting.is_empty() {
+        let Ok(first) = queue.recv() else { return false };
+        waiting.push_back(first);
+    }
+    let window = window();
+    if window.is_zero() {
+        return true;
+    }
+    let until = |job: &Job| job.called + window.min(job.patience);
+    let mut end = waiting.iter().map(until).min();
+    while let Some(left) = end.map(|end| end.saturating_duration_since(Instant::now()))
+        && waiting.len() < GROUP_MAX
+        && !left.is_zero()
+        && let Ok(job) = queue.recv_timeout(left)
+    {
+        end = end.min(Some(until(&job)));
+        waiting.push_back(job);
+    }
+    true
+}
+
 fn commit_and_answer(core: &mut Core, jobs: impl Iterator<Item = Job>) {
     let (replies, failure) = commit_group(core, jobs);
     if let Some(error) = &failure {
@@ -138,6 +186,7 @@ fn commit_and_answer(core: &mut Core, jobs: impl Iterator<Item = Job>) {
     for reply in replies {
         reply(failure.as_deref());
     }
+    core.count_writes();
 }
 
 /// Runs jobs in one transaction, as many as share it. After a serious error (a full disk, say) SQLite ends the
@@ -148,12 +197,13 @@ fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>
     let mut failure = begun.err().map(|error| told(&error));
     let mut replies = Vec::new();
     core.transaction_bytes = 0;
+    let changes = core.db().total_changes();
     for job in jobs.take(GROUP_MAX) {
         if failure.is_some() {
-            replies.push(job(None).reply);
+            replies.push((job.run)(None).reply);
             break;
         }
-        let ran = job(Some(core));
+        let ran = (job.run)(Some(core));
         replies.push(ran.reply);
         if core.db().is_autocommit() || core.stale {
             failure = Some(ran.refusal.unwrap_or_else(|| "the database ended the transaction".to_owned()));
@@ -163,7 +213,7 @@ fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>
         }
     }
     if failure.is_none()
-        && let Err(error) = core.execute("commit")
+        && let Err(error) = commit(core, changes)
     {
         failure = Some(advice(&error));
         core.is_damaged |= damage::is_damage(&error.into());
@@ -175,6 +225,14 @@ fn commit_group(core: &mut Core, jobs: impl Iterator<Item = Job>) -> (Vec<Reply>
         tracing::error!(%error, "the spool could not roll back");
     }
     (replies, failure)
+}
+
+/// Commits, with the count of what the disk had to write if there is anything to commit anyway.
+fn commit(core: &mut Core, changes_before: u64) -> Result<(), rusqlite::Error> {
+    if core.db().total_changes() != changes_before {
+        core.save_writes()?;
+    }
+    core.execute("commit")
 }
 
 /// Begins a transaction over what really stands in the database.
@@ -252,5 +310,38 @@ mod tests {
         commit_and_answer(&mut core, std::iter::once(again));
         assert!(again_answer.blocking_recv().unwrap().is_ok());
         assert_eq!(open_rows(&core), 2);
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn call(patience: Duration) -> Job {
+        Job { patience, ..job(|_| Ok(())).0 }
+    }
+
+    /// How many calls share a commit of what is in the channel when the first is taken.
+    fn gathered(calls: Vec<Job>, window: Duration) -> (usize, Receiver<Job>) {
+        let (jobs, queue) = channel();
+        let mut waiting = VecDeque::new();
+        calls.into_iter().for_each(|call| jobs.send(call).unwrap());
+        assert!(gather(&mut waiting, &queue, || window));
+        (waiting.len(), queue)
+    }
+
+    #[test]
+    fn a_call_that_cannot_wait_ends_the_wait_of_all() {
+        // With a wait of an hour this test would not end.
+        assert_eq!(gathered(vec![call(Duration::ZERO)], HOUR).0, 1);
+        assert_eq!(gathered(vec![call(HOUR), call(HOUR), call(Duration::ZERO)], HOUR).0, 3);
+        assert_eq!(gathered(vec![call(HOUR)], Duration::ZERO).0, 1);
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_group_is_full_or_nobody_is_left_who_could_come() {
+        let calls = (0..=GROUP_MAX).map(|_| call(HOUR)).collect();
+        let (count, queue) = gathered(calls, HOUR);
+        assert_eq!((count, queue.try_iter().count()), (GROUP_MAX, 1));
+        let mut waiting = VecDeque::from([call(HOUR)]);
+        assert!(gather(&mut waiting, &queue, || HOUR) && waiting.len() == 1, "the senders are gone");
+        assert!(!gather(&mut VecDeque::new(), &queue, || HOUR));
     }
 }

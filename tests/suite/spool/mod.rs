@@ -10,6 +10,7 @@ mod order;
 mod refusal;
 mod sealing;
 mod size_limit;
+mod wear;
 
 use std::path::PathBuf;
 use std::time::Duration;

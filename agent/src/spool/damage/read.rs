@@ -167,7 +167,7 @@ impl Wreck {
             self.db.prepare_cached("select label, header, body, crc from bodies where batch_id = ?1").ok()?;
         let row = statement.query_row([id], |row| {
             Ok((
-                row.get::<_, String>(0)?,
+                row.get::<_, Vec<u8>>(0)?,
                 row.get::<_, Option<String>>(1)?,
                 row.get::<_, Vec<u8>>(2)?,
                 row.get::<_, i64>(3)?,
@@ -175,7 +175,7 @@ impl Wreck {
         });
         let (label, header, bytes, crc) = row.ok()?;
         let is_whole = checksum(&label, header.as_deref(), &bytes) == crc;
-        let label = label.parse().ok()?;
+        let label = Label::from_bytes(&label).ok()?;
         is_whole.then_some(Body { label, header, bytes })
     }
 
