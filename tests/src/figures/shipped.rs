@@ -27,10 +27,10 @@ pub(super) fn binary() -> anyhow::Result<PathBuf> {
     let target = profile.parent().context("the folder of what is built")?;
     progress::say("    building the agent as it is shipped …")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "storepulse-agent", "--manifest-path", manifest])
-        .arg("--target-dir")
+        // Where the workspace's own settings for builds are found.
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(["build", "--quiet", "--release", "--package", "storepulse-agent", "--target-dir"])
         .arg(target)
         .stdout(Stdio::null())
         .status()

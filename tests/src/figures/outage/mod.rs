@@ -132,11 +132,13 @@ async fn come_back(
 
     let mut admin = PgConnection::connect_with(&rig.db.admin).await?;
     let mut cloud = Cloud { db: &mut admin, store, backlog, running: &running };
-    let (mut live, mut ages, mut told) = (None, Vec::new(), Instant::now());
+    let (mut live, mut oldest_ms, mut told) = (None, 0, Instant::now());
     let drained = loop {
         let (newest, delivered) = (cloud.newest_live_ms().await?, cloud.delivered().await?);
         let (since, sent) = (answered.elapsed(), link.upstream_bytes());
-        ages.extend(newest.filter(|_| live.is_some()).map(|ms| now_ms() - ms));
+        if let (Some(_), Some(ms)) = (live, newest) {
+            oldest_ms = oldest_ms.max(now_ms().abs_diff(ms));
+        }
         if live.is_none() && newest.is_some_and(|ms| ms >= answered_ms - in_ms(LIVE_PACE)) {
             live = Some(since);
         }
@@ -158,20 +160,18 @@ async fn come_back(
     };
     admin.close().await?;
     let live = live.unwrap_or(drained);
-    tell(link, drained, live, ages)?;
+    tell(link, drained, live, Duration::from_millis(oldest_ms))?;
     Ok(Outcome { attempt, drained, live })
 }
 
 /// What was seen beside the figures.
-fn tell(link: &Proxy, drained: Duration, live: Duration, mut ages: Vec<i64>) -> anyhow::Result<()> {
-    ages.sort_unstable();
-    let worst = ages.last().copied().unwrap_or_default();
+fn tell(link: &Proxy, drained: Duration, live: Duration, oldest: Duration) -> anyhow::Result<()> {
     progress::say(&format!(
         "    drained after {} s with {} of 125 KB/s, a live value visible after {} s; the newest visible value was never older than {} s",
         number(drained.as_secs_f64()),
         number(rate(link.upstream_bytes(), drained) / 1_000.0),
         number(live.as_secs_f64()),
-        number(std::time::Duration::from_millis(worst.unsigned_abs()).as_secs_f64()),
+        number(oldest.as_secs_f64()),
     ))
     .map_err(Into::into)
 }
