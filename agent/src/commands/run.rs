@@ -12,8 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::app::{self, Listeners};
 use crate::config::Config;
 
-pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::registry().with(log_filter()).with(log_to_stderr()).init();
+pub(super) async fn run(config: Config, log: &str) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::registry().with(log_filter(log)).with(log_to_stderr()).init();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let listeners = Listeners::bind(&config).await?;
@@ -39,10 +39,27 @@ where
         .with_target(false)
 }
 
-/// `STOREPULSE_LOG`: a level, or `target=level`, several with commas between; what it does not name is told from `info` on.
-fn log_filter() -> Targets {
-    let asked = std::env::var("STOREPULSE_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let asked = asked.unwrap_or_default();
+/// What it does not name, or where it makes no sense, is told from `info` on: no reason not to collect.
+fn log_filter(log: &str) -> Targets {
+    let asked: Targets = log.parse().unwrap_or_default();
     let default = asked.default_level().unwrap_or(LevelFilter::INFO);
     asked.with_default(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn what_the_filter_does_not_name_is_told_from_info_on() {
+        let told = |log, target, level| log_filter(log).would_enable(target, &level);
+        assert!(told("info", "a", Level::INFO) && !told("info", "a", Level::DEBUG));
+        assert!(told("a::b=debug", "a::b", Level::DEBUG) && told("a::b=debug", "c", Level::INFO));
+        assert!(!told("a::b=debug,error", "c", Level::INFO));
+        for nonsense in ["", "a=loud", "=,="] {
+            assert!(told(nonsense, "c", Level::INFO), "{nonsense:?}");
+        }
+    }
 }

@@ -26,8 +26,7 @@ pub(super) fn binary() -> anyhow::Result<PathBuf> {
     let profile = ours.parent().context("a folder of our own")?;
     let target = profile.parent().context("the folder of what is built")?;
     progress::say("    building the agent as it is shipped …")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
+    let built = Command::new("cargo")
         // Where the workspace's own settings for builds are found.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(["build", "--quiet", "--release", "--package", "storepulse-agent", "--target-dir"])
