@@ -96,12 +96,12 @@ pub async fn run_with_clock(
     let board = Arc::new(Board::default());
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);
+    let client = Client::new(&config.cloud, &clock)?;
+    let key_file = KeyFile::new(&config.state_dir);
+    let rotation = Rotation::new(client.clone(), key.clone(), key_file, uplink_board.clone());
     let (cloud, batches) = (&config.cloud, config.batches.clone());
     let uplink =
-        Uplink::new(spool.clone(), cloud, key.clone(), batches, uplink_board.clone(), clock.clone())?;
-    let key_file = KeyFile::new(&config.state_dir);
-    let client = Client::new(cloud, &clock)?;
-    let rotation = Rotation::new(client, key.clone(), key_file, uplink_board.clone());
+        Uplink::new(spool.clone(), client, cloud, key.clone(), batches, uplink_board.clone(), clock.clone());
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         spool = %config.state_dir.display(),

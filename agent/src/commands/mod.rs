@@ -34,7 +34,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the agent
-    Run,
+    Run {
+        /// What is logged: a level, or target=level, several with commas between
+        #[arg(long, env = "STOREPULSE_LOG", default_value = "info")]
+        log: String,
+    },
     /// Show how the agent and its devices are
     Status {
         /// As JSON
@@ -73,7 +77,7 @@ where
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(async {
             match cli.command {
-                Command::Run => run::run(config).await,
+                Command::Run { log } => run::run(config, &log).await,
                 Command::Status { json } => status::run(&config, json, &mut std::io::stdout()).await,
                 Command::Check => check::run(&config, &mut std::io::stdout()),
                 Command::Health => health::run(&config).await,

@@ -95,8 +95,8 @@ impl StatusState {
 pub(super) async fn show_health(
     State(state): State<Arc<StatusState>>,
 ) -> (StatusCode, Json<serde_json::Value>) {
-    match state.spool.status().await {
-        Ok(_) => (StatusCode::OK, Json(serde_json::json!({ "status": "ok" }))),
+    match state.spool.probe().await {
+        Ok(()) => (StatusCode::OK, Json(serde_json::json!({ "status": "ok" }))),
         Err(error) => {
             let body = serde_json::json!({ "status": "failing", "reason": error.to_string() });
             (StatusCode::SERVICE_UNAVAILABLE, Json(body))

@@ -269,6 +269,14 @@ impl Spool {
             .await
     }
 
+    /// Whether it still takes changes; it costs nothing, however much waits.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn probe(&self) -> Result<(), SpoolError> {
+        self.writer.write(|core| Ok(core.db().query_row("select version from spool", [], |_| Ok(()))?)).await
+    }
+
     /// Waits until a damaged database has been set aside since the last call.
     async fn replaced(&self) {
         self.replaced.notified().await;

@@ -87,6 +87,8 @@ create table batches (
     unique (epoch_no, seq)
 ) strict;
 
+-- A handful of rows at most: without it every start, and every look, would read through all that waits.
+create index batches_open on batches (lane) where state = 0;
 create index batches_to_send on batches (lane, id) where state = 1;
 create index batches_acked on batches (id) where state = 2;
 create index batches_acked_with_body on batches (id, bytes) where state = 2 and bytes > 0;

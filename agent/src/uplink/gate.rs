@@ -15,6 +15,9 @@ use crate::spool::Reach;
 
 /// Requests on their way at once, while all goes well.
 const IN_FLIGHT_MAX: usize = 4;
+/// The same while their bodies together are small: over a long way few of them would leave the link idle.
+const SMALL_IN_FLIGHT_MAX: usize = 8;
+const SMALL_BYTES: usize = 64 << 10;
 /// The slowest pace that the cloud can give, bytes a second.
 const PACE_MIN: u64 = 1_024;
 
@@ -43,9 +46,13 @@ impl Gate {
         }
     }
 
-    /// How far down the order the next request may reach, with so many on their way.
-    pub(super) fn reach(&self, now: Instant, in_flight: usize) -> Option<Reach> {
-        let most = if self.is_good { IN_FLIGHT_MAX } else { 1 };
+    /// How far down the order the next request may reach, with so many on their way and so many bytes in them.
+    pub(super) fn reach(&self, now: Instant, in_flight: usize, bytes: usize) -> Option<Reach> {
+        let most = match self.is_good {
+            true if bytes < SMALL_BYTES => SMALL_IN_FLIGHT_MAX,
+            true => IN_FLIGHT_MAX,
+            false => 1,
+        };
         if in_flight >= most || self.closed_until.is_some_and(|until| now < until) {
             return None;
         }
@@ -127,12 +134,22 @@ mod tests {
     fn one_goes_alone_until_an_answer_was_good() {
         let now = Instant::now();
         let mut gate = gate(now);
-        assert_eq!((gate.reach(now, 0), gate.reach(now, 1)), (Some(Reach::Backlog), None));
+        assert_eq!(
+            (gate.reach(now, 0, SMALL_BYTES), gate.reach(now, 1, SMALL_BYTES)),
+            (Some(Reach::Backlog), None)
+        );
         gate.open();
-        assert_eq!((gate.reach(now, 3), gate.reach(now, 4)), (Some(Reach::Backlog), None));
+        assert_eq!(
+            (gate.reach(now, 3, SMALL_BYTES), gate.reach(now, 4, SMALL_BYTES)),
+            (Some(Reach::Backlog), None)
+        );
+        assert_eq!((gate.reach(now, 7, 9_000), gate.reach(now, 8, 9_000)), (Some(Reach::Backlog), None));
         gate.close(now, SECOND);
-        assert_eq!((gate.reach(now, 0), gate.opens(now)), (None, Some(now + SECOND)));
-        assert_eq!((gate.reach(now + SECOND, 0), gate.reach(now + SECOND, 1)), (Some(Reach::Backlog), None));
+        assert_eq!((gate.reach(now, 0, SMALL_BYTES), gate.opens(now)), (None, Some(now + SECOND)));
+        assert_eq!(
+            (gate.reach(now + SECOND, 0, SMALL_BYTES), gate.reach(now + SECOND, 1, SMALL_BYTES)),
+            (Some(Reach::Backlog), None)
+        );
     }
 
     #[test]
@@ -141,10 +158,10 @@ mod tests {
         let mut gate = gate(now);
         gate.open();
         gate.wait(now, SECOND, false);
-        assert_eq!(gate.reach(now, 0), Some(Reach::Critical));
-        assert_eq!(gate.reach(now + SECOND, 0), Some(Reach::Backlog));
+        assert_eq!(gate.reach(now, 0, SMALL_BYTES), Some(Reach::Critical));
+        assert_eq!(gate.reach(now + SECOND, 0, SMALL_BYTES), Some(Reach::Backlog));
         gate.wait(now, SECOND, true);
-        assert_eq!(gate.reach(now, 0), None);
+        assert_eq!(gate.reach(now, 0, SMALL_BYTES), None);
     }
 
     #[test]
@@ -152,7 +169,10 @@ mod tests {
         let now = Instant::now();
         let mut gate = gate(now);
         gate.pace(now, &Pace { backlog_bytes_per_s: 10_000, start_in_ms: 2_000 });
-        assert_eq!((gate.reach(now, 0), gate.opens(now)), (Some(Reach::Fresh), Some(now + 2 * SECOND)));
+        assert_eq!(
+            (gate.reach(now, 0, SMALL_BYTES), gate.opens(now)),
+            (Some(Reach::Fresh), Some(now + 2 * SECOND))
+        );
         gate.backlog_left(now + 2 * SECOND, 5_000);
         assert_eq!(gate.opens(now), Some(now + 2 * SECOND + SECOND / 2));
         gate.pace(now, &Pace { backlog_bytes_per_s: 0, start_in_ms: u64::MAX });

@@ -54,6 +54,8 @@ pub(crate) struct Uplink {
     flights: JoinSet<Landed>,
     /// Batches on their way.
     in_flight: Vec<i64>,
+    /// Bytes of their bodies.
+    bytes_in_flight: usize,
     /// The hash of the key that was refused, while the uplink is held.
     refused_key: Option<Option<[u8; 32]>>,
     board: UplinkBoard,
@@ -65,15 +67,16 @@ pub(crate) struct Uplink {
 impl Uplink {
     pub(crate) fn new(
         spool: Spool,
+        client: Client,
         cloud: &Cloud,
         key: KeySource,
         batches: Batches,
         board: UplinkBoard,
         clock: BoxClock,
-    ) -> Result<Self, ClientError> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             spool,
-            client: Client::new(cloud, &clock)?,
+            client,
             key,
             batches,
             held_retry: cloud.held_retry,
@@ -82,11 +85,12 @@ impl Uplink {
             suspects: Suspects::default(),
             flights: JoinSet::new(),
             in_flight: Vec::new(),
+            bytes_in_flight: 0,
             refused_key: None,
             board,
             clock,
             asked_in_vain: None,
-        })
+        }
     }
 
     /// Sends until `stop`, then once more what is left, as far as that goes without a failure.
@@ -125,7 +129,7 @@ impl Uplink {
             if self.refused_key.is_some() {
                 due = due.min(KEY_LOOK);
             }
-            let reach = self.gate.reach(now, self.in_flight.len());
+            let reach = self.gate.reach(now, self.in_flight.len(), self.bytes_in_flight);
             if reach.is_some() && !self.learn_time().await {
                 continue;
             }
@@ -176,6 +180,7 @@ impl Uplink {
             self.gate.backlog_left(Instant::now(), batch.body.len());
         }
         self.in_flight.push(batch.id);
+        self.bytes_in_flight += batch.body.len();
         self.flights.spawn(fly(self.client.clone(), key, batch, self.clock.read()));
     }
 
@@ -187,10 +192,12 @@ impl Uplink {
                 // Which batch it was is not known: all are asked for again, which does no harm.
                 tracing::error!(%error, "a request ended in a panic");
                 self.flights.abort_all();
+                self.bytes_in_flight = 0;
                 return self.in_flight.clear();
             }
         };
         self.in_flight.retain(|id| *id != batch.id);
+        self.bytes_in_flight = self.bytes_in_flight.saturating_sub(batch.body.len());
         if let Outcome::Acked(ack) = &outcome {
             self.hear_ack(ack, asked);
         }

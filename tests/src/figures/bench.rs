@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::ingest::Rig;
-use super::progress;
+use super::outage::{self, Outcome, Size};
+use super::{footprint, progress};
 use crate::cluster::Cluster;
 use crate::run_dir::RunDir;
 
@@ -15,6 +16,8 @@ pub(super) struct Bench {
     cluster: Option<Cluster>,
     run_dir: RunDir,
     parts: usize,
+    backlog: Option<PathBuf>,
+    outages: Vec<(Size, Outcome)>,
 }
 
 impl Bench {
@@ -25,7 +28,7 @@ impl Bench {
                 "the folder for temporary files is in memory, where syncing costs nothing: set TMPDIR",
             )?;
         }
-        Ok(Self { rig: None, cluster: None, run_dir, parts: 0 })
+        Ok(Self { rig: None, cluster: None, run_dir, parts: 0, backlog: None, outages: Vec::new() })
     }
 
     /// An empty folder.
@@ -47,6 +50,28 @@ impl Bench {
             self.rig = Some(Rig::start(cluster, &dir).await?);
         }
         anyhow::Context::context(self.rig.as_ref(), "the cloud was started")
+    }
+
+    /// A spool with a large backlog; whoever takes it away has it to himself.
+    pub(super) async fn backlog(&mut self) -> anyhow::Result<PathBuf> {
+        match &self.backlog {
+            Some(dir) if dir.exists() => Ok(dir.clone()),
+            _ => {
+                let dir = self.part("backlog")?;
+                footprint::fill_backlog(&dir).await?;
+                Ok(self.backlog.insert(dir).clone())
+            }
+        }
+    }
+
+    /// An outage and its end: several figures are of the same one.
+    pub(super) async fn outage(&mut self, size: Size) -> anyhow::Result<Outcome> {
+        if let Some((_, outcome)) = self.outages.iter().find(|(of, _)| *of == size) {
+            return Ok(*outcome);
+        }
+        let outcome = outage::run(self.rig().await?, size).await?;
+        self.outages.push((size, outcome));
+        Ok(outcome)
     }
 
     /// Stops in order what was started.

@@ -60,7 +60,15 @@ impl Figure {
         self.promise(format!("ratio ≥ {least}"), met)
     }
 
-    /// One more promise; all must be kept. Every one is a later issue's so far.
+    /// From now on the command fails if what was promised is not kept.
+    pub(super) fn binding(mut self) -> Self {
+        if let Some(goal) = &mut self.goal {
+            goal.is_binding = true;
+        }
+        self
+    }
+
+    /// One more promise; all must be kept. It binds only with [`Self::binding`].
     fn promise(mut self, text: String, met: bool) -> Self {
         self.goal = Some(match self.goal {
             None => Goal { text, met, is_binding: false },
@@ -90,12 +98,9 @@ mod tests {
 
     #[test]
     fn only_a_binding_goal_makes_the_command_fail() {
-        let mut figure = Figure::new(2.0).at_most(1.0);
+        let figure = Figure::new(2.0).at_most(1.0);
         assert!(figure.holds());
-        if let Some(goal) = &mut figure.goal {
-            goal.is_binding = true;
-        }
-        assert!(!figure.holds());
+        assert!(!figure.binding().holds());
         assert!(Figure::new(2.0).holds());
     }
 }

@@ -4,8 +4,8 @@
 //! the two: the machine's own speed, and what else it does, then matter little. Processor time comes from the kernel's
 //! clocks of the processes; both sides warm up first; medians are told, and the single rounds go to stderr.
 //!
-//! The command fails if a figure cannot be measured or a goal that binds is not met. None binds yet: the goals shown are
-//! those of later issues, marked so, and told honestly whether they are met today.
+//! The command fails if a figure cannot be measured or a goal that binds is not met. Goals of later issues are marked so,
+//! and told honestly whether they are met today.
 //!
 //! `subject` lists what there is; a file each measures it, with the data of `reference`. Nothing here is a test: a test
 //! that measures time fails on somebody else's machine.
@@ -15,12 +15,15 @@ mod bench;
 mod codec;
 mod cpu;
 mod figure;
+mod footprint;
 mod ingest;
+mod outage;
 mod progress;
 mod reference;
 mod report;
 mod rounds;
 mod seal;
+mod shipped;
 mod spool_disk;
 mod subject;
 mod wire;

@@ -66,7 +66,7 @@ fn line(
     out: &mut impl Write,
     [name, value, unit, limit, ratio, goal, met]: [String; 7],
 ) -> std::io::Result<()> {
-    writeln!(out, "  {name:<16} {value:>10} {unit:<18} {limit:>10} {ratio:>7}  {goal:<32} {met}")
+    writeln!(out, "  {name:<24} {value:>10} {unit:<18} {limit:>10} {ratio:>7}  {goal:<32} {met}")
 }
 
 fn cells(row: &Row) -> [String; 7] {

@@ -2,7 +2,8 @@
 
 use super::bench::Bench;
 use super::figure::Figure;
-use super::{append, codec, ingest, seal, spool_disk, wire};
+use super::outage::Size;
+use super::{append, codec, footprint, ingest, seal, spool_disk, wire};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +17,25 @@ pub(super) enum Subject {
     DiskSpool,
     Ingest,
     DiskCloud,
+    Binary,
+    MemoryIdle,
+    MemorySteady,
+    StartBacklog,
+    MemoryDrain,
+    OutageReference,
+    OutageReferenceLive,
+    OutageReferenceAttempt,
+    OutageDense,
+    OutageDenseLive,
+    OutageDenseAttempt,
 }
+
+/// Of a subject that has one figure only.
+const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 20] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -30,6 +45,17 @@ impl Subject {
         Self::DiskSpool,
         Self::Ingest,
         Self::DiskCloud,
+        Self::Binary,
+        Self::MemoryIdle,
+        Self::MemorySteady,
+        Self::StartBacklog,
+        Self::MemoryDrain,
+        Self::OutageReference,
+        Self::OutageReferenceLive,
+        Self::OutageReferenceAttempt,
+        Self::OutageDense,
+        Self::OutageDenseLive,
+        Self::OutageDenseAttempt,
     ];
 
     const fn word(self) -> &'static str {
@@ -43,6 +69,17 @@ impl Subject {
             Self::DiskSpool => "disk-spool",
             Self::Ingest => "ingest",
             Self::DiskCloud => "disk-cloud",
+            Self::Binary => "binary",
+            Self::MemoryIdle => "memory-idle",
+            Self::MemorySteady => "memory-steady",
+            Self::StartBacklog => "start-backlog",
+            Self::MemoryDrain => "memory-drain",
+            Self::OutageReference => "outage-reference-drained",
+            Self::OutageReferenceLive => "outage-reference-live",
+            Self::OutageReferenceAttempt => "outage-reference-attempt",
+            Self::OutageDense => "outage-dense-drained",
+            Self::OutageDenseLive => "outage-dense-live",
+            Self::OutageDenseAttempt => "outage-dense-attempt",
         }
     }
 
@@ -56,12 +93,18 @@ impl Subject {
             Self::DiskSpool => &spool_disk::SIZES,
             Self::Ingest => &ingest::SIZES,
             Self::DiskCloud => &ingest::disk::SIZES,
+            _ => &[NO_SIZE],
         }
     }
 
     /// The name of its figure at this size.
     pub(super) fn name_of(self, size: usize) -> String {
-        format!("{}-{size}", self.word())
+        if size == NO_SIZE { self.word().to_owned() } else { format!("{}-{size}", self.word()) }
+    }
+
+    /// Takes minutes, and is measured only if it is called for.
+    const fn is_by_name_only(self) -> bool {
+        matches!(self, Self::OutageDense | Self::OutageDenseLive | Self::OutageDenseAttempt)
     }
 
     /// What its values count.
@@ -72,6 +115,14 @@ impl Subject {
             Self::Seal => "samples/CPU s",
             Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud => "bytes a sample",
             Self::Ingest => "µs CPU a sample",
+            Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
+            Self::StartBacklog => "ms",
+            Self::OutageReference
+            | Self::OutageReferenceLive
+            | Self::OutageReferenceAttempt
+            | Self::OutageDense
+            | Self::OutageDenseLive
+            | Self::OutageDenseAttempt => "s",
         }
     }
 
@@ -99,6 +150,21 @@ impl Subject {
                 "cloud + PostgreSQL over HTTPS, 8 senders | limit: client + PostgreSQL, bare loop of the same INSERT"
             }
             Self::DiskCloud => "growth of inbox and streams with indexes | limit: the bodies as sent",
+            Self::Binary => "the shipped agent on disk, stripped",
+            Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
+            Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
+            Self::StartBacklog => "start of the shipped agent to first durable sample, 256 MiB waiting",
+            Self::MemoryDrain => "peak RSS of the shipped agent from its start on, delivering 256 MiB",
+            Self::OutageReference => {
+                "72 h of the reference store over 1 Mbit/s and 200 ms, from the first answer to the last receipt"
+            }
+            Self::OutageDense => "72 h of 500 series at 10 s (13 M samples), the same",
+            Self::OutageReferenceLive | Self::OutageDenseLive => {
+                "from that answer to a live value in PostgreSQL"
+            }
+            Self::OutageReferenceAttempt | Self::OutageDenseAttempt => {
+                "from the return of the link to the first attempt: at random below the cap"
+            }
         }
     }
 
@@ -114,11 +180,23 @@ impl Subject {
             Self::DiskSpool => spool_disk::measure(size, &bench.part("disk")?).await,
             Self::Ingest => ingest::measure(size, bench.rig().await?).await,
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
+            Self::Binary => footprint::binary(),
+            Self::MemoryIdle => footprint::idle(bench).await,
+            Self::MemorySteady => footprint::steady(bench).await,
+            Self::StartBacklog => footprint::start(bench).await,
+            Self::MemoryDrain => footprint::drain(bench).await,
+            Self::OutageReference => Size::Reference.drained(bench).await,
+            Self::OutageReferenceLive => Size::Reference.live(bench).await,
+            Self::OutageReferenceAttempt => Size::Reference.attempt(bench).await,
+            Self::OutageDense => Size::Dense.drained(bench).await,
+            Self::OutageDenseLive => Size::Dense.live(bench).await,
+            Self::OutageDenseAttempt => Size::Dense.attempt(bench).await,
         }
     }
 }
 
-/// The figures of these names: a whole name means itself, a beginning means all that begin so, none means all.
+/// The figures of these names: a whole name means itself, a beginning means all that begin so, none means all but those
+/// that take minutes.
 ///
 /// # Errors
 /// Nothing is called so; the error lists what there is.
@@ -126,7 +204,8 @@ pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<(Subject, usize)>> 
     let all: Vec<(Subject, usize)> =
         Subject::ALL.into_iter().flat_map(|s| s.sizes().iter().map(move |size| (s, *size))).collect();
     let called = |name: &str, (subject, size): &(Subject, usize)| subject.name_of(*size) == name;
-    let mut chosen = vec![names.is_empty(); all.len()];
+    let mut chosen: Vec<bool> =
+        all.iter().map(|(subject, _)| names.is_empty() && !subject.is_by_name_only()).collect();
     for name in names {
         let is_whole = all.iter().any(|figure| called(name, figure));
         let mut is_known = false;
@@ -157,7 +236,15 @@ mod tests {
         assert_eq!(chosen(&["ingest-100"]), ["ingest-100"]);
         assert_eq!(chosen(&["ingest-10"]), ["ingest-100", "ingest-1000"]);
         assert_eq!(chosen(&["disk-cloud", "append-50"]), ["append-50", "disk-cloud-94", "disk-cloud-1000"]);
+        assert_eq!(chosen(&["memory-idle"]), ["memory-idle"]);
         assert!(chosen(&[]).len() > 20);
+    }
+
+    #[test]
+    fn what_takes_minutes_is_measured_only_by_its_name() {
+        let takes_minutes = |name: &String| name.starts_with("outage-dense");
+        assert!(!chosen(&[]).iter().any(takes_minutes));
+        assert_eq!(chosen(&["outage"]).iter().filter(|name| takes_minutes(name)).count(), 3);
     }
 
     #[test]

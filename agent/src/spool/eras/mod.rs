@@ -78,8 +78,9 @@ impl Core {
             .db()
             .prepare_cached("select no from boots where boot_id = ?1")?
             .query_row([clock.boot_id()], |row| row.get(0))?;
+        // What is left of an earlier boot is among the oldest batches, where the search begins.
         self.change(
-            "delete from boots where no <> ?1 and no not in (select boot_no from batches where boot_no is not null)",
+            "delete from boots where no <> ?1 and not exists (select 1 from batches where boot_no = boots.no)",
             [boot_no],
         )?;
         self.execute("commit")?;

@@ -1,5 +1,6 @@
 //! A cloud process over a durable PostgreSQL, with stores that may send to it, and the clocks of all of them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ const STORES: [&str; 8] = ["T01", "T02", "T03", "T04", "T05", "T06", "T07", "T08
 /// The cloud at work.
 pub(in crate::figures) struct Rig {
     cloud: CloudProcess,
-    pub(super) db: TestDb,
-    pub(super) stores: Vec<Store>,
+    pub(in crate::figures) db: TestDb,
+    pub(in crate::figures) stores: Vec<Store>,
     postmaster: u32,
 }
 
@@ -40,6 +41,15 @@ impl Rig {
         let out = dir.join("stores");
         let stores = store::onboard(&db, TENANT, &STORES, &cloud.url(), Some(&cloud.ca()), &out).await?;
         Ok(Self { cloud, db, stores, postmaster })
+    }
+
+    /// What an agent is configured with.
+    pub(in crate::figures) fn cloud_url(&self) -> String {
+        self.cloud.url()
+    }
+
+    pub(in crate::figures) const fn address(&self) -> SocketAddr {
+        self.cloud.address
     }
 
     pub(super) fn url(&self) -> String {

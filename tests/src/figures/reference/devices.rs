@@ -23,6 +23,18 @@ pub(super) fn all() -> Vec<Device> {
     devices
 }
 
+/// Fifty devices with ten metrics each, every ten seconds.
+pub(super) fn dense() -> Vec<Device> {
+    let device = |n| {
+        let mut device = pos(n);
+        device.every_ms = 10_000;
+        device.metrics.push(("system.memory.usage", Signal::drift(0.7 * GIB, 3e6, PAGE)));
+        device.metrics.push(("system.network.io.receive", Signal::counter(20_000.0, 8_123_456_789.0)));
+        device
+    };
+    (1..=50).map(device).collect()
+}
+
 fn the_box() -> Device {
     let metrics = vec![
         ("system.cpu.utilization", Signal::noise(0.12, 0.09, 0.001)),

@@ -1,7 +1,9 @@
-//! A TCP proxy with faults: it delays, cuts, and swallows answers.
+//! A TCP proxy with faults: it delays, cuts, and swallows answers. It can also be a slow, long link.
 //!
 //! It knows nothing of what it carries, so TLS goes through it as it is. An answer is swallowed by letting the request
 //! through and then giving nothing back: the other side has committed, and its client never learns.
+
+mod link;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+pub use self::link::Link;
+use self::link::Wire;
 
 /// A TLS handshake sends fewer bytes than this from the client, a request with a batch more.
 const HANDSHAKE_BYTES_MAX: u64 = 1_000;
@@ -49,7 +54,11 @@ struct Counters {
     connections: AtomicUsize,
     swallowed: AtomicUsize,
     upstream_bytes: AtomicU64,
+    downstream_bytes: AtomicU64,
 }
+
+/// The two directions of a link, up and down.
+type Wires = Option<(Wire, Wire)>;
 
 impl Proxy {
     /// Listens on a free port and passes on to `target`.
@@ -57,12 +66,24 @@ impl Proxy {
     /// # Errors
     /// No port is free.
     pub async fn start(target: SocketAddr) -> anyhow::Result<Self> {
+        Self::listen(target, None).await
+    }
+
+    /// The same over a slow, long link. Of the faults it knows [`Fault::Cut`] only.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start_as_link(target: SocketAddr, link: Link) -> anyhow::Result<Self> {
+        Self::listen(target, Some((Wire::new(link), Wire::new(link)))).await
+    }
+
+    async fn listen(target: SocketAddr, wires: Wires) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (fault, watching) = watch::channel(Fault::None);
         let counters = Arc::new(Counters::default());
         let stop = CancellationToken::new();
-        let accepting = accept(listener, target, watching, Arc::clone(&counters), stop.clone());
+        let accepting = accept(listener, target, wires, watching, Arc::clone(&counters), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "joined by stop(); ends with the process otherwise")]
         let task = tokio::spawn(accepting);
         Ok(Self { address, fault, counters, stop, task })
@@ -91,6 +112,12 @@ impl Proxy {
         self.counters.upstream_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes that came back over a link.
+    #[must_use]
+    pub fn downstream_bytes(&self) -> u64 {
+        self.counters.downstream_bytes.load(Ordering::Relaxed)
+    }
+
     /// Closes everything.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -102,6 +129,7 @@ impl Proxy {
 async fn accept(
     listener: TcpListener,
     target: SocketAddr,
+    wires: Wires,
     fault: watch::Receiver<Fault>,
     counters: Arc<Counters>,
     stop: CancellationToken,
@@ -115,7 +143,7 @@ async fn accept(
         };
         if let Ok((client, _)) = accepted {
             counters.connections.fetch_add(1, Ordering::Relaxed);
-            connections.spawn(connect(client, target, fault.clone(), Arc::clone(&counters)));
+            connections.spawn(connect(client, target, wires.clone(), fault.clone(), Arc::clone(&counters)));
         }
     }
     connections.shutdown().await;
@@ -124,16 +152,35 @@ async fn accept(
 async fn connect(
     client: TcpStream,
     target: SocketAddr,
+    wires: Wires,
     fault: watch::Receiver<Fault>,
     counters: Arc<Counters>,
 ) {
     if *fault.borrow() == Fault::Cut {
         return;
     }
+    if let Some((wire, _)) = &wires {
+        tokio::time::sleep(wire.round_trip()).await;
+    }
     let Ok(server) = TcpStream::connect(target).await else { return };
     // Faults are timed; Nagle's algorithm would add waits of its own.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    if let Some((up, down)) = wires {
+        let note = |counter: &AtomicU64, bytes: &[u8]| {
+            counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        };
+        let both = async {
+            tokio::join!(
+                up.carry(from_client, to_server, |bytes| note(&counters.upstream_bytes, bytes)),
+                down.carry(from_server, to_client, |bytes| note(&counters.downstream_bytes, bytes)),
+            );
+        };
+        return tokio::select! {
+            () = both => {}
+            () = until_cut(fault) => {}
+        };
+    }
     let sent = Arc::new(AtomicU64::new(0));
     let up = upstream(from_client, to_server, fault.clone(), Arc::clone(&sent), Arc::clone(&counters));
     let down = downstream(from_server, to_client, fault.clone(), sent, counters);
