@@ -27,6 +27,7 @@ async fn push(bench: &Bench, token: u8, header: &BatchHeader, body: &[u8]) -> Pu
         body: body.to_vec(),
         span: Some((NOW, NOW)),
         named: vec![],
+        recovers: None,
     };
     bench.spool().push(Pushed { sender: Sender(vec![token]), content }, NOW).await.unwrap()
 }

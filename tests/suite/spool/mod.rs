@@ -7,6 +7,8 @@ mod forwarding;
 mod initialisation;
 mod model;
 mod order;
+mod picky;
+mod quarantine;
 mod refusal;
 mod sealing;
 mod size_limit;
