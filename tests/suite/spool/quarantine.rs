@@ -11,6 +11,7 @@ use storepulse_shared::batch::Loss;
 use storepulse_shared::ids::{BatchId, Epoch, LossId};
 use storepulse_shared::seqs::SeqSet;
 use storepulse_testbed::by_hand::{ByHand, HandBatch, samples};
+use storepulse_testbed::fault_vfs::{Counted, Fault, FaultDisk, Strike, Then};
 use storepulse_testbed::oracle;
 use storepulse_testbed::store::{Agent, AgentSetup};
 use storepulse_testbed::wait;
@@ -124,6 +125,60 @@ async fn a_replay_survives_the_end_of_the_agent_and_so_does_its_mark() {
     assert!(bench.drain().await.is_empty());
 }
 
+/// Opens the spool and replays the item; `true` once that was answered as done.
+async fn open_and_replay(dir: &Path, item: BatchId) -> bool {
+    // A child that another test is starting holds our lock too, until it has become another program.
+    let opened = wait::until("the lock", LIMIT, async || match Spool::open(dir, LIMITS, NOW) {
+        Err(spool::SpoolError::Open { path, .. }) if path.ends_with("spool.lock") => Ok(None),
+        opened => Ok(Some(opened)),
+    });
+    let Ok((spool, thread)) = opened.await.unwrap() else { return false };
+    let replayed = spool.replay(item, NOW).await.is_ok_and(|replayed| replayed.is_ok());
+    drop(spool);
+    thread.join();
+    replayed
+}
+
+#[tokio::test]
+async fn a_power_cut_at_any_step_of_a_replay_leaves_its_content_there_once() {
+    let home = folder().await;
+    let (mut stayed, mut moved) = (0, 0);
+    for at in 1.. {
+        let mut bench = Bench { dir: home.join(at.to_string()), spool: None };
+        bench.reopen(LIMITS);
+        bench.append(Lane::Normal, NOW, 7.0).await;
+        refuse_all(&bench).await;
+        let item = items(&bench)[0].batch;
+        bench.close();
+
+        let strike = Strike { fault: Fault::PowerCut(Then::LiveOn), at, counted: Counted::All };
+        let disk = FaultDisk::attach(&bench.dir, Some(strike), at).unwrap();
+        let replayed = open_and_replay(&bench.dir, item).await;
+        let struck = disk.struck();
+        disk.mend();
+        disk.cut();
+        drop(disk);
+
+        bench.reopen(LIMITS);
+        let left = items(&bench).remove(0);
+        let sent = values(&bench.drain().await);
+        if left.replayed.is_some() {
+            moved += 1;
+            assert_eq!(sent, [7.0], "step {at}");
+        } else {
+            stayed += 1;
+            assert!(!replayed && sent.is_empty(), "step {at}: {sent:?}");
+            let body = spool::quarantined_body(&bench.dir, left.id).unwrap();
+            assert_eq!(decode(&body).samples(), 1, "step {at}");
+        }
+        if !struck {
+            assert!(replayed, "nothing stood in its way");
+            break;
+        }
+    }
+    assert!(stayed > 5 && moved > 1, "{stayed} cuts before and {moved} after its commit");
+}
+
 #[tokio::test]
 async fn what_is_discarded_stays_told_and_its_number_known() {
     let mut bench = Bench::new().await;
@@ -154,6 +209,26 @@ async fn losses_that_a_discarded_item_carries_are_told_by_another_batch() {
     let sent = bench.drain().await;
     let losses = decode(&sent[0].1).losses;
     assert!(losses.iter().any(|loss| loss.id == told && loss.seqs.contains_key(&normal.batch.epoch)));
+}
+
+#[tokio::test]
+async fn a_salvaged_replay_that_is_refused_is_no_second_loss() {
+    let mut bench = Bench::new().await;
+    bench.append(Lane::Normal, NOW, 7.0).await;
+    refuse_all(&bench).await;
+    let item = items(&bench)[0].batch;
+    replay(&bench, item).await.unwrap();
+    bench.reopen(LIMITS);
+    bench.seal(Lane::Bulk, 1.0).await;
+    let wal = format!("{}-wal", spool::FILE);
+    let damaged = bench.killed(|dir| std::fs::remove_file(dir.join(wal)).unwrap()).await;
+    damaged.salvage().await;
+    refuse_all(&damaged).await;
+    let again = items(&damaged);
+    let told: Vec<_> = again.iter().map(|item| item.recovers.clone()).collect();
+    assert_eq!(told, [Some(item.to_string())]);
+    let losses = damaged.status().await.latest_losses;
+    assert_eq!(losses.iter().map(|loss| &*loss.reason).collect::<Vec<_>>(), ["spool_damaged"]);
 }
 
 /// A number that was told as lost by a batch made by hand.
