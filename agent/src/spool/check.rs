@@ -29,9 +29,23 @@ pub(super) fn event(event: &Event<'_>) -> i64 {
     crc(&[event.device.as_bytes(), &event.t.to_le_bytes(), event.kind.as_bytes(), event.text.as_bytes()])
 }
 
-/// Of what does not change about an epoch.
-pub(super) fn epoch(epoch: &str, sender: Option<&[u8]>) -> i64 {
-    crc(&[epoch.as_bytes(), sender.unwrap_or_default()])
+/// What decides about the numbers of an epoch, as it stands in its row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EpochRow<'a> {
+    pub epoch: &'a str,
+    pub sender: Option<&'a [u8]>,
+    pub home: i64,
+    pub settled: &'a str,
+    pub received: &'a str,
+    pub void: &'a str,
+}
+
+impl EpochRow<'_> {
+    pub(super) fn crc(self) -> i64 {
+        let texts = [self.epoch, self.settled, self.received, self.void].map(str::as_bytes);
+        let [epoch, settled, received, void] = texts;
+        crc(&[epoch, self.sender.unwrap_or_default(), &self.home.to_le_bytes(), settled, received, void])
+    }
 }
 
 /// Of a shape.

@@ -148,12 +148,18 @@ impl Core {
         }
         core.begin_epoch(now_ms)?;
         core.execute("commit")?;
-        core.opened.mark_open(core.epoch.epoch);
+        core.mark_open()?;
         Ok(core)
     }
 
     pub(super) fn db(&self) -> &Connection {
         &self.opened.db
+    }
+
+    /// From now on a WAL that is missing is damage.
+    pub(super) fn mark_open(&self) -> Result<(), SpoolError> {
+        self.opened.mark_open(&self.unsettled_epochs()?);
+        Ok(())
     }
 
     /// Runs one statement of fixed text.
@@ -275,7 +281,7 @@ impl Core {
     pub(super) fn replace(&mut self, now_ms: i64) -> Result<(), SpoolError> {
         let dir = self.opened.dir.clone();
         let lock = self.opened.give_up()?;
-        let aside = damage::set_aside(&dir, Some(self.epoch.epoch)).map_err(|e| SpoolError::open(&dir, e))?;
+        let aside = damage::set_aside(&dir, &damage::marked(&dir)).map_err(|e| SpoolError::open(&dir, e))?;
         let opened = Opened::new(&dir, lock, self.budget)?;
         let clock = self.dates.take_clock();
         *self = Self::load(opened, self.limits, Some(&aside), now_ms)?;

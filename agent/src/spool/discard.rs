@@ -300,7 +300,7 @@ impl Core {
             "update epochs set settled = ?2 where no = ?1",
             params![epoch_no, numbers_text(&settled)?],
         )?;
-        Ok(())
+        self.stamp_epoch(epoch_no)
     }
 
     /// Numbers of an epoch whose batches are no longer here and need nothing.

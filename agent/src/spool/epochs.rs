@@ -7,30 +7,58 @@ use storepulse_shared::seqs::SeqSet;
 use super::core::{Core, OwnEpoch, integer, unsigned};
 use super::{SpoolError, check};
 
+/// Epochs that the mark of an open spool names at most.
+const EPOCHS_MARKED_MAX: i64 = 1_000;
+
 impl Core {
     /// Begins an epoch that names the last one of ours that sealed a batch.
     pub(super) fn begin_epoch(&mut self, now_ms: i64) -> Result<(), SpoolError> {
         let epoch = Epoch::random();
         let before = self.last_sealed()?;
         self.change(
-            "insert into epochs (epoch, after_epoch, after_seq, began_ms, crc) values (?1, ?2, ?3, ?4, ?5)",
+            "insert into epochs (epoch, after_epoch, after_seq, began_ms) values (?1, ?2, ?3, ?4)",
             params![
                 epoch.to_string(),
                 before.map(|b| b.epoch.to_string()),
                 before.map(|b| integer(b.seq)),
                 now_ms,
-                check::epoch(&epoch.to_string(), None),
             ],
         )?;
         self.epoch = OwnEpoch { no: self.db().last_insert_rowid(), epoch };
+        self.stamp_epoch(self.epoch.no)?;
         self.begun.push(self.epoch.no);
         Ok(())
     }
 
     /// Epochs in which nothing ever happened leave no trace.
     pub(super) fn forget_empty_epochs(&self) -> Result<(), SpoolError> {
-        self.change("delete from epochs where sender is null and last_seq = 0 and losses = 0", [])?;
+        self.change(
+            "delete from epochs where sender is null and home = 0 and last_seq = 0 and losses = 0",
+            [],
+        )?;
         Ok(())
+    }
+
+    /// Gives the row of an epoch the checksum of what stands in it now.
+    pub(super) fn stamp_epoch(&self, no: i64) -> Result<(), SpoolError> {
+        let crc = self
+            .db()
+            .prepare_cached("select epoch, sender, home, settled, received, void from epochs where no = ?1")?
+            .query_row([no], |row| Ok(crc_of(row)?))?;
+        self.change("update epochs set crc = ?2 where no = ?1", params![no, crc])?;
+        Ok(())
+    }
+
+    /// Epochs that this spool began and of which numbers may be on their way.
+    pub(super) fn unsettled_epochs(&self) -> Result<Vec<Epoch>, SpoolError> {
+        let mut statement = self.db().prepare(
+            "select epoch from epochs e where sender is null and home = 0
+                and (last_seq = 0 or exists (select 1 from batches b where b.epoch_no = e.no)
+                    or exists (select 1 from closed_numbers c where c.epoch_no = e.no and c.acked_no is null))
+            order by no desc limit ?1",
+        )?;
+        let rows = statement.query_map([EPOCHS_MARKED_MAX], |row| row.get::<_, String>(0))?;
+        rows.map(|epoch| parse_epoch(&epoch?)).collect()
     }
 
     fn last_sealed(&self) -> Result<Option<BatchId>, SpoolError> {
@@ -81,25 +109,43 @@ impl Core {
         Ok(())
     }
 
-    /// Every number of our epochs has its batch, or needs none: otherwise rows have vanished.
+    /// The rows of epochs are what was written, and every number of ours has its batch, or needs none: otherwise rows
+    /// have vanished.
     pub(super) fn check_numbers(&self) -> Result<(), SpoolError> {
         let mut statement = self.db().prepare(
-            "select e.epoch, e.last_seq, e.settled, e.crc, (select count(*) from batches b where b.epoch_no = e.no)
-            from epochs e where e.sender is null and e.carried = 0",
+            "select epoch, sender, home, settled, received, void, crc, last_seq,
+                (select count(*) from batches b where b.epoch_no = e.no)
+            from epochs e",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (epoch, settled): (String, String) = (row.get(0)?, row.get(2)?);
-            let settled = parse_numbers(&settled)?;
+            let epoch: String = row.get(0)?;
+            if row.get::<_, i64>(6)? != crc_of(row)? {
+                return Err(SpoolError::Damaged(format!("the row of epoch {epoch} is not what was written")));
+            }
+            let is_ours = row.get::<_, Option<Vec<u8>>>(1)?.is_none() && row.get::<_, i64>(2)? == 0;
+            let settled = parse_numbers(&row.get::<_, String>(3)?)?;
             let there: u64 = settled.ranges().iter().map(|(first, last)| last - first + 1).sum();
-            let is_whole = row.get::<_, i64>(3)? == check::epoch(&epoch, None)
-                && unsigned(row.get(1)?) == there + unsigned(row.get(4)?);
-            if !is_whole {
+            if is_ours && unsigned(row.get(7)?) != there + unsigned(row.get(8)?) {
                 return Err(SpoolError::Damaged(format!("batches of epoch {epoch} have vanished")));
             }
         }
         Ok(())
     }
+}
+
+/// The checksum of a row that begins with epoch, sender, home, settled, received, void.
+pub(super) fn crc_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<i64> {
+    let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str()?);
+    let whole = check::EpochRow {
+        epoch: text(0)?,
+        sender: row.get_ref(1)?.as_blob_or_null()?,
+        home: row.get(2)?,
+        settled: text(3)?,
+        received: text(4)?,
+        void: text(5)?,
+    };
+    Ok(whole.crc())
 }
 
 pub(super) fn parse_epoch(text: &str) -> Result<Epoch, SpoolError> {

@@ -13,12 +13,15 @@ use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::limits::IDEMPOTENCY_KEPT;
 use storepulse_shared::seqs::SeqSet;
 
+use super::SpoolError;
 use super::core::{Core, integer, slot, unsigned};
 use super::epochs::{numbers_text, parse_numbers};
-use super::{SpoolError, check};
 
 /// Bytes of the spool for each remembered `Idempotency-Key`: a spool of 8 MiB remembers 2,048.
 const BYTES_PER_KEY: u64 = 4_096;
+
+/// Whose batches were found in a damaged spool without their epoch's row: it belongs to whoever goes on with it.
+pub(super) const UNKNOWN_SENDER: &[u8] = &[0xff];
 
 /// Who pushes: the SHA-256 of the push token, or nothing for a sender on this box without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +124,7 @@ impl Core {
             .prepare_cached("select sender from epochs where epoch = ?1")?
             .query_row([epoch.to_string()], |row| row.get(0))
             .optional()?;
-        Ok(owner.is_none_or(|owner| owner.as_ref() == Some(&sender.0)))
+        Ok(owner.is_none_or(|owner| owner.is_some_and(|owner| owner == sender.0 || owner == UNKNOWN_SENDER)))
     }
 
     fn push_batch(
@@ -196,14 +199,18 @@ impl Core {
     /// The receipts of a sender's epoch; a new epoch becomes theirs.
     fn sender_stream(&self, sender: &Sender, epoch: Epoch, now_ms: i64) -> Result<SenderStream, SpoolError> {
         let text = epoch.to_string();
-        self.change(
-            "insert into epochs (epoch, sender, began_ms, crc) values (?1, ?2, ?3, ?4) on conflict do nothing",
-            params![text, sender.0, now_ms, check::epoch(&text, Some(&sender.0))],
+        let is_new = self.change(
+            "insert into epochs (epoch, sender, began_ms) values (?1, ?2, ?3)
+            on conflict do update set sender = excluded.sender where sender = ?4",
+            params![text, sender.0, now_ms, UNKNOWN_SENDER],
         )?;
         let (no, received, void): (i64, String, String) = self
             .db()
             .prepare_cached("select no, received, void from epochs where epoch = ?1")?
             .query_row([&text], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if is_new > 0 {
+            self.stamp_epoch(no)?;
+        }
         Ok(SenderStream { no, received: parse_numbers(&received)?, void: parse_numbers(&void)? })
     }
 
@@ -219,7 +226,7 @@ impl Core {
                 integer(header.batch.seq)
             ],
         )?;
-        Ok(())
+        self.stamp_epoch(stream.no)
     }
 
     fn holds_another_body(&self, epoch_no: i64, header: &BatchHeader) -> Result<bool, SpoolError> {

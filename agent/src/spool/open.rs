@@ -70,8 +70,8 @@ impl Opened {
     }
 
     /// From now on a WAL that is missing is damage.
-    pub(super) fn mark_open(&self, running: Epoch) {
-        damage::mark_open(&self.dir, running);
+    pub(super) fn mark_open(&self, epochs: &[Epoch]) {
+        damage::mark_open(&self.dir, epochs);
     }
 
     /// Lets go of a damaged database as it is; returns the lock.
@@ -102,7 +102,7 @@ pub(super) fn for_writing<T>(
     let lock = take_lock(dir)?;
     let again = lock.try_clone().map_err(|e| SpoolError::open(dir, e))?;
     let lost = damage::has_lost_commits(dir).map_err(|e| SpoolError::open(dir, e))?;
-    let running = damage::running(dir);
+    let epochs = damage::marked(dir);
     // Opening empties the WAL; until the first commit there need be none.
     damage::mark_closed(dir);
     let why = match lost {
@@ -112,7 +112,7 @@ pub(super) fn for_writing<T>(
             result => return result,
         },
     };
-    let aside = damage::set_aside(dir, running).map_err(|e| SpoolError::open(dir, e))?;
+    let aside = damage::set_aside(dir, &epochs).map_err(|e| SpoolError::open(dir, e))?;
     tracing::error!(%why, aside = %aside.display(), "the spool is damaged; it was set aside, and collection goes on");
     Opened::new(dir, again, budget).and_then(|opened| load(opened, Some(&aside)))
 }

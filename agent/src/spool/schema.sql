@@ -24,10 +24,11 @@ create table epochs (
     -- Numbers of batches that are no longer here and need nothing any more: acknowledged, or told as a loss.
     settled text not null default '[]',
     began_ms integer not null,
-    -- Taken over from a damaged spool: not all of its numbers need be here.
-    carried integer not null default 0,
-    -- Over epoch and sender. Checksums: see `check.rs`.
-    crc integer not null,
+    -- 0: begun or first used here. Otherwise the number of the damaged file that it was taken over from, which answers for
+    -- its numbers: not all of them need be here.
+    home integer not null default 0,
+    -- Over epoch, sender, home, settled, received and void. Checksums: see `check.rs`.
+    crc integer not null default 0,
     -- Of a sender: the numbers we have committed, and those we have closed, as [[first,last],…].
     received text not null default '[]',
     void text not null default '[]'
@@ -163,6 +164,12 @@ create table closed_numbers (
 ) strict, without rowid;
 
 create index closed_numbers_by_loss on closed_numbers (loss_id) where acked_no is null;
+
+-- Damaged files that have been read and told of. They are done with once the cloud has all of that.
+create table salvaged (
+    file integer primary key,
+    at_ms integer not null
+) strict;
 
 -- Answers to pushes that carried an Idempotency-Key.
 create table idempotency_keys (

@@ -48,6 +48,10 @@ pub enum Settlement {
     Deferred,
 }
 
+/// Why something from a damaged spool is quarantined, where its number is closed: its content may have gone on under others
+/// before the damage, and may be at the cloud already.
+const CLOSED_BEFORE: &str =
+    "410: its number had been closed before the spool was damaged, or was told as lost";
 /// Why something is quarantined, where the cloud has found it too large and it is one thing only.
 const INDIVISIBLE: &str = "413: too large, and it cannot be cut further";
 
@@ -66,7 +70,11 @@ impl Core {
             }
             Settlement::Renumber => {
                 self.note_closed(id, now_ms)?;
-                self.renumber(id)
+                if self.is_adopted(id)? {
+                    self.quarantine(id, CLOSED_BEFORE, now_ms)
+                } else {
+                    self.renumber(id)
+                }
             }
             Settlement::Conflict => self.resolve_conflict(id, now_ms),
             Settlement::Deferred => self.defer(id, now_ms),
@@ -299,6 +307,7 @@ impl Core {
         } else {
             self.seal_all(now_ms)?;
             self.begin_epoch(now_ms)?;
+            self.mark_open()?;
             let never_sent: Vec<(i64, i64)> = self
                 .db()
                 .prepare_cached("select id, seq from batches where epoch_no = ?1 and state = ?2 and sent = 0 order by seq")?

@@ -28,12 +28,19 @@ impl Bench {
     pub(super) async fn salvage(&self) {
         // A call after the one that met the damage waits until it is set aside.
         self.status().await;
+        self.run_salvage_until(|| self.salvaged() >= self.waiting()).await;
+    }
+
+    /// Waits until the cloud is known to have all of what was set aside.
+    async fn finish_salvage(&self) {
+        self.run_salvage_until(|| self.waiting() == 0).await;
+    }
+
+    async fn run_salvage_until(&self, is_done: impl Fn() -> bool) {
         let stop = CancellationToken::new();
         let salvage = spool::salvage(self.spool().clone(), self.dir.clone(), stop.clone());
         let done = async {
-            let left =
-                || fs::read_dir(&self.dir).unwrap().any(|f| name(&f.unwrap()).starts_with("spool-damaged"));
-            while left() {
+            while !is_done() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             stop.cancel();
@@ -41,9 +48,22 @@ impl Bench {
         tokio::join!(salvage, done);
     }
 
+    fn waiting(&self) -> i64 {
+        self.asides().iter().filter(|name| name.starts_with("spool-damaged")).map(|_| 1).sum()
+    }
+
+    fn salvaged(&self) -> i64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(self.dir.join(FILE), flags).unwrap();
+        db.query_row("select count(*) from salvaged", [], |row| row.get(0)).unwrap()
+    }
+
     fn asides(&self) -> Vec<String> {
         let files = fs::read_dir(&self.dir).unwrap().map(|f| name(&f.unwrap()));
-        files.filter(|name| name.starts_with("spool-") && name.ends_with(".db")).collect()
+        let mut asides: Vec<String> =
+            files.filter(|name| name.starts_with("spool-") && name.ends_with(".db")).collect();
+        asides.sort();
+        asides
     }
 }
 
@@ -87,10 +107,12 @@ async fn a_spool_that_is_no_database_any_more_is_set_aside_and_all_of_it_is_told
     let damaged = bench.killed(|dir| overwrite(&dir.join(FILE), 0, &[0x55; 4_096])).await;
     damaged.append(Lane::Normal, NOW, 9.0).await;
     damaged.salvage().await;
+    assert_eq!(damaged.asides(), ["spool-damaged-1.db"], "it waits until the cloud knows");
     let sent = damaged.drain().await;
     assert_eq!(values(&sent), [9.0]);
     let loss = &losses(&sent)[0];
     assert_eq!(&*loss.reason, "spool_damaged");
+    damaged.finish_salvage().await;
     assert_eq!(damaged.asides(), ["spool-salvaged-1.db"]);
 }
 
@@ -178,4 +200,72 @@ async fn what_was_answered_to_a_sender_is_still_known_afterwards() {
     assert_eq!(damaged.asides().len(), 1, "a row that has vanished is noticed");
     let PushVerdict::Ack(again) = push(&damaged).await else { panic!("refused") };
     assert_eq!(first, again);
+}
+
+/// Ruins the database of a folder beyond reading, with its WAL.
+fn ruin(dir: &Path) {
+    overwrite(&dir.join(FILE), 0, &[0x55; 4_096]);
+    overwrite(&dir.join(format!("{FILE}-wal")), 0, &[0x55; 4_096]);
+}
+
+/// A spool of three batches whose first page is gone where that does not matter: all of it can be salvaged.
+async fn set_aside_with_three_batches() -> Bench {
+    let mut bench = filled(3).await;
+    bench.close();
+    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
+    db.execute("delete from batches where seq = 2", []).unwrap();
+    drop(db);
+    let damaged = bench.killed(|_| {}).await;
+    assert_eq!(damaged.asides().len(), 1, "a row that has vanished is noticed");
+    damaged.salvage().await;
+    damaged
+}
+
+#[tokio::test]
+async fn a_second_damage_before_the_cloud_has_the_first_takes_nothing_with_it() {
+    let first = set_aside_with_three_batches().await;
+    first.append(Lane::Normal, NOW, 9.0).await;
+    let (of_first, _) = first.next().await.unwrap();
+    let second = first.killed(ruin).await;
+    second.salvage().await;
+    let sent = second.drain().await;
+    assert_eq!(sorted(values(&sent)), [0.5, 1.0, 2.0, 3.0], "the file from before is read again");
+    let named: Vec<_> = losses(&sent).iter().flat_map(|loss| loss.seqs.clone().into_keys()).collect();
+    assert!(named.contains(&of_first.batch.epoch), "nothing more comes of the epoch in between");
+    second.finish_salvage().await;
+    assert_eq!(second.asides(), ["spool-salvaged-1.db", "spool-salvaged-2.db"]);
+}
+
+#[tokio::test]
+async fn what_comes_back_from_a_damaged_spool_under_a_closed_number_is_kept_for_people_and_told() {
+    let damaged = set_aside_with_three_batches().await;
+    let (closed, outgoing) = loop {
+        let (header, outgoing) = damaged.next().await.unwrap();
+        if header.lane == Lane::Normal {
+            break (header, outgoing);
+        }
+        damaged.ack(&outgoing).await;
+    };
+    damaged.settle(&outgoing, Settlement::Renumber).await;
+    assert_eq!(damaged.status().await.quarantine.len(), 1);
+    let sent = damaged.drain().await;
+    assert_eq!(values(&sent).len(), 3, "its content may have gone on under other numbers before");
+    let told = losses(&sent);
+    let told = told.iter().find(|loss| loss.reason == "quarantined").unwrap();
+    assert!(told.seqs[&closed.batch.epoch].contains(closed.batch.seq));
+    damaged.finish_salvage().await;
+}
+
+#[tokio::test]
+async fn epochs_of_which_not_even_the_row_is_left_are_told_as_ended() {
+    let mut bench = filled(2).await;
+    let (before, _) = bench.next().await.unwrap();
+    bench.reopen(LIMITS);
+    bench.append(Lane::Normal, NOW, 7.0).await;
+    let (running, _) = bench.next_of(at_once(), LATER).await.unwrap();
+    let damaged = bench.killed(ruin).await;
+    damaged.salvage().await;
+    let loss = losses(&damaged.drain().await).remove(0);
+    let (before, running) = (before.batch.epoch, running.batch.epoch);
+    assert!(loss.seqs.contains_key(&before) && loss.seqs.contains_key(&running), "{loss:?}");
 }

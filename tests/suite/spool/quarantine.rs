@@ -2,7 +2,6 @@
 //! it. What was told as a loss is counted once, whatever happens then.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
@@ -129,7 +128,7 @@ async fn a_replay_survives_the_end_of_the_agent_and_so_does_its_mark() {
 async fn open_and_replay(dir: &Path, item: BatchId) -> bool {
     // A child that another test is starting holds our lock too, until it has become another program.
     let opened = wait::until("the lock", LIMIT, async || match Spool::open(dir, LIMITS, NOW) {
-        Err(spool::SpoolError::Open { path, .. }) if path.ends_with("spool.lock") => Ok(None),
+        Err(SpoolError::Open { path, .. }) if path.ends_with("spool.lock") => Ok(None),
         opened => Ok(Some(opened)),
     });
     let Ok((spool, thread)) = opened.await.unwrap() else { return false };

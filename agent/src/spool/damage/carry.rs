@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::params;
 
+use super::super::SpoolError;
 use super::super::core::{Core, integer};
 use super::super::epochs::numbers_text;
-use super::super::{SpoolError, check};
 use super::read::{EpochRow, Wreck};
 
 /// Keys that are carried over; there are not many more, see `forward`.
@@ -43,9 +43,9 @@ impl Core {
     pub(super) fn carry_epoch(&mut self, epoch: &EpochRow) -> Result<i64, SpoolError> {
         let text = epoch.epoch.to_string();
         let (after_epoch, after_seq) = epoch.after.clone().unzip();
-        self.change(
-            "insert into epochs (epoch, sender, after_epoch, after_seq, began_ms, last_seq, sealed, settled, received, void, crc, carried)
-            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1) on conflict do nothing",
+        let is_new = self.change(
+            "insert into epochs (epoch, sender, after_epoch, after_seq, began_ms, last_seq, sealed, settled, received, void, home)
+            values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) on conflict do nothing",
             params![
                 text,
                 epoch.sender,
@@ -57,13 +57,16 @@ impl Core {
                 numbers_text(&epoch.settled)?,
                 numbers_text(&epoch.received)?,
                 numbers_text(&epoch.void)?,
-                check::epoch(&text, epoch.sender.as_deref()),
+                epoch.home,
             ],
         )?;
         let no = self
             .db()
             .prepare_cached("select no from epochs where epoch = ?1")?
             .query_row([text], |row| row.get(0))?;
+        if is_new > 0 {
+            self.stamp_epoch(no)?;
+        }
         Ok(no)
     }
 }

@@ -4,7 +4,11 @@
 //! whether something pushed is new (`Idempotency-Key`s, receipts of senders) is carried over first, as far as it can be
 //! read; then [`salvage`] reads the rest in the background and delivers it under the numbers it had. What could not be
 //! read is told as a loss, with a range that holds all of it. Nothing is deleted: the files stay for people.
+//!
+//! Each file answers for the numbers of the epochs that began in it, until the cloud has all of them. A spool that is
+//! damaged in its turn before that is done takes nothing with it: the first file is read again.
 
+mod adopt;
 mod carry;
 mod read;
 pub(super) mod salvage;
@@ -19,15 +23,15 @@ use self::wal::Wal;
 use super::{FILE, SpoolError};
 
 /// There from the first commit of an opening until the database is closed in order: with it, a WAL must be there too. It
-/// names the running epoch, which may stand in nothing else but that WAL.
+/// names the epochs of which numbers may be on their way, a line each: their rows may be what is damaged.
 const OPEN_MARK: &str = "spool.open";
 /// How the names of files set aside begin. `spool-damaged-<n>.db` waits for its salvage, `spool-salvaged-<n>.db` has it behind.
 const WAITING: &str = "spool-damaged-";
 const DONE: &str = "spool-salvaged-";
 /// Files of one database.
-const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", RUNNING];
-/// Beside a database that was set aside: the epoch that was running.
-const RUNNING: &str = "-epoch";
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", EPOCHS];
+/// Beside a database that was set aside: the epochs that its mark named.
+const EPOCHS: &str = "-epochs";
 
 /// Whether an error says that the file does not hold what was written into it.
 pub(super) fn is_damage(error: &SpoolError) -> bool {
@@ -65,20 +69,30 @@ pub(super) fn has_lost_commits(dir: &Path) -> std::io::Result<bool> {
 }
 
 /// Says that there is a WAL from now on. If that cannot be written, a missing WAL goes unnoticed: no reason not to collect.
-pub(super) fn mark_open(dir: &Path, running: Epoch) {
-    let written = std::fs::write(dir.join(OPEN_MARK), running.to_string()).and_then(|()| sync(dir));
+pub(super) fn mark_open(dir: &Path, epochs: &[Epoch]) {
+    let written = std::fs::write(dir.join(OPEN_MARK), lines(epochs)).and_then(|()| sync(dir));
     if let Err(error) = written {
         tracing::warn!(%error, "a write-ahead log that vanishes would go unnoticed");
     }
 }
 
-/// The epoch that was running when the database was last closed without order.
-pub(super) fn running(dir: &Path) -> Option<Epoch> {
-    std::fs::read_to_string(dir.join(OPEN_MARK)).ok()?.parse().ok()
+/// The epochs of a database that was not closed in order.
+pub(super) fn marked(dir: &Path) -> Vec<Epoch> {
+    epochs_in(&dir.join(OPEN_MARK))
 }
 
-fn running_beside(aside: &Path) -> Option<Epoch> {
-    std::fs::read_to_string(with_suffix(aside, RUNNING)).ok()?.parse().ok()
+fn marked_beside(aside: &Path) -> Vec<Epoch> {
+    epochs_in(&with_suffix(aside, EPOCHS))
+}
+
+/// What cannot be read is not there.
+fn epochs_in(path: &Path) -> Vec<Epoch> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+fn lines(epochs: &[Epoch]) -> String {
+    epochs.iter().map(|epoch| format!("{epoch}\n")).collect()
 }
 
 /// Says, before the database is closed in order, that there need be none.
@@ -95,8 +109,8 @@ fn sync(dir: &Path) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
-/// Renames the files of the database aside, and writes down which epoch was running. Returns the new name.
-pub(super) fn set_aside(dir: &Path, running: Option<Epoch>) -> std::io::Result<PathBuf> {
+/// Renames the files of the database aside, and writes down which epochs its mark named. Returns the new name.
+pub(super) fn set_aside(dir: &Path, epochs: &[Epoch]) -> std::io::Result<PathBuf> {
     let taken = |n: u32| {
         [WAITING, DONE]
             .iter()
@@ -104,9 +118,7 @@ pub(super) fn set_aside(dir: &Path, running: Option<Epoch>) -> std::io::Result<P
     };
     let n = (1..).find(|n| !taken(*n)).unwrap_or(u32::MAX);
     let aside = dir.join(format!("{WAITING}{n}.db"));
-    if let Some(running) = running {
-        std::fs::write(with_suffix(&aside, RUNNING), running.to_string())?;
-    }
+    std::fs::write(with_suffix(&aside, EPOCHS), lines(epochs))?;
     rename_all(&dir.join(FILE), &aside)?;
     mark_closed(dir);
     Ok(aside)
@@ -117,19 +129,33 @@ fn waiting(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number =
-            name.strip_prefix(WAITING).and_then(|rest| rest.strip_suffix(".db")?.parse::<u32>().ok());
-        found.extend(number.map(|number| (number, path)));
+        if file_name(&path).starts_with(WAITING) {
+            found.extend(number_of(&path).map(|number| (number, path)));
+        }
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
+/// The number of a file that was set aside.
+fn number_of(aside: &Path) -> Option<i64> {
+    let name = file_name(aside);
+    let number = name.strip_prefix(WAITING).or_else(|| name.strip_prefix(DONE))?;
+    number.strip_suffix(".db")?.parse().ok()
+}
+
+/// Whether a file that was set aside is still here, whatever became of it.
+fn is_kept(dir: &Path, number: i64) -> bool {
+    [WAITING, DONE].iter().any(|prefix| dir.join(format!("{prefix}{number}.db")).exists())
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
 /// Renames the files of a database that has been salvaged.
 fn done(aside: &Path) -> std::io::Result<()> {
-    let name = aside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let name = name.replacen(WAITING, DONE, 1);
+    let name = file_name(aside).replacen(WAITING, DONE, 1);
     rename_all(aside, &aside.with_file_name(name))
 }
 

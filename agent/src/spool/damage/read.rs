@@ -5,11 +5,12 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, params};
 use storepulse_shared::batch::{Batch, Event, Frame, Loss};
 use storepulse_shared::ids::Epoch;
+use storepulse_shared::limits::SEQ_MAX;
 use storepulse_shared::seqs::SeqSet;
 
 use super::super::check;
-use super::super::core::unsigned;
-use super::super::epochs::parse_numbers;
+use super::super::core::{state, unsigned};
+use super::super::epochs::{crc_of, parse_numbers};
 use super::super::label::{Label, checksum};
 use super::super::seal::Ticks;
 
@@ -20,6 +21,8 @@ const IDS_TRIED_MAX: i64 = 1_000_000;
 /// The database that was set aside.
 pub(super) struct Wreck {
     db: Connection,
+    /// The number of the file.
+    file: i64,
 }
 
 /// An epoch as the damaged database has it.
@@ -28,6 +31,8 @@ pub(super) struct EpochRow {
     pub no: i64,
     pub epoch: Epoch,
     pub sender: Option<Vec<u8>>,
+    /// The number of the damaged file in which it began.
+    pub home: i64,
     pub after: Option<(String, i64)>,
     pub began_ms: i64,
     pub last_seq: u64,
@@ -45,7 +50,9 @@ pub(super) struct BatchRow {
     pub epoch_no: i64,
     pub seq: u64,
     pub lane: i64,
-    pub state: i64,
+    pub is_open: bool,
+    /// Acknowledged, or in quarantine, which was told as a loss.
+    pub needs_nothing: bool,
     pub opened_ms: i64,
     pub samples: u64,
     pub events: u64,
@@ -67,37 +74,38 @@ impl Wreck {
         db.pragma_update(None, "query_only", true)?;
         // Indexes may lie where tables do not.
         db.pragma_update(None, "automatic_index", false)?;
-        Ok(Self { db })
+        Ok(Self { db, file: super::number_of(path).unwrap_or_default() })
     }
 
     pub(super) fn epochs(&self) -> Vec<EpochRow> {
         let last = self.number("select max(no) from epochs").unwrap_or_default();
         self.by_id(last, |no| {
             let mut statement = self.db.prepare_cached(
-                "select epoch, sender, after_epoch, after_seq, began_ms, last_seq, sealed, settled, received, void, crc
+                "select epoch, sender, home, settled, received, void, crc, after_epoch, after_seq, began_ms, last_seq, sealed
                 from epochs where no = ?1",
             )?;
             statement.query_row([no], |row| {
                 let epoch: String = row.get(0)?;
-                let after: Option<(String, i64)> = row.get::<_, Option<String>>(2)?.zip(row.get(3)?);
-                let sender: Option<Vec<u8>> = row.get(1)?;
+                if row.get::<_, i64>(6)? != crc_of(row)? {
+                    return Ok(None);
+                }
                 let set = |at| -> rusqlite::Result<SeqSet> {
                     Ok(parse_numbers(&row.get::<_, String>(at)?).unwrap_or_default())
                 };
-                let is_whole = row.get::<_, i64>(10)? == check::epoch(&epoch, sender.as_deref());
-                let found = EpochRow {
+                let home = row.get(2)?;
+                Ok(epoch.parse().ok().map(|epoch| EpochRow {
                     no,
-                    epoch: epoch.parse().unwrap_or(Epoch::random()),
-                    sender,
-                    after,
-                    began_ms: row.get(4)?,
-                    last_seq: unsigned(row.get(5)?),
-                    sealed: unsigned(row.get(6)?),
-                    settled: set(7)?,
-                    received: set(8)?,
-                    void: set(9)?,
-                };
-                Ok(is_whole.then_some(found))
+                    epoch,
+                    sender: row.get(1).ok().flatten(),
+                    home: if home == 0 { self.file } else { home },
+                    after: row.get(7).ok().flatten().zip(row.get(8).ok().flatten()),
+                    began_ms: row.get(9).unwrap_or_default(),
+                    last_seq: row.get(10).map(unsigned).unwrap_or_default().min(SEQ_MAX),
+                    sealed: row.get(11).map(unsigned).unwrap_or_default().min(SEQ_MAX),
+                    settled: set(3).unwrap_or_default(),
+                    received: set(4).unwrap_or_default(),
+                    void: set(5).unwrap_or_default(),
+                }))
             })
         })
     }
@@ -105,17 +113,26 @@ impl Wreck {
     pub(super) fn batches(&self) -> Vec<BatchRow> {
         self.by_id(self.last_id(), |id| {
             let mut statement = self.db.prepare_cached(
-                "select epoch_no, seq, lane, state, opened_ms, samples, events, t_min, t_max
+                "select epoch_no, seq, lane, state, opened_ms, samples, events, t_min, t_max,
+                    answered_ms is not null, acked_no is not null, refusal is not null
                 from batches where id = ?1",
             )?;
             statement.query_row([id], |row| {
                 let (t_min, t_max): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(8)?);
+                let state = row.get(3)?;
+                // A state alone may be a bit that flipped.
+                let proof = match state {
+                    state::ACKED => row.get(10)?,
+                    state::QUARANTINED => row.get(11)?,
+                    _ => false,
+                };
                 Ok(Some(BatchRow {
                     id,
                     epoch_no: row.get(0)?,
                     seq: unsigned(row.get(1)?),
                     lane: row.get(2)?,
-                    state: row.get(3)?,
+                    is_open: state == state::OPEN,
+                    needs_nothing: proof && row.get(9)?,
                     opened_ms: row.get(4)?,
                     samples: unsigned(row.get(5)?),
                     events: unsigned(row.get(6)?),
@@ -217,6 +234,17 @@ impl Wreck {
             losses.extend(loss);
         }
         losses
+    }
+
+    /// Numbers without a batch of which the cloud has not been heard to know: epoch row, first, last. `None` if that cannot
+    /// be read.
+    pub(super) fn untold(&self) -> Option<Vec<(i64, u64, u64)>> {
+        let select = "select epoch_no, first, last from closed_numbers not indexed where acked_no is null";
+        let mut statement = self.db.prepare(select).ok()?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?), unsigned(row.get(2)?))))
+            .ok()?;
+        rows.collect::<Result<_, _>>().ok()
     }
 
     /// Rows of a table up to the first that cannot be read.

@@ -1,25 +1,29 @@
 //! Salvage: what can be read of a spool that was set aside is delivered, in the background, under the numbers it had.
 //!
 //! A number that was delivered before is a duplicate at the cloud and stored once. What is neither delivered nor readable
-//! is told as one loss; its range begins no later than the first sample that may be missing. An interrupted salvage
-//! begins again: what it had adopted is recognised.
+//! is told as a loss; its range begins no later than the first sample that may be missing. An interrupted salvage begins
+//! again: what it had adopted is recognised. A file is done with once the cloud has all of it: what the running spool
+//! took over can be damaged in its turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OpenFlags, params};
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
+use storepulse_shared::batch::Lane;
 use storepulse_shared::batch::encode::encode;
-use storepulse_shared::batch::{Event, Lane, Loss};
 use storepulse_shared::gzip;
-use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
+use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::limits::SEQ_MAX;
 use storepulse_shared::seqs::SeqSet;
 use tokio_util::sync::CancellationToken;
 
-use super::super::core::{Core, integer, lane_number, lane_of, state};
+use super::super::core::lane_of;
+use super::super::forward::UNKNOWN_SENDER;
 use super::super::label::Label;
-use super::super::settle::decoded;
 use super::super::{FILE, Spool, SpoolError};
+use super::adopt::{Found, Report, Salvage, without};
 use super::read::{BatchRow, Body, EpochRow, Wreck};
 
 /// Bodies that are adopted in one change.
@@ -28,6 +32,8 @@ const AT_ONCE: usize = 32;
 const MARGIN_MS: i64 = 60_000;
 /// Numbers after the last known one that may have been given, of an epoch that will give no more.
 const TAIL: u64 = 1_000_000;
+/// How often it is looked whether the cloud has all of a file.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How far back a loss reaches of which nothing at all can be read.
 const UNKNOWN_MS: i64 = 30 * 24 * 3_600_000;
 
@@ -37,22 +43,43 @@ pub async fn run(spool: Spool, dir: PathBuf, stop: CancellationToken) {
         tracing::warn!(%error, "the spool could not be looked through");
     }
     loop {
-        for aside in super::waiting(&dir).unwrap_or_default() {
-            let salvaged = tokio::select! {
+        let waiting = super::waiting(&dir).unwrap_or_default();
+        for aside in &waiting {
+            let advanced = tokio::select! {
                 () = stop.cancelled() => return,
-                salvaged = salvage(&spool, &aside) => salvaged,
+                advanced = advance(&spool, aside) => advanced,
             };
-            let ended = salvaged.and_then(|()| super::done(&aside).map_err(|e| SpoolError::open(&aside, e)));
-            if let Err(error) = ended {
-                tracing::error!(%error, file = %aside.display(), "the salvage ended early; the next start goes on");
+            if let Err(error) = advanced {
+                tracing::error!(%error, file = %aside.display(), "the salvage ended early; it is tried again");
                 break;
             }
         }
+        let look_again = async {
+            match waiting.is_empty() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = spool.replaced() => {}
+            () = look_again => {}
         }
     }
+}
+
+/// Takes a file that was set aside a step further.
+async fn advance(spool: &Spool, aside: &Path) -> Result<(), SpoolError> {
+    let Some(file) = super::number_of(aside) else { return Ok(()) };
+    let state = spool.write(move |core| core.salvage_state(file)).await?;
+    if state == Salvage::Waiting {
+        salvage(spool, aside).await?;
+    }
+    if spool.write(move |core| core.salvage_state(file)).await? == Salvage::Done {
+        super::done(aside).map_err(|e| SpoolError::open(aside, e))?;
+        tracing::warn!(file = %aside.display(), "the cloud has what could be read of a damaged spool, and knows of the rest");
+    }
+    Ok(())
 }
 
 /// Rows can vanish without an error where a page still makes sense: SQLite's own check finds that. It reads the whole file,
@@ -92,36 +119,27 @@ async fn salvage(spool: &Spool, aside: &Path) -> Result<(), SpoolError> {
     }
     let report = work.report();
     tracing::warn!(adopted = report.adopted, lost = report.samples, "a damaged spool was salvaged");
-    spool.write(move |core| core.tell_damage(&report)).await
+    spool.write(move |core| core.tell_damage(report)).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SpoolError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| SpoolError::Damaged(error.to_string()))
 }
 
-/// A batch that was read, to go on under its number.
-pub(in crate::spool) struct Found {
-    epoch: EpochRow,
-    body: Body,
-}
-
-/// What came of a salvage.
-pub(in crate::spool) struct Report {
-    adopted: u64,
-    samples: u64,
-    events: u64,
-    from: i64,
-    seqs: BTreeMap<Epoch, SeqSet>,
-}
-
 /// A salvage at work.
 struct Work {
+    file: i64,
     wreck: Option<Wreck>,
+    /// Of which this file answers for the numbers.
     epochs: BTreeMap<Epoch, EpochRow>,
+    /// Taken over from another file, which is still here.
+    elsewhere: BTreeSet<Epoch>,
     rows: BTreeMap<i64, BatchRow>,
     ids: std::ops::Range<i64>,
-    /// Numbers that have been adopted, or need nothing.
+    /// Numbers that need no delivery: adopted, or settled before.
     accounted: BTreeMap<Epoch, SeqSet>,
+    /// Of these, the ones of which the cloud may not know yet that they are closed.
+    untold: BTreeMap<Epoch, SeqSet>,
     adopted: u64,
     /// First time of what may be lost.
     from: i64,
@@ -130,28 +148,39 @@ struct Work {
 
 impl Work {
     fn begin(aside: &Path) -> Self {
+        let file = super::number_of(aside).unwrap_or_default();
         let wreck = Wreck::open(aside).ok();
-        let mut epochs: Vec<EpochRow> = wreck.as_ref().map(Wreck::epochs).unwrap_or_default();
-        // Where even its row is gone, all that can be said of the running epoch is that nothing more comes of it.
-        if let Some(running) = super::running_beside(aside)
-            && epochs.iter().all(|epoch| epoch.epoch != running)
-        {
-            epochs.push(EpochRow::unread(running, 0));
+        let all: Vec<EpochRow> = wreck.as_ref().map(Wreck::epochs).unwrap_or_default();
+        let is_elsewhere = |home| home != file && aside.parent().is_some_and(|dir| super::is_kept(dir, home));
+        let (elsewhere, mut epochs): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|row| is_elsewhere(row.home));
+        let elsewhere: BTreeSet<Epoch> = elsewhere.into_iter().map(|row| row.epoch).collect();
+        // Where even its row is gone, all that can be said of an epoch is that nothing more comes of it.
+        let named = epochs.iter().filter_map(|row| Some((row.after.as_ref()?.0.parse().ok()?, 0)));
+        let marked = super::marked_beside(aside).into_iter().map(|epoch| (epoch, 0));
+        for (epoch, began_ms) in named.chain(marked).collect::<Vec<_>>() {
+            if epochs.iter().all(|row| row.epoch != epoch) && !elsewhere.contains(&epoch) {
+                epochs.push(EpochRow::unread(epoch, file, began_ms));
+            }
         }
         let rows = wreck.as_ref().map(Wreck::batches).unwrap_or_default();
         let ids = wreck.as_ref().map_or(0..0, Wreck::body_ids);
         let newest = wreck.as_ref().and_then(Wreck::newest_ms);
         let mut work = Self {
-            wreck,
+            file,
             accounted: epochs.iter().map(|epoch| (epoch.epoch, epoch.settled.clone())).collect(),
+            untold: BTreeMap::new(),
             epochs: epochs.into_iter().map(|epoch| (epoch.epoch, epoch)).collect(),
+            elsewhere,
             rows: rows.into_iter().map(|row| (row.id, row)).collect(),
             ids,
+            wreck,
             adopted: 0,
             from: newest.map_or_else(|| crate::time::now_ms() - UNKNOWN_MS, |newest| newest - MARGIN_MS),
             lost: (0, 0),
         };
         work.account_for_what_needs_nothing();
+        work.find_untold();
         work
     }
 
@@ -159,16 +188,31 @@ impl Work {
         self.ids.is_empty()
     }
 
-    /// Acknowledged batches, and those in quarantine, which were told as a loss.
     fn account_for_what_needs_nothing(&mut self) {
         let of: BTreeMap<i64, Epoch> = self.epochs.values().map(|epoch| (epoch.no, epoch.epoch)).collect();
         for row in self.rows.values() {
-            if matches!(row.state, state::ACKED | state::QUARANTINED)
+            if row.needs_nothing
                 && (1..=SEQ_MAX).contains(&row.seq)
                 && let Some(epoch) = of.get(&row.epoch_no)
             {
                 self.accounted.entry(*epoch).or_default().insert(row.seq);
             }
+        }
+    }
+
+    /// What was settled because a loss closes it, while that loss is on its way, perhaps in what cannot be read.
+    fn find_untold(&mut self) {
+        let untold = self.wreck.as_ref().and_then(Wreck::untold);
+        for epoch in self.epochs.values() {
+            let numbers = match &untold {
+                Some(untold) => {
+                    let of = untold.iter().filter(|(no, ..)| *no == epoch.no);
+                    let ranges: Vec<_> = of.map(|(_, first, last)| (*first, *last)).collect();
+                    SeqSet::from_many_ranges(&ranges).unwrap_or_else(|_| epoch.settled.clone())
+                }
+                None => epoch.settled.clone(),
+            };
+            self.untold.insert(epoch.epoch, numbers);
         }
     }
 
@@ -182,7 +226,7 @@ impl Work {
             let Some(wreck) = &self.wreck else { break };
             let body = match (wreck.body(id), row) {
                 (Some(body), _) => Some(body),
-                (None, Some(row)) if row.state == state::OPEN => self.open_body(wreck, row),
+                (None, Some(row)) if row.is_open => self.open_body(wreck, row),
                 (None, _) => None,
             };
             match body {
@@ -212,7 +256,9 @@ impl Work {
     }
 
     fn is_needed(&self, label: &Label) -> bool {
-        !self.accounted.get(&label.batch.epoch).is_some_and(|numbers| numbers.contains(label.batch.seq))
+        let BatchId { epoch, seq } = label.batch;
+        !self.elsewhere.contains(&epoch)
+            && !self.accounted.get(&epoch).is_some_and(|numbers| numbers.contains(seq))
     }
 
     fn take(&mut self, body: Body) -> Found {
@@ -220,7 +266,10 @@ impl Work {
         self.adopted += 1;
         self.accounted.entry(epoch).or_default().insert(seq);
         let began_ms = body.label.span.map_or(0, |(first, _)| first);
-        let row = self.epochs.entry(epoch).or_insert_with(|| EpochRow::unread(epoch, began_ms));
+        let row = self.epochs.entry(epoch).or_insert_with(|| EpochRow::unread(epoch, self.file, began_ms));
+        if row.no == 0 && body.header.is_some() {
+            row.sender = Some(UNKNOWN_SENDER.to_vec());
+        }
         row.last_seq = row.last_seq.max(seq);
         row.sealed = row.sealed.max(seq);
         Found { epoch: row.clone(), body }
@@ -239,9 +288,10 @@ impl Work {
     }
 
     fn report(mut self) -> Report {
-        let mut seqs = BTreeMap::new();
-        for epoch in self.epochs.values() {
-            let accounted = self.accounted.remove(&epoch.epoch).unwrap_or_default();
+        let mut all_lost = Vec::new();
+        for (name, epoch) in self.epochs {
+            let accounted = self.accounted.remove(&name).unwrap_or_default();
+            let untold = self.untold.remove(&name).unwrap_or_default();
             let needed: Vec<(u64, u64)> = match &epoch.sender {
                 None => vec![(1, epoch.last_seq.saturating_add(TAIL).min(SEQ_MAX))],
                 Some(_) => epoch.received.ranges().to_vec(),
@@ -250,31 +300,29 @@ impl Work {
             if lost.first().is_some_and(|(first, _)| *first <= epoch.last_seq) {
                 self.from = self.from.min(epoch.began_ms - MARGIN_MS);
             }
-            match SeqSet::from_ranges(&lost) {
-                Ok(lost) if lost.is_empty() => {}
-                Ok(lost) => {
-                    seqs.insert(epoch.epoch, lost);
-                }
-                Err(error) => {
-                    tracing::error!(epoch = %epoch.epoch, %error, "lost numbers cannot be told; the cloud goes on missing them");
-                }
+            let lost = SeqSet::from_many_ranges(&[&lost, untold.ranges()].concat());
+            // The ranges are those of sets, below their highest number.
+            let lost = lost.unwrap_or_default();
+            if !lost.is_empty() {
+                all_lost.push((epoch, lost));
             }
         }
         // An open batch may have lost ticks without a trace.
-        let open =
-            self.rows.values().filter(|row| row.state == state::OPEN).map(|row| row.opened_ms - MARGIN_MS);
+        let open = self.rows.values().filter(|row| row.is_open).map(|row| row.opened_ms - MARGIN_MS);
         let from = open.fold(self.from, i64::min);
-        Report { adopted: self.adopted, samples: self.lost.0, events: self.lost.1, from, seqs }
+        let (samples, events) = self.lost;
+        Report { file: self.file, adopted: self.adopted, samples, events, from, lost: all_lost }
     }
 }
 
 impl EpochRow {
-    /// Of an epoch that only a label names.
-    fn unread(epoch: Epoch, began_ms: i64) -> Self {
+    /// Of an epoch that only something else names.
+    const fn unread(epoch: Epoch, home: i64, began_ms: i64) -> Self {
         Self {
             no: 0,
             epoch,
             sender: None,
+            home,
             after: None,
             began_ms,
             last_seq: 0,
@@ -283,130 +331,5 @@ impl EpochRow {
             received: SeqSet::new(),
             void: SeqSet::new(),
         }
-    }
-}
-
-/// Ranges that are in the first and not in the second; both are sorted and disjoint.
-fn without(all: &[(u64, u64)], but: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let mut rest = Vec::new();
-    for (mut first, last) in all.iter().copied() {
-        for (from, to) in but.iter().copied() {
-            if to < first || from > last {
-                continue;
-            }
-            if from > first {
-                rest.push((first, from - 1));
-            }
-            first = to.saturating_add(1);
-        }
-        if first <= last {
-            rest.push((first, last));
-        }
-    }
-    rest
-}
-
-impl Core {
-    /// Takes batches of before in, under their numbers.
-    fn adopt(&mut self, found: Vec<Found>) -> Result<(), SpoolError> {
-        for Found { epoch, body } in found {
-            let no = self.carry_epoch(&epoch)?;
-            let label = body.label;
-            let seq = integer(label.batch.seq);
-            let is_here = self
-                .db()
-                .prepare_cached("select 1 from batches where epoch_no = ?1 and seq = ?2")?
-                .exists(params![no, seq])?;
-            if is_here || self.settled(no)?.contains(label.batch.seq) {
-                continue;
-            }
-            let (t_min, t_max) = label.span.unzip();
-            self.make_room(body.bytes.len(), crate::time::now_ms())?;
-            self.change(
-                "insert into batches (epoch_no, seq, lane, state, sent, opened_ms, sealed_ms, samples, events, t_min, t_max, bytes)
-                values (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
-                    no,
-                    seq,
-                    lane_number(label.lane),
-                    state::SEALED,
-                    t_min.unwrap_or_default(),
-                    integer(label.samples),
-                    integer(label.events),
-                    t_min,
-                    t_max,
-                    integer(body.bytes.len() as u64),
-                ],
-            )?;
-            let id = self.db().last_insert_rowid();
-            self.put_body(id, &body.bytes, body.header.as_deref())?;
-            self.change(
-                "update epochs set last_seq = max(last_seq, ?2), sealed = max(sealed, ?2) where no = ?1",
-                params![no, seq],
-            )?;
-            self.keep_losses(id, label.lane)?;
-            self.recognise_replay(id)?;
-        }
-        Ok(())
-    }
-
-    /// The records of losses that an adopted batch carries: should it be evicted, another one takes them over.
-    fn keep_losses(&mut self, id: i64, lane: Lane) -> Result<(), SpoolError> {
-        if lane != Lane::Critical {
-            return Ok(());
-        }
-        let text = self.inflated(id)?;
-        // What others have sealed need not be understood here.
-        let losses = decoded(&text).map(|batch| batch.losses).unwrap_or_default();
-        for loss in losses {
-            let json =
-                serde_json::to_string(&loss).map_err(|e| SpoolError::Damaged(format!("a loss: {e}")))?;
-            self.change(
-                "insert into losses (id, batch_id, recorded_ms, reason, samples, json)
-                values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing",
-                params![loss.id.to_string(), id, loss.to, loss.reason, integer(loss.samples), json],
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Tells what could not be read.
-    fn tell_damage(&mut self, report: &Report) -> Result<(), SpoolError> {
-        let now_ms = crate::time::now_ms();
-        let loss = Loss {
-            id: self.next_loss()?,
-            lane: Lane::Critical,
-            from: report.from.min(now_ms),
-            to: now_ms,
-            samples: report.samples,
-            events: report.events,
-            reason: "spool_damaged".to_owned(),
-            seqs: report.seqs.clone(),
-        };
-        self.record_loss(loss, now_ms)?;
-        let text = format!(
-            "the spool was damaged: {} batches were salvaged, at least {} samples are lost",
-            report.adopted, report.samples
-        );
-        let event = Event {
-            device: AGENT_DEVICE.into(),
-            t: now_ms,
-            kind: "agent.spool_damaged".into(),
-            text: text.into(),
-        };
-        self.append_events(&[event], now_ms)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without;
-
-    #[test]
-    fn ranges_without_ranges() {
-        assert_eq!(without(&[(1, 10)], &[]), [(1, 10)]);
-        assert_eq!(without(&[(1, 10)], &[(1, 3), (5, 5), (9, 20)]), [(4, 4), (6, 8)]);
-        assert_eq!(without(&[(1, 3), (7, 9)], &[(2, 8)]), [(1, 1), (9, 9)]);
-        assert!(without(&[(4, 6)], &[(1, 10)]).is_empty());
     }
 }
