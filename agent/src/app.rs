@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::collector::{self, Sink};
 use crate::config::{Config, KeySource};
+use crate::control::{self, ControlState};
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState, StatusState};
 use crate::spool::{self, Limits, Spool, SpoolError};
@@ -131,6 +132,8 @@ pub async fn run_with_clock(
         clock: clock.clone(),
         started_boot_ms,
     };
+    let control = ControlState { spool: spool.clone(), clock: clock.clone() };
+    background.spawn(control::serve(control, &config.state_dir, serving.clone()));
     background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
 
     stop.cancelled().await;

@@ -5,6 +5,7 @@ pub mod board;
 pub mod collector;
 mod commands;
 pub mod config;
+mod control;
 mod key;
 mod local;
 pub mod spool;

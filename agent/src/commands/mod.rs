@@ -2,6 +2,7 @@
 
 mod check;
 mod health;
+mod quarantine;
 mod run;
 mod spool;
 mod status;
@@ -52,6 +53,9 @@ enum Command {
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
+    /// What the cloud refused: look at it, take it out as a file, send it once more, discard it
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
 }
 
 /// Runs the command line.
@@ -82,6 +86,9 @@ where
                 Command::Check => check::run(&config, &mut std::io::stdout()),
                 Command::Health => health::run(&config).await,
                 Command::Spool(command) => spool::run(&config, command, &mut std::io::stdout()),
+                Command::Quarantine(command) => {
+                    quarantine::run(&config, command, &mut std::io::stdout()).await
+                }
             }
         }),
         Err(error) => Err(error.into()),

@@ -98,7 +98,7 @@ fn write_entry(entry: &BatchEntry, out: &mut impl Write) -> std::io::Result<()> 
     )
 }
 
-fn time(ms: i64) -> impl std::fmt::Display {
+pub(super) fn time(ms: i64) -> impl std::fmt::Display {
     let ms = ms.clamp(0, TIME_MAX_MS);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs()))
 }

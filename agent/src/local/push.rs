@@ -200,14 +200,17 @@ fn forwarded(head: &RequestHead, header: &BatchHeader, body: Vec<u8>) -> Result<
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "not_gzip", detail));
     }
     let text = head.text(&body);
-    match text.and_then(|text| decode_batch(header, &text).map(|batch| (batch.span(), named_epochs(&batch))))
-    {
-        Ok((span, named)) => Ok(Content::Good(Forwarded::Batch {
+    let read = |text: std::borrow::Cow<'_, [u8]>| {
+        decode_batch(header, &text).map(|batch| (batch.span(), named_epochs(&batch), batch.recovers))
+    };
+    match text.and_then(read) {
+        Ok((span, named, recovers)) => Ok(Content::Good(Forwarded::Batch {
             header: header.clone(),
             header_text: header.to_string(),
             body,
             span,
             named,
+            recovers,
         })),
         Err(error) => {
             let refusal = Refusal::from(error.problem()).about(header.batch);
@@ -217,7 +220,8 @@ fn forwarded(head: &RequestHead, header: &BatchHeader, body: Vec<u8>) -> Result<
 }
 
 fn named_epochs(batch: &Batch<'_>) -> Vec<Epoch> {
-    batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied()).collect()
+    let lost = batch.losses.iter().flat_map(|loss| loss.seqs.keys().copied());
+    lost.chain(batch.recovers.map(|recovers| recovers.epoch)).collect()
 }
 
 fn flat_content(state: &PushState, head: &RequestHead, body: &[u8]) -> Result<Forwarded, Refusal> {

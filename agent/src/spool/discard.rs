@@ -43,7 +43,7 @@ impl Core {
         self.forget_acked(now_ms)?;
         let cap = self.limits.bytes_max;
         while self.acked_bytes > cap / 2 && self.evict_acked()? {}
-        while self.bytes_in("state = 3")? > cap / 8 && self.evict_quarantined()? {}
+        while self.bytes_in("state = 3")? > cap / 8 && self.evict_quarantined(now_ms)? {}
         let critical = (cap / 2).saturating_sub(RESERVE_BYTES);
         while self.bytes_in("state = 1 and lane = 0")? > critical && self.evict(Lane::Critical, now_ms)? {}
         let budget = self.budget.database_bytes().saturating_sub(RESERVE_BYTES + more_bytes as u64);
@@ -52,7 +52,7 @@ impl Core {
                 || self.thin_bulk(now_ms)?
                 || self.evict(Lane::Bulk, now_ms)?
                 || self.evict(Lane::Normal, now_ms)?
-                || self.evict_quarantined()?
+                || self.evict_quarantined(now_ms)?
                 || self.evict(Lane::Critical, now_ms)?;
             if !found {
                 tracing::error!("the spool is full of what must not be discarded");
@@ -97,6 +97,7 @@ impl Core {
     /// Acked batches are forgotten when they are old, and their rows when there are too many.
     fn forget_acked(&mut self, now_ms: i64) -> Result<(), SpoolError> {
         self.forget_closed(now_ms - ACKED_KEPT_MS)?;
+        self.forget_replayed(now_ms - ACKED_KEPT_MS)?;
         let rows_max = integer(self.limits.bytes_max / BYTES_PER_ACKED_ROW);
         let mut statement = self.db().prepare_cached(
             "select id from batches where state = 2 and (answered_ms < ?1
@@ -134,7 +135,7 @@ impl Core {
     }
 
     /// What is quarantined was told as a loss when it was.
-    fn evict_quarantined(&mut self) -> Result<bool, SpoolError> {
+    fn evict_quarantined(&mut self, now_ms: i64) -> Result<bool, SpoolError> {
         let oldest: Option<i64> = self
             .db()
             .prepare_cached("select id from batches where state = 3 order by id limit 1")?
@@ -142,7 +143,15 @@ impl Core {
             .optional()?;
         let Some(id) = oldest else { return Ok(false) };
         tracing::warn!("the spool is full: the oldest batch in quarantine was discarded");
-        self.remove(id).map(|()| true)
+        self.discard_told(id, now_ms).map(|()| true)
+    }
+
+    /// Discards a batch in quarantine: what it held was told as a loss when it came there. Losses that it carries go on.
+    pub(super) fn discard_told(&mut self, id: i64, now_ms: i64) -> Result<(), SpoolError> {
+        let carried = self.carried_losses(id)?;
+        self.change("delete from losses where batch_id = ?1", [id])?;
+        self.remove(id)?;
+        carried.into_iter().try_for_each(|loss| self.record_loss(loss, now_ms))
     }
 
     /// Thins the oldest bulk batch that is thick and was never sent.
@@ -163,14 +172,16 @@ impl Core {
         let step_ms = usize::try_from(level).ok().and_then(|level| THINNED_TO_MS.get(level));
         let text = self.inflated(id)?;
         let before = decoded(&text)?;
-        let samples = before.samples();
+        let (samples, is_told) = (before.samples(), before.recovers.is_some());
         let after = thin(before, step_ms.copied().unwrap_or(i64::MAX));
         let removed = samples.saturating_sub(after.samples());
         if removed > 0 {
+            self.replace_body(id, &after)?;
+        }
+        if removed > 0 && !is_told {
             let mut loss = self.loss_of(id, "thinned", now_ms)?;
             (loss.samples, loss.events) = (removed as u64, 0);
             loss.seqs.clear();
-            self.replace_body(id, &after)?;
             self.record_loss(loss, now_ms)?;
         }
         Ok(true)
@@ -217,11 +228,12 @@ impl Core {
         Ok(true)
     }
 
-    /// The loss that a sealed batch would be.
+    /// The loss that a sealed batch would be. What a replay holds has been told before: its loss closes the number only.
     pub(super) fn loss_of(&self, id: i64, reason: &str, now_ms: i64) -> Result<Loss, SpoolError> {
         let loss_id = self.next_loss()?;
         let mut statement = self.db().prepare_cached(
-            "select b.lane, b.seq, b.samples, b.events, b.t_min, b.t_max, b.sealed_ms, e.epoch
+            "select b.lane, b.seq, iif(b.recovers is null, b.samples, 0), iif(b.recovers is null, b.events, 0),
+                b.t_min, b.t_max, b.sealed_ms, e.epoch
             from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
         )?;
         let mut rows = statement.query([id])?;

@@ -44,7 +44,7 @@ impl Core {
         let crc = self
             .db()
             .prepare_cached("select epoch, sender, home, settled, received, void from epochs where no = ?1")?
-            .query_row([no], |row| Ok(crc_of(row)?))?;
+            .query_row([no], crc_of)?;
         self.change("update epochs set crc = ?2 where no = ?1", params![no, crc])?;
         Ok(())
     }

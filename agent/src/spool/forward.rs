@@ -49,8 +49,10 @@ pub enum Forwarded {
         body: Vec<u8>,
         /// First and last time of its samples.
         span: Option<(i64, i64)>,
-        /// Epochs that its losses name.
+        /// Epochs that its losses name, and what it recovers.
         named: Vec<Epoch>,
+        /// The batch whose content it is, if it is a replay.
+        recovers: Option<BatchId>,
     },
     /// A number that is to be closed: its batch cannot be understood, or its sender asks for it.
     Closing {
@@ -89,14 +91,20 @@ impl Core {
     /// Stores what is pushed, once.
     pub(super) fn push(&mut self, pushed: &Pushed, now_ms: i64) -> Result<PushVerdict, SpoolError> {
         match &pushed.content {
-            Forwarded::Batch { header, header_text, body, span, named } => {
+            Forwarded::Batch { header, header_text, body, span, named, recovers } => {
                 let named = named.iter().chain(header.after.as_ref().map(|after| &after.epoch));
                 for epoch in named.chain([&header.batch.epoch]) {
                     if !self.may_name(&pushed.sender, *epoch)? {
                         return Ok(PushVerdict::NotYours(*epoch));
                     }
                 }
-                self.push_batch(&pushed.sender, header, header_text, body, *span, now_ms)
+                let verdict = self.push_batch(&pushed.sender, header, header_text, body, *span, now_ms)?;
+                if let (PushVerdict::Ack(ack), Some(recovers)) = (&verdict, recovers)
+                    && !ack.duplicate
+                {
+                    self.note_replay(header.batch, *recovers)?;
+                }
+                Ok(verdict)
             }
             Forwarded::Closing { header } => {
                 if !self.may_name(&pushed.sender, header.batch.epoch)? {

@@ -9,15 +9,17 @@
 //!
 //! # Life of a batch
 //! *open* (rows in `open_ticks`, `open_events`, `losses`) → *sealed* (a compressed body, exactly as it is sent) → *acked*
-//! (kept for a while, first to be evicted) or *in quarantine* (refused by the cloud, kept for people).
+//! (kept for a while, first to be evicted) or *in quarantine* (refused by the cloud, kept for people, who can send it once
+//! more: it is sealed anew under another number, and names the one that was told as a loss).
 //! A spool that turns out to be damaged is set aside and salvaged by [`salvage`] while a new one takes its place.
 //! A batch that somebody pushed to us enters sealed, with its sender's header, and is never altered.
 //!
 //! # Rooms
 //! `writer` owns the connection and groups commits; `core` holds what is open; `append`, `seal`, `queue`, `settle`,
 //! `epochs`, `forward` and `discard` each own one movement; `eras` knows by which clock what was dated; `sealed` is a batch
-//! as it leaves the box; `wear` counts what the disk writes; `status` and `inspect` look; `export` writes what waits into a file. When to send and what to make
-//! of an answer is decided by the uplink.
+//! as it leaves the box; `wear` counts what the disk writes; `status` and `inspect` look; `export` writes what waits into a
+//! file; `quarantine` is what people do with what the cloud refused. When to send and what to make of an answer is decided by
+//! the uplink.
 
 mod advice;
 mod append;
@@ -34,6 +36,7 @@ mod forward;
 mod inspect;
 mod label;
 mod open;
+mod quarantine;
 mod queue;
 mod seal;
 mod sealed;
@@ -49,6 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storepulse_shared::batch::{Event, Frame, Lane};
+use storepulse_shared::ids::BatchId;
 use tokio::sync::Notify;
 
 pub use self::core::{BYTES_MIN, Limits};
@@ -56,6 +60,9 @@ pub use self::damage::salvage::run as salvage;
 pub use self::export::{ExportError, Exported, export};
 pub use self::forward::{Forwarded, PushVerdict, Pushed, Sender};
 pub use self::inspect::{BatchEntry, Finding, Verified, list, verify};
+pub use self::quarantine::{
+    QuarantineItem, Replayed, Unreplayable, body as quarantined_body, list as quarantine,
+};
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
 pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
@@ -249,6 +256,26 @@ impl Spool {
     /// The database refused; the next opening seals it.
     pub async fn seal_all(&self, now_ms: i64) -> Result<(), SpoolError> {
         self.writer.write(move |core| core.seal_all(now_ms)).await
+    }
+
+    /// Seals the content of a batch in quarantine as a new batch, which names what it recovers; returns the new number.
+    ///
+    /// # Errors
+    /// The database refused; or, inside, why this batch cannot be replayed. Nothing was changed then.
+    pub async fn replay(
+        &self,
+        item: BatchId,
+        now_ms: i64,
+    ) -> Result<Result<BatchId, Unreplayable>, SpoolError> {
+        self.writer.write(move |core| core.replay(item, now_ms)).await
+    }
+
+    /// Discards a batch in quarantine for good; `false` if there is none of this number. Its loss stays told.
+    ///
+    /// # Errors
+    /// The database refused; it is still there.
+    pub async fn discard_quarantined(&self, item: BatchId, now_ms: i64) -> Result<bool, SpoolError> {
+        self.writer.write(move |core| core.discard_quarantined(item, now_ms)).await
     }
 
     /// Keeps what is known of the true time of this boot, for samples that outlive it.

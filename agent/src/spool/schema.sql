@@ -67,6 +67,11 @@ create table batches (
     bytes integer not null default 0,
     -- Of a batch in quarantine: why.
     refusal text,
+    -- Of a batch whose content was in quarantine before: `<epoch>/<seq>` of the one that was told as a loss.
+    recovers text,
+    -- Of a batch in quarantine whose content has gone on: as `<epoch>/<seq>`, and when. It has no body any more.
+    replayed_as text,
+    replayed_ms integer,
     -- Acks are numbered in the order in which they are recorded.
     acked_no integer,
     -- Of a batch that fails while others pass: when it is tried again, and since when it has failed.
@@ -94,6 +99,7 @@ create index batches_acked on batches (id) where state = 2;
 create index batches_acked_with_body on batches (id, bytes) where state = 2 and bytes > 0;
 create index batches_quarantined on batches (id) where state = 3;
 create index batches_of_origin on batches (origin) where origin is not null;
+create index batches_recovering on batches (recovers) where recovers is not null;
 
 -- Apart from `batches`, so that a change of state does not write a body again.
 create table bodies (

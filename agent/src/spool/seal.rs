@@ -40,7 +40,7 @@ impl Core {
         let (t_min, t_max) = batch.span().unzip();
         self.change(
             "update batches set state = ?2, sealed_ms = ?3, samples = ?4, events = ?5, t_min = ?6, t_max = ?7,
-                bytes = ?8
+                bytes = ?8, recovers = ?9
             where id = ?1",
             params![
                 id,
@@ -50,7 +50,8 @@ impl Core {
                 integer(batch.events.len() as u64),
                 t_min,
                 t_max,
-                integer(body.len() as u64)
+                integer(body.len() as u64),
+                batch.recovers.map(|recovers| recovers.to_string()),
             ],
         )?;
         self.put_body(id, &body, None)?;
@@ -105,7 +106,8 @@ impl Core {
         if ticks + events.len() as u64 != unsigned(open.rows) {
             return Err(SpoolError::Damaged(format!("rows of batch row {} have vanished", open.id)));
         }
-        Ok(Batch { frames: arranged(frames), events, losses: self.carried_losses(open.id)? })
+        let frames = arranged(frames);
+        Ok(Batch { frames, events, losses: self.carried_losses(open.id)?, recovers: None })
     }
 
     /// The ticks of an open batch as frames, and how many there were.

@@ -2,7 +2,8 @@
 //!
 //! An ack keeps it for a while; a refusal closes its number, and its content goes on under new ones, in halves, until
 //! only what is poisonous is left, which is quarantined. What is sent again keeps its number; what gets a new number had
-//! its old one closed before.
+//! its old one closed before. The content of a replay was told as a loss when it was first quarantined, and is not told
+//! again whatever becomes of it.
 
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::batch::decode::decode;
@@ -196,7 +197,8 @@ impl Core {
             seqs: [(epoch, SeqSet::new())].into(),
         };
         let mut statement = self.db().prepare_cached(
-            "select seq, samples, events, t_min, t_max from batches where epoch_no = ?1 and seq > ?2 and state = 2",
+            "select seq, iif(recovers is null, samples, 0), iif(recovers is null, events, 0), t_min, t_max
+            from batches where epoch_no = ?1 and seq > ?2 and state = 2",
         )?;
         let mut rows = statement.query(params![no, integer(through)])?;
         while let Some(row) = rows.next()? {
@@ -270,13 +272,17 @@ impl Core {
         gzip::inflate(&body, INFLATED_BYTES_MAX).map_err(|e| SpoolError::Damaged(format!("a body: {e}")))
     }
 
-    /// Keeps a batch that cannot be delivered, and tells the cloud so.
+    /// Keeps a batch that cannot be delivered, and tells the cloud so, unless it has been told before.
     fn quarantine(&mut self, id: i64, why: &str, now_ms: i64) -> Result<(), SpoolError> {
-        let evicted = self.loss_of(id, "quarantined", now_ms)?;
         self.change(
             "update batches set state = 3, answered_ms = ?2, refusal = ?3, deferred_until = null where id = ?1",
             params![id, now_ms, why],
         )?;
+        if self.is_replay(id)? {
+            tracing::error!(why, "a replay is quarantined again");
+            return Ok(());
+        }
+        let evicted = self.loss_of(id, "quarantined", now_ms)?;
         tracing::error!(samples = evicted.samples, why, "a batch is quarantined");
         self.record_loss(evicted, now_ms)
     }

@@ -6,9 +6,9 @@ use storepulse_shared::batch::{Batch, Column, Frame};
 /// samples and the rest; then half of the events, then half of the losses. `None` if there is one thing only.
 pub(super) fn split(batch: Batch<'_>) -> Option<(Batch<'_>, Batch<'_>)> {
     let total: usize = batch.frames.iter().map(cells).sum();
-    let Batch { frames, mut events, mut losses } = batch;
-    let mut first = Batch::default();
-    let mut second = Batch::default();
+    let Batch { frames, mut events, mut losses, recovers } = batch;
+    let mut first = Batch { recovers, ..Batch::default() };
+    let mut second = Batch { recovers, ..Batch::default() };
     if total > 1 {
         let mut taken = 0;
         for frame in frames {
@@ -125,8 +125,10 @@ mod tests {
             frames: vec![frame("a", 7, 3), frame("b", 1, 5), frame("c", 1, 1)],
             events: (0..5).map(event).collect(),
             losses: Vec::new(),
+            recovers: Some("0b37f9c2-7a52-4a4e-9a63-0d3a8f7d9c11/17".parse().unwrap()),
         };
         let pieces = cut_up(whole.clone());
+        assert!(pieces.iter().all(|piece| piece.recovers == whole.recovers));
         assert_eq!(samples(&pieces), samples(std::slice::from_ref(&whole)));
         let events: usize = pieces.iter().map(|p| p.events.len()).sum();
         assert_eq!(events, 5);

@@ -214,7 +214,8 @@ fn read_latest_losses(db: &Connection) -> Result<Vec<Loss>, SpoolError> {
 fn read_quarantine(db: &Connection) -> Result<Vec<Quarantined>, SpoolError> {
     let mut statement = db.prepare_cached(
         "select e.epoch || '/' || b.seq, b.samples, coalesce(b.refusal, '')
-        from batches b join epochs e on e.no = b.epoch_no where b.state = ?1 order by b.id limit 50",
+        from batches b join epochs e on e.no = b.epoch_no where b.state = ?1 and b.replayed_ms is null
+        order by b.id limit 50",
     )?;
     let rows = statement.query_map([state::QUARANTINED], |row| {
         Ok(Quarantined { batch: row.get(0)?, samples: unsigned(row.get(1)?), refusal: row.get(2)? })

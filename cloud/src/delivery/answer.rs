@@ -49,6 +49,10 @@ pub(crate) struct Totals {
     lost_samples: i64,
     /// Events that these speak of.
     lost_events: i64,
+    /// Of the lost samples: those that a replay from quarantine has brought after all.
+    recovered_samples: i64,
+    /// Of the lost events: the same.
+    recovered_events: i64,
     /// The spool was restored from a copy, or cloned, at least once.
     forked: bool,
 }
@@ -132,8 +136,30 @@ pub(crate) struct Loss {
     /// Numbers among them that had arrived before the loss was told; null if none had.
     #[schema(value_type = Option<BTreeMap<String, Vec<Vec<u64>>>>)]
     delivered_after_all: Option<BTreeMap<Uuid, SeqSet>>,
+    /// What replays from quarantine have brought of it since; null if nothing.
+    recovered: Option<Recovered>,
     /// RFC 3339.
     recorded: String,
+}
+
+/// What of a loss has been delivered after all, under other numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Recovered {
+    samples: i64,
+    events: i64,
+    /// By epoch, the numbers among the loss's own of which something was recovered.
+    #[schema(value_type = BTreeMap<String, Vec<Vec<u64>>>)]
+    seqs: BTreeMap<Uuid, SeqSet>,
+}
+
+impl Recovered {
+    fn of(samples: i64, events: i64, numbers: Vec<(Uuid, u64)>) -> Option<Self> {
+        let mut seqs: BTreeMap<Uuid, SeqSet> = BTreeMap::new();
+        for (epoch, seq) in numbers {
+            seqs.entry(epoch).or_default().insert(seq);
+        }
+        (!seqs.is_empty()).then_some(Self { samples, events, seqs })
+    }
 }
 
 impl EpochDelivery {
@@ -189,6 +215,8 @@ impl From<sql::TotalsRow> for Totals {
             losses: row.losses,
             lost_samples: row.lost_samples,
             lost_events: row.lost_events,
+            recovered_samples: row.recovered_samples,
+            recovered_events: row.recovered_events,
             forked: row.forked,
         }
     }
@@ -214,6 +242,7 @@ impl From<sql::LossRow> for Loss {
             reason: row.reason,
             seqs: row.seqs.0,
             delivered_after_all: row.delivered_after_all.map(|json| json.0),
+            recovered: Recovered::of(row.recovered_samples, row.recovered_events, row.recovered.0),
             recorded: rfc3339(row.recorded_at),
         }
     }

@@ -1,4 +1,4 @@
-//! Reads of `streams` and `losses`.
+//! Reads of `streams`, `losses` and `recoveries`.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub(super) struct TotalsRow {
     pub losses: i64,
     pub lost_samples: i64,
     pub lost_events: i64,
+    pub recovered_samples: i64,
+    pub recovered_events: i64,
 }
 
 /// Over all openings of the store's spool.
@@ -32,7 +34,8 @@ pub(super) async fn totals(tx: &mut TenantTx, store: &StoreId) -> Result<TotalsR
         TotalsRow,
         r#"select s.epochs as "epochs!", s.sealed as "sealed!", s.received as "received!", s.void as "void!",
             s.missing as "missing!", s.samples as "samples!", s.bytes as "bytes!", s.forked as "forked!",
-            l.losses as "losses!", l.samples as "lost_samples!", l.events as "lost_events!"
+            l.losses as "losses!", l.samples as "lost_samples!", l.events as "lost_events!",
+            r.samples as "recovered_samples!", r.events as "recovered_events!"
         from (
             select count(*) as epochs, coalesce(sum(sealed), 0)::bigint as sealed,
                 coalesce(sum(r.n), 0)::bigint as received, coalesce(sum(v.n), 0)::bigint as void,
@@ -50,7 +53,18 @@ pub(super) async fn totals(tx: &mut TenantTx, store: &StoreId) -> Result<TotalsR
             select count(*) as losses, coalesce(sum(samples), 0)::bigint as samples,
                 coalesce(sum(events), 0)::bigint as events
             from losses where tenant_id = $1 and store_id = $2
-        ) l"#,
+        ) l, (
+            select coalesce(sum(samples), 0)::bigint as samples, coalesce(sum(events), 0)::bigint as events
+            from (
+                select distinct r.epoch, r.seq, r.samples, r.events
+                from losses l
+                cross join lateral jsonb_each(l.seqs) as told (epoch, ranges)
+                cross join lateral jsonb_array_elements(told.ranges) as range
+                join recoveries r on r.tenant_id = $1 and r.store_id = $2 and r.lost_epoch = told.epoch::uuid
+                    and r.lost_seq between (range ->> 0)::bigint and (range ->> 1)::bigint
+                where l.tenant_id = $1 and l.store_id = $2 and l.reason = 'quarantined'
+            ) of_told
+        ) r"#,
         tenant,
         store.as_str(),
     )
@@ -188,6 +202,10 @@ pub(super) struct LossRow {
     pub reason: String,
     pub seqs: Json<BTreeMap<Uuid, SeqSet>>,
     pub delivered_after_all: Option<Json<BTreeMap<Uuid, SeqSet>>>,
+    pub recovered_samples: i64,
+    pub recovered_events: i64,
+    /// Epoch and number of each batch of which something was recovered.
+    pub recovered: Json<Vec<(Uuid, u64)>>,
     pub recorded_at: OffsetDateTime,
 }
 
@@ -204,7 +222,9 @@ pub(super) async fn losses(
         LossRow,
         r#"select l.epoch, l.loss_id, l.seq, l.path, l.lane, l.t_from, l.t_to, l.samples, l.events, l.reason,
             l.seqs as "seqs!: Json<BTreeMap<Uuid, SeqSet>>",
-            l.delivered_after_all as "delivered_after_all?: Json<BTreeMap<Uuid, SeqSet>>", l.recorded_at
+            l.delivered_after_all as "delivered_after_all?: Json<BTreeMap<Uuid, SeqSet>>", l.recorded_at,
+            r.samples as "recovered_samples!", r.events as "recovered_events!",
+            r.numbers as "recovered!: Json<Vec<(Uuid, u64)>>"
         from unnest($3::uuid[]) as e (epoch)
         cross join lateral (
             select * from losses
@@ -216,6 +236,15 @@ pub(super) async fn losses(
             order by recorded_at desc, loss_id desc
             limit $5
         ) l
+        cross join lateral (
+            select coalesce(sum(samples), 0)::bigint as samples, coalesce(sum(events), 0)::bigint as events,
+                coalesce(jsonb_agg(distinct jsonb_build_array(r.lost_epoch, r.lost_seq)), '[]') as numbers
+            from jsonb_each(l.seqs) as told (epoch, ranges)
+            cross join lateral jsonb_array_elements(told.ranges) as range
+            join recoveries r on r.tenant_id = $1 and r.store_id = $2 and r.lost_epoch = told.epoch::uuid
+                and r.lost_seq between (range ->> 0)::bigint and (range ->> 1)::bigint
+            where l.reason = 'quarantined'
+        ) r
         order by l.epoch, l.recorded_at desc, l.loss_id desc"#,
         tenant,
         store.as_str(),

@@ -138,6 +138,9 @@ async fn store(
         }
         records::insert_loss(&mut tx, place, loss, header.offset_ms, &after_all).await?;
     }
+    if let Some(lost) = batch.recovers {
+        records::insert_recovery(&mut tx, place, lost, batch.samples(), batch.events.len()).await?;
+    }
     if !batch.losses.is_empty() {
         through = receipts::through(&mut tx, &auth.store, header.batch.epoch).await?;
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::object::{self, Object};
 use super::{BODY_VERSION, Batch, BatchError, Column, Event, Frame, Loss};
-use crate::ids::check_device;
+use crate::ids::{BatchId, check_device};
 use crate::limits::{
     COLUMNS_MAX, EVENT_TEXT_BYTES_MAX, EVENTS_MAX, FRAMES_MAX, KIND_BYTES_MAX, LOSSES_MAX, SAMPLES_MAX,
     SPAN_MAX,
@@ -54,8 +54,12 @@ fn check(body: Body<'_>) -> Result<Batch<'_>, BatchError> {
     within("frames", "too_many_frames", body.frames.len(), FRAMES_MAX)?;
     within("events", "too_many_events", body.events.len(), EVENTS_MAX)?;
     within("losses", "too_many_losses", body.losses.len(), LOSSES_MAX)?;
-    let mut batch =
-        Batch { frames: Vec::with_capacity(body.frames.len()), events: body.events, losses: body.losses };
+    let mut batch = Batch {
+        frames: Vec::with_capacity(body.frames.len()),
+        events: body.events,
+        losses: body.losses,
+        recovers: body.recovers,
+    };
     for (at, frame) in body.frames.into_iter().enumerate() {
         batch.frames.push(check_frame(at, frame)?);
     }
@@ -182,6 +186,8 @@ struct Body<'a> {
     events: Vec<Event<'a>>,
     #[serde(default, deserialize_with = "object::list")]
     losses: Vec<Loss>,
+    #[serde(default)]
+    recovers: Option<BatchId>,
 }
 
 #[derive(Deserialize)]

@@ -31,6 +31,10 @@ pub fn encode(batch: &Batch<'_>) -> Vec<u8> {
         out.extend_from_slice(b",\"losses\":");
         put_json(&mut out, &batch.losses);
     }
+    if let Some(recovers) = batch.recovers {
+        out.extend_from_slice(b",\"recovers\":");
+        put_json(&mut out, &recovers);
+    }
     out.push(b'}');
     out
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Epoch, LossId};
+use crate::ids::{BatchId, Epoch, LossId};
 use crate::limits::SPAN_MAX;
 use crate::seqs::SeqSet;
 
@@ -97,6 +97,9 @@ pub struct Batch<'a> {
     pub events: Vec<Event<'a>>,
     /// What was discarded, and why.
     pub losses: Vec<Loss>,
+    /// The quarantined batch whose content this is, or a part of it: a loss has told its number, and is made good by as
+    /// much as arrives here. A cloud that does not know the field refuses the whole.
+    pub recovers: Option<BatchId>,
 }
 
 /// The samples of one device that share their times.

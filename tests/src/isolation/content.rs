@@ -59,7 +59,8 @@ pub(super) fn flat(place: &Place) -> String {
     format!(r#"{{"metrics":[{}]}}"#, rows.join(","))
 }
 
-/// Samples of one series without and one with a label, one sample that will be rejected, an event and a loss.
+/// Samples of one series without and one with a label, one sample that will be rejected, an event and a loss; all of it
+/// recovered from a number that was closed.
 pub(super) fn batch_of(place: &Place, seq: u64) -> Batch<'static> {
     let now = now_ms();
     let times = vec![now - 2 * MINUTE_MS, now - MINUTE_MS, now + AHEAD_MS];
@@ -79,6 +80,7 @@ pub(super) fn batch_of(place: &Place, seq: u64) -> Batch<'static> {
         frames: vec![Frame { device: DEVICE.into(), kind: "modbus".into(), times, columns }],
         events: vec![event],
         losses: vec![loss(place, LossId { epoch: place.epoch, no: seq }, BTreeMap::new())],
+        recovers: Some(number(place.epoch, 3)),
     }
 }
 

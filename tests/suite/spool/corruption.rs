@@ -12,7 +12,7 @@ use super::*;
 
 impl Bench {
     /// Copies the folder as a killed process leaves it, and opens the copy.
-    async fn killed(&self, damage: impl FnOnce(&Path)) -> Self {
+    pub(super) async fn killed(&self, damage: impl FnOnce(&Path)) -> Self {
         let dir = folder().await;
         for file in fs::read_dir(&self.dir).unwrap() {
             let file = file.unwrap();
@@ -25,7 +25,7 @@ impl Bench {
     }
 
     /// Waits until what was set aside is salvaged.
-    async fn salvage(&self) {
+    pub(super) async fn salvage(&self) {
         // A call after the one that met the damage waits until it is set aside.
         self.status().await;
         self.run_salvage_until(|| self.is_all_told()).await;

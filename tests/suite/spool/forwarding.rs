@@ -27,6 +27,7 @@ async fn push(bench: &Bench, token: u8, header: &BatchHeader, body: &[u8]) -> Pu
         body: body.to_vec(),
         span: Some((NOW, NOW)),
         named: vec![],
+        recovers: None,
     };
     bench.spool().push(Pushed { sender: Sender(vec![token]), content }, NOW).await.unwrap()
 }
@@ -80,4 +81,29 @@ async fn a_flat_body_with_a_key_is_taken_once_also_after_a_restart() {
     assert_eq!(first, again);
     assert!(matches!(push_flat(&bench, "k", 2, 1.0).await, PushVerdict::KeyReused));
     assert_eq!(values(&bench.drain().await), [1.0]);
+}
+
+#[tokio::test]
+async fn a_forwarded_replay_that_is_refused_is_no_second_loss() {
+    let bench = Bench::new().await;
+    let epoch = Epoch::random();
+    let lost = BatchId { epoch, seq: 1 };
+    let batch = Batch { frames: vec![tick(NOW, 1.0)], recovers: Some(lost), ..Batch::default() };
+    let body = gzip::compress(&storepulse_shared::batch::encode::encode(&batch));
+    let header = header(epoch, 2, &body);
+    let content = Forwarded::Batch {
+        header_text: header.to_string(),
+        header,
+        body,
+        span: batch.span(),
+        named: vec![epoch],
+        recovers: Some(lost),
+    };
+    let verdict = bench.spool().push(Pushed { sender: Sender(vec![1]), content }, NOW).await.unwrap();
+    assert!(matches!(verdict, PushVerdict::Ack(_)));
+    let (_, outgoing) = bench.next().await.unwrap();
+    bench.settle(&outgoing, Settlement::Refused { why: "422".to_owned() }).await;
+    let items = storepulse_agent::spool::quarantine(&bench.dir).unwrap();
+    assert_eq!(items.iter().map(|item| item.recovers.clone()).collect::<Vec<_>>(), [Some(lost.to_string())]);
+    assert_eq!(bench.status().await.losses, 0, "its own agent has told it");
 }

@@ -7,16 +7,18 @@ mod forwarding;
 mod initialisation;
 mod model;
 mod order;
+mod picky;
+mod quarantine;
 mod refusal;
 mod sealing;
 mod size_limit;
 mod wear;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use storepulse_agent::spool::{
-    BYTES_MIN, Limits, Next, Outgoing, Reach, Settlement, Spool, SpoolStatus, Wish, WriterHandle,
+    BYTES_MIN, Limits, Next, Outgoing, Reach, Settlement, Spool, SpoolError, SpoolStatus, Wish, WriterHandle,
 };
 use storepulse_shared::batch::header::BatchHeader;
 use storepulse_shared::batch::{Batch, Clock, Column, Event, Frame, Lane};
@@ -27,6 +29,7 @@ use crate::setting::folder;
 const NOW: i64 = 1_763_700_000_000;
 /// When nothing sealed at `NOW` is fresh any more.
 const LATER: i64 = NOW + 600_000;
+const LOCK_LIMIT: Duration = Duration::from_secs(30);
 const LIMITS: Limits = Limits { bytes_max: 64 << 20, batch_samples_max: 1_000 };
 
 /// Sends whatever is there, sealing what is open.
@@ -52,7 +55,7 @@ impl Bench {
 
     fn reopen(&mut self, limits: Limits) {
         self.close();
-        self.spool = Some(Spool::open(&self.dir, limits, NOW).unwrap());
+        self.spool = Some(open_spool(&self.dir, limits));
     }
 
     /// Closes without sealing, as a killed process does.
@@ -116,6 +119,21 @@ impl Bench {
             sent.push((header, gzip::inflate(&outgoing.body, 16 << 20).unwrap()));
         }
         sent
+    }
+}
+
+/// A child that another test is starting holds our lock too, until it has become another program.
+fn open_spool(dir: &Path, limits: Limits) -> (Spool, WriterHandle) {
+    let deadline = Instant::now() + LOCK_LIMIT;
+    loop {
+        match Spool::open(dir, limits, NOW) {
+            Err(SpoolError::Open { path, .. })
+                if path.ends_with("spool.lock") && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 

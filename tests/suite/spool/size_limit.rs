@@ -109,3 +109,31 @@ async fn a_burst_of_events_becomes_one() {
     assert_eq!(events.len(), 60 + 1 + 1);
     assert!(events[60].text.starts_with("940 more like this") && events[60].text.ends_with("no. 999"));
 }
+
+#[tokio::test]
+async fn a_replay_that_has_to_go_is_no_second_loss() {
+    let bench = Bench::with(SMALL).await;
+    bench.spool().append(Lane::Bulk, vec![noise(0)], NOW).await.unwrap();
+    while let Some((header, outgoing)) = bench.next().await {
+        match header.lane {
+            Lane::Bulk => bench.settle(&outgoing, Settlement::Refused { why: "422".to_owned() }).await,
+            _ => bench.ack(&outgoing).await,
+        }
+    }
+    let items = storepulse_agent::spool::quarantine(&bench.dir).unwrap();
+    assert_eq!(items.iter().map(|item| item.samples).sum::<u64>(), CELLS);
+    for item in &items {
+        bench.spool().replay(item.batch, NOW).await.unwrap().unwrap();
+    }
+    bench.flood(Lane::Normal, 1..500).await;
+    let (_, losses) = account(&bench.drain().await);
+    let bulk: Vec<_> = losses.iter().filter(|loss| loss.lane == Lane::Bulk).collect();
+    assert!(bulk.iter().all(|loss| loss.reason == "spool_full" && loss.samples == 0), "{bulk:?}");
+    let closed: u64 = bulk
+        .iter()
+        .flat_map(|loss| loss.seqs.values())
+        .flat_map(|seqs| seqs.ranges())
+        .map(|(first, last)| last - first + 1)
+        .sum();
+    assert_eq!(closed, items.len() as u64, "their numbers are closed all the same");
+}

@@ -80,6 +80,7 @@ impl Core {
                 params![no, seq],
             )?;
             self.keep_losses(id, label.lane)?;
+            self.recognise_replay(id)?;
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ impl Wreck {
 
     /// What an open batch held, as far as it can be read.
     pub(super) fn content(&self, id: i64) -> Batch<'static> {
-        Batch { frames: self.frames(id), events: self.events(id), losses: self.losses(id) }
+        Batch { frames: self.frames(id), events: self.events(id), losses: self.losses(id), recovers: None }
     }
 
     fn frames(&self, id: i64) -> Vec<Frame<'static>> {

@@ -1,4 +1,4 @@
-//! `events` and `losses`.
+//! `events`, `losses` and `recoveries`.
 
 use std::collections::BTreeMap;
 
@@ -155,4 +155,30 @@ pub(in crate::ingest) async fn insert_loss(
     .execute(tx.connection())
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Records that a batch has brought so many samples and events of one that was told as lost.
+pub(in crate::ingest) async fn insert_recovery(
+    tx: &mut TenantTx,
+    place: Place<'_>,
+    lost: BatchId,
+    samples: usize,
+    events: usize,
+) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query!(
+        "insert into recoveries (tenant_id, store_id, epoch, seq, lost_epoch, lost_seq, samples, events)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        tenant,
+        place.store.as_str(),
+        place.batch.epoch.uuid(),
+        number(place.batch.seq),
+        lost.epoch.uuid(),
+        number(lost.seq),
+        number(samples as u64),
+        number(events as u64),
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::super::encode::encode;
 use super::*;
 
 const FROZEN: &[u8] = include_bytes!("../../../testdata/agent_form.json");
+const FROZEN_REPLAY: &[u8] = include_bytes!("../../../testdata/agent_form_replay.json");
 
 fn refusal(body: &str) -> String {
     decode(body.as_bytes()).unwrap_err().to_string()
@@ -27,6 +28,14 @@ fn the_frozen_body_is_read_and_written_back_to_the_byte() {
 }
 
 #[test]
+fn the_frozen_replay_names_what_it_recovers() {
+    let batch = decode(FROZEN_REPLAY.trim_ascii_end()).unwrap();
+    let recovers = batch.recovers.map(|batch| batch.to_string());
+    assert_eq!(recovers.as_deref(), Some("0b37f9c2-7a52-4a4e-9a63-0d3a8f7d9c11/17"));
+    assert_eq!(String::from_utf8(encode(&batch)), String::from_utf8(FROZEN_REPLAY.trim_ascii_end().to_vec()));
+}
+
+#[test]
 fn a_malformed_body_is_refused_with_the_place_and_the_reason() {
     let frame = |t: &str, m: &str| with_frame(&format!(r#"{{"device":"d","kind":"k","t":{t},"m":{m}}}"#));
     for (body, at, why) in [
@@ -39,6 +48,8 @@ fn a_malformed_body_is_refused_with_the_place_and_the_reason() {
         (r#"{"v":2,"frames":[]}"#, "v", "not a known version"),
         (r#"{"v":1,"frames":[],"frames":[]}"#, "body", "duplicate field `frames`"),
         (r#"{"v":1,"flames":[]}"#, "flames", "unknown field"),
+        (r#"{"v":1,"recovers":"17"}"#, "recovers", "not a batch id"),
+        (r#"{"v":1,"recovers":"0b37f9c2-7a52-4a4e-9a63-0d3a8f7d9c11/17"}"#, "body", "empty batch"),
         (&frame("[1,0]", r#"{"a":[1,2]}"#), "frames[0].t", "step 0 is not above 0"),
         (&frame("[1,-5]", r#"{"a":[1,2]}"#), "frames[0].t", "step -5"),
         (&frame("[1,1.5]", r#"{"a":[1,2]}"#), "frames[0].t[1]", "1.5"),
@@ -134,7 +145,13 @@ fn arbitrary_batch() -> impl Strategy<Value = Batch<'static>> {
                     .collect(),
             })
         });
-    prop::collection::vec(frame, 1..4).prop_map(|frames| Batch { frames, events: vec![], losses: vec![] })
+    let recovers =
+        prop::option::of("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}/[1-9][0-9]{0,9}");
+    (prop::collection::vec(frame, 1..4), recovers).prop_map(|(frames, recovers)| Batch {
+        frames,
+        recovers: recovers.map(|id| id.parse().unwrap()),
+        ..Batch::default()
+    })
 }
 
 fn bits(batch: &Batch<'_>) -> Vec<Vec<u64>> {
@@ -148,6 +165,7 @@ proptest! {
         let text = encode(&batch);
         let back = decode(&text).unwrap();
         prop_assert_eq!(bits(&back), bits(&batch));
+        prop_assert_eq!(back.recovers, batch.recovers);
         prop_assert_eq!(back.frames.iter().map(|f| &f.times).collect::<Vec<_>>(),
                         batch.frames.iter().map(|f| &f.times).collect::<Vec<_>>());
     }

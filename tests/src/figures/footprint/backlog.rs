@@ -61,6 +61,7 @@ pub(in crate::figures) async fn fill(dir: &Path) -> anyhow::Result<()> {
                 header,
                 body: body.clone(),
                 span: *span,
+                recovers: None,
                 named: Vec::new(),
             };
             let (spool, pushed) = (spool.clone(), Pushed { sender: Sender(Vec::new()), content });

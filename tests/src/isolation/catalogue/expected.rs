@@ -11,11 +11,12 @@ pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 14] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 15] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
     ("events", "storepulse_app", &["INSERT", "SELECT"]),
     ("idempotency_keys", "storepulse_app", &["INSERT", "SELECT"]),
     ("losses", "storepulse_app", &["INSERT", "SELECT"]),
+    ("recoveries", "storepulse_app", &["INSERT", "SELECT"]),
     ("sample_batches", "storepulse_app", &["INSERT", "SELECT"]),
     ("samples", "storepulse_app", &["SELECT"]),
     ("series", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),

@@ -1,5 +1,5 @@
 //! Forged epochs: another tenant, and another store of the same tenant, send batches under the victim's epoch and
-//! numbers, close its numbers, tell losses of them and continue its spool.
+//! numbers, close its numbers, tell losses of them, recover them and continue its spool.
 //!
 //! Each does the same under an epoch that nobody has, and must be answered the same. The victim's rows stay as they
 //! were, and its own next batch is stored as if nothing had happened.
@@ -73,7 +73,9 @@ fn forged_requests(attacker: &Place, epoch: Epoch) -> anyhow::Result<Vec<Forged>
     closing.losses = vec![loss(attacker, LossId { epoch: Epoch::random(), no: 1 }, [(epoch, closes)].into())];
     let mut same_id = batch.clone();
     same_id.losses = vec![loss(attacker, LossId { epoch, no: 1 }, BTreeMap::new())];
-    let [following, telling, repeating] = [Epoch::random(), Epoch::random(), Epoch::random()];
+    let mut recovering = batch.clone();
+    recovering.recovers = Some(number(epoch, 3));
+    let [following, telling, repeating, replaying] = std::array::from_fn(|_| Epoch::random());
     let forged = |name, own: Epoch, request| Forged {
         name,
         request,
@@ -96,6 +98,11 @@ fn forged_requests(attacker: &Place, epoch: Epoch) -> anyhow::Result<Vec<Forged>
             attacker.post(number(telling, 1), &closing, |_| {}),
         ),
         forged("a loss of the same id", repeating, attacker.post(number(repeating, 1), &same_id, |_| {})),
+        forged(
+            "a batch that recovers a number",
+            replaying,
+            attacker.post(number(replaying, 1), &recovering, |_| {}),
+        ),
     ])
 }
 
