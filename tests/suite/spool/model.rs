@@ -314,6 +314,10 @@ fn live(operations: Vec<Operation>) {
     runtime.block_on(World::live(operations));
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no configuration, and this is the library's own variable"
+)]
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
