@@ -59,7 +59,7 @@ pub(super) async fn measure(size: usize, dir: &Path) -> anyhow::Result<Figure> {
     writer.join();
     let rate = |taken: Duration| per_second(turns * TURN * size, taken);
     progress::say(&format!("    {} commits each", turns * TURN))?;
-    Ok(Figure::new(rate(value)).beside(rate(limit)).ratio_at_least(0.5))
+    Ok(Figure::new(rate(value)).beside(rate(limit)).ratio_at_least(0.5).binding())
 }
 
 async fn append_all(spool: &Spool, calls: Vec<Frame<'static>>) -> anyhow::Result<Duration> {

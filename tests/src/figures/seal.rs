@@ -50,7 +50,7 @@ pub(super) async fn measure(size: usize, dir: &Path) -> anyhow::Result<Figure> {
     let figure = rounds::alternate(ROUNDS, value, limit).await?;
     drop(spool);
     writer.join();
-    Ok(figure.at_least(1e6, "1M"))
+    Ok(figure.at_least(1e6, "1M").binding())
 }
 
 fn open_plain(path: &Path) -> anyhow::Result<Connection> {

@@ -34,7 +34,7 @@ pub(super) async fn measure(size: usize, dir: &Path) -> anyhow::Result<Figure> {
     let after = fill(&mut store, (SAMPLES / size).min(BATCHES_MAX), size, dir).await?;
     let samples = after.samples - before.samples;
     let figure = Figure::new(bytes_a_sample(after.file - before.file, samples));
-    Ok(figure.beside(bytes_a_sample(after.bodies - before.bodies, samples)).ratio_at_most(1.25))
+    Ok(figure.beside(bytes_a_sample(after.bodies - before.bodies, samples)).ratio_at_most(1.25).binding())
 }
 
 async fn fill(store: &mut ReferenceStore, batches: usize, size: usize, dir: &Path) -> anyhow::Result<State> {

@@ -40,7 +40,7 @@ pub(super) async fn body(size: usize, dir: &Path) -> anyhow::Result<Figure> {
     };
     let sent = send(size, dir).await?;
     let figure = Figure::new(bytes_a_sample(sent.body, sent.samples));
-    Ok(figure.beside(bytes_a_sample(sent.bare, sent.samples)).at_most(most))
+    Ok(figure.beside(bytes_a_sample(sent.bare, sent.samples)).at_most(most).binding())
 }
 
 pub(super) async fn header(size: usize, dir: &Path) -> anyhow::Result<Figure> {

@@ -79,7 +79,12 @@ pub(in crate::figures) async fn fill(dir: &Path) -> anyhow::Result<()> {
 /// Has the kernel forget what it holds of the files in a folder, as after a boot.
 pub(super) fn forget_pages(dir: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(dir)? {
-        let file = std::fs::File::open(entry?.path())?;
+        let entry = entry?;
+        // A killed agent leaves its socket.
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let file = std::fs::File::open(entry.path())?;
         // Only what is on disk already can be forgotten.
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
