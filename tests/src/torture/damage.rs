@@ -5,7 +5,7 @@
 //! nothing is stored twice. Collection must be back at once. The wal-index stays, as it does when a process is killed.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ const BITS_MAX: u32 = 8;
 /// How long it may take from the start of the process until a sample is durable again.
 const BACK_MAX: Duration = Duration::from_secs(1);
 
+/// Lines of an agent's log that are told of one that was late.
+const LINES_TOLD: usize = 20;
+
 /// Damage on disk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Damage;
@@ -38,6 +41,12 @@ impl Blow for Damage {
         let begun = Instant::now();
         shop.agent.restart().await?;
         let back = shop.until_a_push_is_answered(begun).await?;
+        if Self::is_late(back) {
+            let said = shop.agent.said();
+            let last: Vec<&str> = said.lines().rev().take(LINES_TOLD).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            writeln!(stderr(), "  late, after {} ms:\n{}", back.as_millis(), last.join("\n"))?;
+        }
         tokio::time::sleep(wait_ms(rng, LIFE_MS)).await;
         shop.kill()?;
         Ok(was_there.then_some(back))

@@ -297,3 +297,18 @@ async fn epochs_of_which_not_even_the_row_is_left_are_told_as_ended() {
     let (before, running) = (before.batch.epoch, running.batch.epoch);
     assert!(loss.seqs.contains_key(&before) && loss.seqs.contains_key(&running), "{loss:?}");
 }
+
+#[tokio::test]
+async fn a_schema_of_which_one_entry_is_wrong_hides_nothing_else() {
+    let mut bench = filled(3).await;
+    bench.close();
+    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
+    db.pragma_update(None, "writable_schema", true).unwrap();
+    let wrong = "update sqlite_schema set sql = 'create nonsense' where name = 'idempotency_keys_by_age'";
+    assert_eq!(db.execute(wrong, []).unwrap(), 1);
+    drop(db);
+    let damaged = bench.killed(|_| {}).await;
+    assert_eq!(damaged.asides().len(), 1);
+    damaged.salvage().await;
+    assert_eq!(sorted(values(&damaged.drain().await)), [0.5, 1.0, 2.0, 3.0]);
+}

@@ -72,6 +72,8 @@ impl Wreck {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         db.pragma_update(None, "query_only", true)?;
+        // What is wrong about one table or index does not hide the others.
+        db.pragma_update(None, "writable_schema", true)?;
         // Indexes may lie where tables do not.
         db.pragma_update(None, "automatic_index", false)?;
         Ok(Self { db, file: super::number_of(path).unwrap_or_default() })
@@ -84,12 +86,11 @@ impl Wreck {
 
     pub(super) fn epochs(&self) -> Vec<EpochRow> {
         let last = self.number("select max(no) from epochs").unwrap_or_default();
-        self.by_id(last, |no| {
-            let mut statement = self.db.prepare_cached(
-                "select epoch, sender, home, settled, received, void, crc, after_epoch, after_seq, began_ms, last_seq, sealed
-                from epochs where no = ?1",
-            )?;
-            statement.query_row([no], |row| {
+        self.by_id(
+            last,
+            "select epoch, sender, home, settled, received, void, crc, after_epoch, after_seq, began_ms, last_seq, sealed
+            from epochs where no = ?1",
+            |no, row| {
                 let epoch: String = row.get(0)?;
                 if row.get::<_, i64>(6)? != crc_of(row)? {
                     return Ok(None);
@@ -111,18 +112,17 @@ impl Wreck {
                     received: set(4).unwrap_or_default(),
                     void: set(5).unwrap_or_default(),
                 }))
-            })
-        })
+            },
+        )
     }
 
     pub(super) fn batches(&self) -> Vec<BatchRow> {
-        self.by_id(self.last_id(), |id| {
-            let mut statement = self.db.prepare_cached(
-                "select epoch_no, seq, lane, state, opened_ms, samples, events, t_min, t_max,
-                    answered_ms is not null, acked_no is not null, refusal is not null
-                from batches where id = ?1",
-            )?;
-            statement.query_row([id], |row| {
+        self.by_id(
+            self.last_id(),
+            "select epoch_no, seq, lane, state, opened_ms, samples, events, t_min, t_max,
+                answered_ms is not null, acked_no is not null, refusal is not null
+            from batches where id = ?1",
+            |id, row| {
                 let (t_min, t_max): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(8)?);
                 let state = row.get(3)?;
                 // A state alone may be a bit that flipped.
@@ -143,13 +143,16 @@ impl Wreck {
                     events: unsigned(row.get(6)?),
                     span: t_min.zip(t_max),
                 }))
-            })
-        })
+            },
+        )
     }
 
     /// Ids of bodies, whether they can be read or not.
     pub(super) fn body_ids(&self) -> std::ops::Range<i64> {
-        ids(self.last_id())
+        match self.db.prepare("select batch_id from bodies") {
+            Ok(_) => ids(self.last_id()),
+            Err(_) => 0..0,
+        }
     }
 
     /// About the last id that was given. A damaged row can say anything, so the smaller of two answers counts.
@@ -274,8 +277,15 @@ impl Wreck {
         times.iter().filter_map(|select| self.number(select)).max()
     }
 
-    fn by_id<T>(&self, last: i64, mut read: impl FnMut(i64) -> rusqlite::Result<Option<T>>) -> Vec<T> {
-        ids(last).filter_map(|id| read(id).ok().flatten()).collect()
+    /// Rows one by one, so that one that cannot be read costs no other. The table may be unknown where the schema is damaged.
+    fn by_id<T>(
+        &self,
+        last: i64,
+        select: &str,
+        mut read: impl FnMut(i64, &rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
+    ) -> Vec<T> {
+        let Ok(mut statement) = self.db.prepare(select) else { return Vec::new() };
+        ids(last).filter_map(|id| statement.query_row([id], |row| read(id, row)).ok().flatten()).collect()
     }
 
     fn number(&self, select: &str) -> Option<i64> {
