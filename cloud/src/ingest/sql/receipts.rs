@@ -33,7 +33,7 @@ pub(in crate::ingest) fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-/// Looks a number up.
+/// Looks a number up. The inbox is asked only about what it may hold: naming it costs a look at every partition.
 pub(in crate::ingest) async fn look_up(
     tx: &mut TenantTx,
     store: &StoreId,
@@ -41,14 +41,8 @@ pub(in crate::ingest) async fn look_up(
 ) -> Result<Receipt, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     let row = sqlx::query!(
-        r#"select s.received @> $4::bigint as "received!", s.void @> $4::bigint as "void!",
-            case when s.received @> $4::bigint then (
-                select b.body_digest from sample_batches b
-                where b.tenant_id = $1 and b.store_id = $2 and b.epoch = $3 and b.seq = $4
-                limit 1
-            ) end as digest
-        from streams s
-        where s.tenant_id = $1 and s.store_id = $2 and s.epoch = $3"#,
+        r#"select received @> $4::bigint as "received!", void @> $4::bigint as "void!"
+        from streams where tenant_id = $1 and store_id = $2 and epoch = $3"#,
         tenant,
         store.as_str(),
         batch.epoch.uuid(),
@@ -57,13 +51,30 @@ pub(in crate::ingest) async fn look_up(
     .fetch_optional(tx.connection())
     .await?;
     Ok(match row {
-        Some(row) if row.received => {
-            let digest = row.digest.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-            Receipt::Received(digest.map(BodyDigest))
-        }
+        Some(row) if row.received => Receipt::Received(digest(tx, store, batch).await?),
         Some(row) if row.void => Receipt::Void,
         _ => Receipt::Open,
     })
+}
+
+/// The digest of a batch's body, while the inbox holds it.
+async fn digest(
+    tx: &mut TenantTx,
+    store: &StoreId,
+    batch: BatchId,
+) -> Result<Option<BodyDigest>, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    let digest = sqlx::query_scalar!(
+        "select body_digest from sample_batches
+        where tenant_id = $1 and store_id = $2 and epoch = $3 and seq = $4 limit 1",
+        tenant,
+        store.as_str(),
+        batch.epoch.uuid(),
+        number(batch.seq),
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(digest.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(BodyDigest))
 }
 
 /// Stores a batch if its number is still open: the stream's row takes the number, and only then the inbox takes the
