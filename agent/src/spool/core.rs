@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use storepulse_shared::batch::Lane;
-use storepulse_shared::ids::Epoch;
+use storepulse_shared::ids::{BatchId, Epoch};
 
 use super::bursts::Bursts;
 use super::eras::Dates;
@@ -89,6 +89,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) budget: Budget,
     pub(super) epoch: OwnEpoch,
+    /// Which batches have been handed out, by row: a row can be another batch's by the time the answer comes.
+    pub(super) handed_out: HashMap<i64, BatchId>,
     /// Epochs that this process has begun: their batches are not `resumed`.
     pub(super) begun: Vec<i64>,
     pub(super) open: [Option<OpenBatch>; 3],
@@ -128,6 +130,7 @@ impl Core {
             opened,
             limits,
             epoch: OwnEpoch { no: 0, epoch: Epoch::random() },
+            handed_out: HashMap::new(),
             begun: Vec::new(),
             open: [None; 3],
             shapes: HashMap::new(),

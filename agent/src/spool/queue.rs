@@ -20,6 +20,9 @@ const FRESH_MS: u64 = 60_000;
 /// A batch that always fails while others pass has its number closed after this time.
 const FAILING_MS_MAX: i64 = 24 * 3600 * 1000;
 
+/// Batches whose hand-out is remembered; an answer to one that was forgotten counts for nothing, and it is sent again.
+const HANDED_OUT_MAX: usize = 4_096;
+
 /// What may be sent, and when open batches are sealed.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -160,6 +163,10 @@ impl Core {
         self.change("update batches set sent = 1 where id = ?1 and sent = 0", [id])?;
         let close = row.failing_since.is_some_and(|since| now_ms.saturating_sub(since) >= FAILING_MS_MAX);
         let acks_before = self.acks;
+        if self.handed_out.len() >= HANDED_OUT_MAX {
+            self.handed_out.clear();
+        }
+        self.handed_out.insert(id, row.batch);
         Ok(Outgoing { id, batch: row.batch, lane: row.lane, reach, close, acks_before, header, body })
     }
 

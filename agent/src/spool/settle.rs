@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::batch::decode::decode;
 use storepulse_shared::batch::{Batch, Event, Lane, Loss};
 use storepulse_shared::gzip;
-use storepulse_shared::ids::{AGENT_DEVICE, Epoch};
+use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
 use storepulse_shared::limits::INFLATED_BYTES_MAX;
 use storepulse_shared::seqs::SeqSet;
 
@@ -56,8 +56,14 @@ const CLOSED_BEFORE: &str =
 const INDIVISIBLE: &str = "413: too large, and it cannot be cut further";
 
 impl Core {
-    /// Records what became of a batch.
+    /// Records what became of a batch. One that is no longer here, because it was evicted or the spool was replaced while it
+    /// was on its way, needs nothing; its row may be another batch's.
     pub(super) fn settle(&mut self, id: i64, settlement: &Settlement, now_ms: i64) -> Result<(), SpoolError> {
+        let Some(sent) = self.handed_out.get(&id).copied() else { return Ok(()) };
+        if self.number_of(id)? != Some(sent) {
+            self.handed_out.remove(&id);
+            return Ok(());
+        }
         match settlement {
             Settlement::Acked { through, acks_before } => self.ack(id, through, *acks_before, now_ms),
             Settlement::TooLarge => {
@@ -79,6 +85,18 @@ impl Core {
             Settlement::Conflict => self.resolve_conflict(id, now_ms),
             Settlement::Deferred => self.defer(id, now_ms),
         }
+    }
+
+    /// The number of the batch that a row holds now.
+    fn number_of(&self, id: i64) -> Result<Option<BatchId>, SpoolError> {
+        let row: Option<(String, i64)> = self
+            .db()
+            .prepare_cached(
+                "select e.epoch, b.seq from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
+            )?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        row.map(|(epoch, seq)| Ok(BatchId { epoch: parse_epoch(&epoch)?, seq: unsigned(seq) })).transpose()
     }
 
     fn ack(

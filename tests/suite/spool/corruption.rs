@@ -218,14 +218,9 @@ async fn what_was_answered_to_a_sender_is_still_known_afterwards() {
             Forwarded::Flat { frames: vec![tick(NOW, 1.0)], rows: 1, lane: Lane::Normal, idempotency };
         bench.spool().push(Pushed { sender: Sender(vec![]), content }, NOW).await.unwrap()
     };
-    let mut bench = filled(3).await;
+    let bench = filled(3).await;
     let PushVerdict::Ack(first) = push(&bench).await else { panic!("refused") };
-    bench.close();
-    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
-    db.execute("delete from batches where seq = 2", []).unwrap();
-    drop(db);
-    let damaged = bench.killed(|_| {}).await;
-    assert_eq!(damaged.asides().len(), 1, "a row that has vanished is noticed");
+    let damaged = without_a_row(bench).await;
     let PushVerdict::Ack(again) = push(&damaged).await else { panic!("refused") };
     assert_eq!(first, again);
 }
@@ -236,22 +231,27 @@ fn ruin(dir: &Path) {
     overwrite(&dir.join(format!("{FILE}-wal")), 0, &[0x55; 4_096]);
 }
 
-/// A spool of three batches whose first page is gone where that does not matter: all of it can be salvaged.
-async fn set_aside_with_three_batches() -> Bench {
-    let mut bench = filled(3).await;
+/// The spool opened again after the row of its second batch has vanished: it is set aside, and all of it can be salvaged.
+async fn without_a_row(mut bench: Bench) -> Bench {
     bench.close();
     let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
     db.execute("delete from batches where seq = 2", []).unwrap();
     drop(db);
     let damaged = bench.killed(|_| {}).await;
     assert_eq!(damaged.asides().len(), 1, "a row that has vanished is noticed");
+    damaged
+}
+
+/// Three sealed batches and an open one, salvaged.
+async fn salvaged() -> Bench {
+    let damaged = without_a_row(filled(3).await).await;
     damaged.salvage().await;
     damaged
 }
 
 #[tokio::test]
 async fn a_second_damage_before_the_cloud_has_the_first_takes_nothing_with_it() {
-    let first = set_aside_with_three_batches().await;
+    let first = salvaged().await;
     first.append(Lane::Normal, NOW, 9.0).await;
     let (of_first, _) = first.next().await.unwrap();
     let second = first.killed(ruin).await;
@@ -266,7 +266,7 @@ async fn a_second_damage_before_the_cloud_has_the_first_takes_nothing_with_it() 
 
 #[tokio::test]
 async fn what_comes_back_from_a_damaged_spool_under_a_closed_number_is_kept_for_people_and_told() {
-    let damaged = set_aside_with_three_batches().await;
+    let damaged = salvaged().await;
     let (closed, outgoing) = loop {
         let (header, outgoing) = damaged.next().await.unwrap();
         if header.lane == Lane::Normal {
@@ -311,4 +311,23 @@ async fn a_schema_of_which_one_entry_is_wrong_hides_nothing_else() {
     assert_eq!(damaged.asides().len(), 1);
     damaged.salvage().await;
     assert_eq!(sorted(values(&damaged.drain().await)), [0.5, 1.0, 2.0, 3.0]);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_spool_was_replaced_is_not_taken_for_another_batch() {
+    let mut bench = filled(3).await;
+    bench.close();
+    let db = rusqlite::Connection::open(bench.dir.join(FILE)).unwrap();
+    db.execute("update bodies set body = zeroblob(50) where batch_id = 2", []).unwrap();
+    drop(db);
+    bench.reopen(LIMITS);
+    let (_, on_its_way) = bench.next().await.unwrap();
+    let wish = Wish { in_flight: vec![on_its_way.id], ..at_once() };
+    assert!(bench.spool().next(wish.clone(), LATER).await.is_err(), "the second one is damaged");
+    bench.seal(Lane::Normal, 9.0).await;
+    let other = bench.next_of(wish, LATER).await;
+    assert!(other.is_none(), "the new spool counts its rows anew: {other:?}");
+    bench.ack(&on_its_way).await;
+    assert_eq!(bench.status().await.acked_batches, 0);
+    assert_eq!(values(&bench.drain().await), [9.0]);
 }
