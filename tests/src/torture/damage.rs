@@ -43,8 +43,8 @@ impl Blow for Damage {
         let back = shop.until_a_push_is_answered(begun).await?;
         if Self::is_late(back) {
             let said = shop.agent.said();
-            let last: Vec<&str> = said.lines().rev().take(LINES_TOLD).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
+            let lines: Vec<&str> = said.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_TOLD)..];
             writeln!(stderr(), "  late, after {} ms:\n{}", back.as_millis(), last.join("\n"))?;
         }
         tokio::time::sleep(wait_ms(rng, LIFE_MS)).await;

@@ -157,11 +157,10 @@ impl Work {
             all.into_iter().partition(|row| is_elsewhere(row.home));
         let elsewhere: BTreeSet<Epoch> = elsewhere.into_iter().map(|row| row.epoch).collect();
         // Where even its row is gone, all that can be said of an epoch is that nothing more comes of it.
-        let named = epochs.iter().filter_map(|row| Some((row.after.as_ref()?.0.parse().ok()?, 0)));
-        let marked = super::named_beside(aside).into_iter().map(|epoch| (epoch, 0));
-        for (epoch, began_ms) in named.chain(marked).collect::<Vec<_>>() {
+        let named = epochs.iter().filter_map(|row| row.after.as_ref()?.0.parse().ok());
+        for epoch in named.chain(super::named_beside(aside)).collect::<Vec<Epoch>>() {
             if epochs.iter().all(|row| row.epoch != epoch) && !elsewhere.contains(&epoch) {
-                epochs.push(EpochRow::unread(epoch, file, began_ms));
+                epochs.push(EpochRow::unread(epoch, file, 0));
             }
         }
         let rows = wreck.as_ref().map(Wreck::batches).unwrap_or_default();
