@@ -26,6 +26,8 @@ mod rotation;
 #[cfg(feature = "service")]
 mod router;
 #[cfg(feature = "service")]
+mod samples;
+#[cfg(feature = "service")]
 mod store;
 #[cfg(feature = "service")]
 mod tenant;

@@ -106,7 +106,22 @@ impl Db {
     /// # Errors
     /// No connection could be had, or the server refused.
     pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
-        let mut tx = self.app.begin().await?;
+        Self::bound(self.app.begin().await?, tenant).await
+    }
+
+    /// The same for reading only, and all of it at one moment, whatever others commit meanwhile.
+    ///
+    /// # Errors
+    /// No connection could be had, or the server refused.
+    pub async fn snapshot(&self, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
+        let tx = self.app.begin_with("begin isolation level repeatable read read only").await?;
+        Self::bound(tx, tenant).await
+    }
+
+    async fn bound(
+        mut tx: Transaction<'static, Postgres>,
+        tenant: &TenantId,
+    ) -> Result<TenantTx, sqlx::Error> {
         sqlx::query!("select set_config('app.tenant_id', $1, true) as bound", tenant.as_str())
             .fetch_one(&mut *tx)
             .await?;

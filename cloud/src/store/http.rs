@@ -10,16 +10,14 @@ use storepulse_shared::answer::Problem;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::samples::Samples;
 use super::sql;
 use crate::app::{App, now_ms, rfc3339};
 use crate::auth::StoreAuth;
 use crate::problem::ApiError;
+use crate::samples::{self, Range, ReadError};
 
 /// Most samples in one answer. Beyond: 413 with the way out.
 const SAMPLES_MAX: usize = 100_000;
-/// Most rows of the inbox that one request reads.
-const BATCHES_MAX: i64 = 20_000;
 /// Openings of a spool that a status tells of.
 const STREAMS_SHOWN: i64 = 20;
 /// Events that a status tells of.
@@ -239,20 +237,21 @@ pub(crate) async fn list_store_metrics(
         let detail = format!("from={from} is after to={to}");
         return Err(ApiError::refused(StatusCode::BAD_REQUEST, "bad_query", detail));
     }
-    let mut tx = app.db.tenant(&auth.tenant).await?;
+    let mut tx = app.db.snapshot(&auth.tenant).await?;
     let (device, metric) = (query.device.as_deref(), query.metric.as_deref());
     let series = sql::series(&mut tx, store, device, metric).await?;
-    let mut samples = Samples::of(series.iter().map(|s| s.series_id));
-    let batches = sql::batches(&mut tx, store, from, to, BATCHES_MAX).await?;
-    for batch in &batches {
-        samples.add(batch, from, to);
-    }
-    if samples.count() > SAMPLES_MAX || batches.len() as i64 == BATCHES_MAX {
-        let detail = format!("more than {SAMPLES_MAX} samples: choose a shorter range, a device or a metric");
-        return Err(ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail));
-    }
+    let series_ids: Vec<i32> = series.iter().map(|s| s.series_id).collect();
+    let range = Range { store, series_ids: &series_ids, from_ms: from, to_ms: to };
+    let mut samples = match samples::read(&mut tx, range, SAMPLES_MAX).await {
+        Ok(samples) => samples,
+        Err(ReadError::Sqlx(error)) => return Err(error.into()),
+        Err(error @ ReadError::TooMany { .. }) => {
+            let detail = format!("{error}: choose a shorter range, a device or a metric");
+            return Err(ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail));
+        }
+    };
     let series = series.into_iter().map(|s| Series {
-        samples: samples.take(s.series_id),
+        samples: samples.remove(&s.series_id).unwrap_or_default(),
         device: s.device_id,
         kind: s.device_kind,
         name: s.name,

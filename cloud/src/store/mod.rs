@@ -3,5 +3,4 @@
 //! A store key sees its own store only. Another store of the same tenant is answered as one that does not exist.
 
 pub(crate) mod http;
-mod samples;
 mod sql;

@@ -1,10 +1,9 @@
-//! Reads of `stores`, `streams`, `losses`, `series` and the inbox.
+//! Reads of `stores`, `streams`, `losses`, `events` and `series`.
 
 use storepulse_shared::ids::StoreId;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::samples::StoredBatch;
 use crate::db::TenantTx;
 
 #[derive(Debug)]
@@ -167,31 +166,6 @@ pub(super) async fn series(
         store.as_str(),
         device,
         metric,
-    )
-    .fetch_all(tx.connection())
-    .await
-}
-
-/// The rows of the inbox that touch a range of times, in the order of their receipt.
-pub(super) async fn batches(
-    tx: &mut TenantTx,
-    store: &StoreId,
-    from_ms: i64,
-    to_ms: i64,
-    limit: i64,
-) -> Result<Vec<StoredBatch>, sqlx::Error> {
-    let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        StoredBatch,
-        r#"select t_min as "t_min!", series_ids, run_lengths, t_offsets, vals from sample_batches
-        where tenant_id = $1 and store_id = $2 and t_max >= $3 and t_min <= $4
-        order by received_at, epoch, seq
-        limit $5"#,
-        tenant,
-        store.as_str(),
-        from_ms,
-        to_ms,
-        limit,
     )
     .fetch_all(tx.connection())
     .await

@@ -1,0 +1,113 @@
+//! From rows of the inbox to the samples of a series: the arrays are decoded here, not in SQL.
+//!
+//! Rows come in the order of their receipt, so that of two samples of one series and millisecond the last received stays.
+
+use std::collections::HashMap;
+
+use super::{Range, ReadError, SeriesSamples};
+
+/// The arrays of one row of the inbox.
+#[derive(Debug, Default)]
+pub(super) struct StoredBatch {
+    pub t_min: i64,
+    pub series_ids: Vec<i32>,
+    pub run_lengths: Vec<i32>,
+    pub t_offsets: Vec<i32>,
+    pub vals: Vec<f64>,
+}
+
+/// Samples by series, as they come.
+#[derive(Debug)]
+pub(super) struct Samples {
+    series: HashMap<i32, SeriesSamples>,
+    from_ms: i64,
+    to_ms: i64,
+    count: usize,
+    limit: usize,
+}
+
+impl Samples {
+    /// Empty, for these series and times only, and at most so many.
+    pub(super) fn of(range: Range<'_>, limit: usize) -> Self {
+        let series = range.series_ids.iter().map(|id| (*id, Vec::new())).collect();
+        Self { series, from_ms: range.from_ms, to_ms: range.to_ms, count: 0, limit }
+    }
+
+    /// Adds what a row holds of them.
+    pub(super) fn add(&mut self, batch: &StoredBatch) -> Result<(), ReadError> {
+        let mut start = 0;
+        for (id, length) in batch.series_ids.iter().zip(&batch.run_lengths) {
+            let end = start + usize::try_from(*length).unwrap_or_default();
+            if let Some(samples) = self.series.get_mut(id) {
+                let run = batch.t_offsets[start..end].iter().zip(&batch.vals[start..end]);
+                let run = run.map(|(offset, value)| (batch.t_min + i64::from(*offset), *value));
+                let before = samples.len();
+                samples.extend(run.filter(|(time, _)| (self.from_ms..=self.to_ms).contains(time)));
+                self.count += samples.len() - before;
+            }
+            start = end;
+        }
+        if self.count > self.limit { Err(ReadError::TooMany { limit: self.limit }) } else { Ok(()) }
+    }
+
+    /// In the order of their times, the last received of each.
+    pub(super) fn finish(mut self) -> HashMap<i32, SeriesSamples> {
+        self.series.retain(|_, samples| !samples.is_empty());
+        for samples in self.series.values_mut() {
+            if !samples.is_sorted_by(|a, b| a.0 < b.0) {
+                // Stable: what was received later stands behind what it replaces.
+                samples.sort_by_key(|(time, _)| *time);
+                samples.dedup_by(|later, earlier| {
+                    let same = later.0 == earlier.0;
+                    if same {
+                        earlier.1 = later.1;
+                    }
+                    same
+                });
+            }
+        }
+        self.series
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches() -> [StoredBatch; 2] {
+        let first = StoredBatch {
+            t_min: 1_000,
+            series_ids: vec![1, 2, 1],
+            run_lengths: vec![2, 1, 1],
+            t_offsets: vec![0, 10, 0, 20],
+            vals: vec![1.0, 2.0, 9.0, 3.0],
+        };
+        let second = StoredBatch {
+            t_min: 1_010,
+            series_ids: vec![1],
+            run_lengths: vec![1],
+            t_offsets: vec![0],
+            vals: vec![7.0],
+        };
+        [first, second]
+    }
+
+    #[test]
+    fn runs_are_taken_apart_and_the_last_received_of_one_millisecond_stays() {
+        let store = "T01".parse().unwrap();
+        let range = Range { store: &store, series_ids: &[1], from_ms: 0, to_ms: 1_015 };
+        let mut samples = Samples::of(range, 3);
+        for batch in &batches() {
+            samples.add(batch).unwrap();
+        }
+        assert_eq!(samples.finish(), HashMap::from([(1, vec![(1_000, 1.0), (1_010, 7.0)])]));
+    }
+
+    #[test]
+    fn no_more_are_held_than_allowed() {
+        let store = "T01".parse().unwrap();
+        let range = Range { store: &store, series_ids: &[1], from_ms: 0, to_ms: 1_015 };
+        let mut samples = Samples::of(range, 1);
+        assert!(matches!(samples.add(&batches()[0]), Err(ReadError::TooMany { limit: 1 })));
+    }
+}
