@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeyCache;
+use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{CompleteChains, SeriesCache};
 use crate::operation::metrics::Metrics;
@@ -43,6 +44,7 @@ pub struct App {
     pub(crate) series: SeriesCache,
     pub(crate) complete_chains: CompleteChains,
     pub(crate) metrics: Metrics,
+    pub(crate) reads: ReadBudget,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
     /// When the database was last looked at for readiness, and what was found.
@@ -53,6 +55,7 @@ impl App {
     /// Nothing is known yet but the database.
     pub(crate) fn new(db: Db, waiver: SettingsWaiver) -> Result<Self, serde_json::Error> {
         Ok(Self {
+            reads: ReadBudget::of(db.connections()),
             db,
             keys: KeyCache::default(),
             series: SeriesCache::default(),

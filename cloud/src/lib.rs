@@ -8,6 +8,8 @@ pub mod app;
 #[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
+mod budget;
+#[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
 mod config;
@@ -15,6 +17,8 @@ mod config;
 pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
+#[cfg(feature = "service")]
+mod export;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
