@@ -17,6 +17,8 @@ pub(super) enum Subject {
     DiskSpool,
     Ingest,
     DiskCloud,
+    Compaction,
+    DiskCompacted,
     Binary,
     MemoryIdle,
     MemorySteady,
@@ -35,7 +37,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -45,6 +47,8 @@ impl Subject {
         Self::DiskSpool,
         Self::Ingest,
         Self::DiskCloud,
+        Self::Compaction,
+        Self::DiskCompacted,
         Self::Binary,
         Self::MemoryIdle,
         Self::MemorySteady,
@@ -69,6 +73,8 @@ impl Subject {
             Self::DiskSpool => "disk-spool",
             Self::Ingest => "ingest",
             Self::DiskCloud => "disk-cloud",
+            Self::Compaction => "compaction",
+            Self::DiskCompacted => "disk-compacted",
             Self::Binary => "binary",
             Self::MemoryIdle => "memory-idle",
             Self::MemorySteady => "memory-steady",
@@ -93,6 +99,7 @@ impl Subject {
             Self::DiskSpool => &spool_disk::SIZES,
             Self::Ingest => &ingest::SIZES,
             Self::DiskCloud => &ingest::disk::SIZES,
+            Self::Compaction => &ingest::compaction::SIZES,
             _ => &[NO_SIZE],
         }
     }
@@ -113,8 +120,10 @@ impl Subject {
             Self::Encode | Self::Decode => "ns a sample",
             Self::Append => "samples/s",
             Self::Seal => "samples/CPU s",
-            Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud => "bytes a sample",
-            Self::Ingest => "µs CPU a sample",
+            Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud | Self::DiskCompacted => {
+                "bytes a sample"
+            }
+            Self::Ingest | Self::Compaction => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
             Self::StartBacklog => "ms",
             Self::OutageReference
@@ -150,6 +159,10 @@ impl Subject {
                 "cloud + PostgreSQL over HTTPS, 8 senders | limit: client + PostgreSQL, bare loop of the same INSERT"
             }
             Self::DiskCloud => "growth of inbox and streams with indexes | limit: the bodies as sent",
+            Self::Compaction => {
+                "upkeep + PostgreSQL, inbox to series_days, by samples a batch | limit: ingest of the same"
+            }
+            Self::DiskCompacted => "growth of series_days with indexes | limit: the bodies as sent",
             Self::Binary => "the shipped agent on disk, stripped",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
             Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
@@ -180,6 +193,8 @@ impl Subject {
             Self::DiskSpool => spool_disk::measure(size, &bench.part("disk")?).await,
             Self::Ingest => ingest::measure(size, bench.rig().await?).await,
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
+            Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
+            Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,
             Self::Binary => footprint::binary(),
             Self::MemoryIdle => footprint::idle(bench).await,
             Self::MemorySteady => footprint::steady(bench).await,

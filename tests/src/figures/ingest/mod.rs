@@ -8,6 +8,7 @@
 //! so that neither pays for the pages of the other.
 
 mod bare_loop;
+pub(super) mod compaction;
 pub(super) mod disk;
 mod rig;
 mod sender;

@@ -57,8 +57,12 @@ pub(super) struct Sender {
 
 impl Senders {
     pub(super) fn connect(rig: &Rig, size: usize) -> anyhow::Result<Self> {
-        let from_ms = now_ms() - i64::try_from(BACK.as_millis())?;
-        let batches = ReferenceStore::open(from_ms).batches(POOL, size);
+        Self::with_pool(rig, size, POOL, now_ms() - i64::try_from(BACK.as_millis())?)
+    }
+
+    /// The same with so many batches, which begin at this time.
+    pub(super) fn with_pool(rig: &Rig, size: usize, pool: usize, from_ms: i64) -> anyhow::Result<Self> {
+        let batches = ReferenceStore::open(from_ms).batches(pool, size);
         let bodies = batches.iter().map(|batch| {
             let gzipped = gzip::compress(&encode(batch));
             let digest = BodyDigest::of(&gzipped);
