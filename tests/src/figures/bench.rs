@@ -31,7 +31,16 @@ impl Bench {
                 "the folder for temporary files is in memory, where syncing costs nothing: set TMPDIR",
             )?;
         }
-        Ok(Self { rig: None, cluster: None, run_dir, parts: 0, backlog: None, outages: Vec::new(), chain: None, beside: None })
+        Ok(Self {
+            rig: None,
+            cluster: None,
+            run_dir,
+            parts: 0,
+            backlog: None,
+            outages: Vec::new(),
+            chain: None,
+            beside: None,
+        })
     }
 
     /// An empty folder.
@@ -92,7 +101,8 @@ impl Bench {
             return Ok(beside);
         }
         let dir = self.part("beside")?;
-        Ok(*self.beside.insert(Beside::measure(self.rig().await?, &dir).await?))
+        let beside = Beside::measure(self.rig().await?, &dir).await?;
+        Ok(*self.beside.insert(beside))
     }
 
     /// Stops in order what was started.

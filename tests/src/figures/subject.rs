@@ -1,9 +1,9 @@
 //! What can be measured: each subject at some sizes, a figure each (`ingest` at 64, 100 and 1,000: `ingest-64`, …).
 
 use super::bench::Bench;
+use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
-use super::chain::{self, Comparison};
 use super::{append, codec, footprint, ingest, seal, spool_disk, wire};
 
 /// What is measured.
@@ -158,9 +158,12 @@ impl Subject {
             Self::Encode | Self::Decode => "ns a sample",
             Self::Append => "samples/s",
             Self::Seal => "samples/CPU s",
-            Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud | Self::DiskCompacted => {
-                "bytes a sample"
-            }
+            Self::Wire
+            | Self::WireHeader
+            | Self::DiskSpool
+            | Self::DiskCloud
+            | Self::DiskCompacted
+            | Self::BesideDisk => "bytes a sample",
             Self::Ingest | Self::Compaction | Self::BesideIngest => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
             Self::StartBacklog
@@ -207,10 +210,14 @@ impl Subject {
                 "upkeep + PostgreSQL, inbox to series_days, by samples a batch | limit: ingest of the same"
             }
             Self::DiskCompacted => "growth of series_days with indexes | limit: the bodies as sent",
-            Self::ReadDay => "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster",
+            Self::ReadDay => {
+                "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster"
+            }
             Self::ReadHotDay => "the day that is still in the inbox, the same",
             Self::ReadMonth => "30 days of a series by the hour, the same",
-            Self::BesideIngest => "ingest, PostgreSQL and compaction | limit: VictoriaMetrics, the same samples",
+            Self::BesideIngest => {
+                "ingest, PostgreSQL and compaction | limit: VictoriaMetrics, the same samples"
+            }
             Self::BesideDisk => "series_days with indexes | limit: the folder of VictoriaMetrics, merged",
             Self::BesideDay => "a day of a series, 95 of 100 | limit: VictoriaMetrics, the same day",
             Self::BesideHours => "5 days by the hour, 95 of 100 | limit: VictoriaMetrics, the same",
@@ -254,9 +261,7 @@ impl Subject {
             Self::BesideDisk => Ok(bench.beside().await?.figure(Comparison::Disk)),
             Self::BesideDay => Ok(bench.beside().await?.figure(Comparison::Day)),
             Self::BesideHours => Ok(bench.beside().await?.figure(Comparison::Hours)),
-            Self::BesideCrash => {
-                chain::samples_lost(&std::env::current_exe()?, &bench.part("crash")?).await
-            }
+            Self::BesideCrash => chain::samples_lost(&std::env::current_exe()?, &bench.part("crash")?).await,
             Self::Binary => footprint::binary(),
             Self::MemoryIdle => footprint::idle(bench).await,
             Self::MemorySteady => footprint::steady(bench).await,

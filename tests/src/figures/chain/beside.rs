@@ -67,9 +67,12 @@ impl Beside {
             let (ours, store, device, metric) = chain.somewhere()?;
             ours.get("/health").await?;
             let (from, to) = chain.day(rand::random_range(0..SIZE.days));
-            let path =
-                format!("/v1/stores/{}/metrics?device={device}&metric={metric}&from={from}&to={to}", store.id);
-            let selector = format!("{}{{store=\"{}\",device=\"{device}\"}}", metric.replace('.', "_"), store.id);
+            let path = format!(
+                "/v1/stores/{}/metrics?device={device}&metric={metric}&from={from}&to={to}",
+                store.id
+            );
+            let selector =
+                format!("{}{{store=\"{}\",device=\"{device}\"}}", metric.replace('.', "_"), store.id);
             let (of_ours, _) = timed(&ours, &path).await?;
             let query = [("match[]", selector.clone()), ("start", seconds(from)), ("end", seconds(to))];
             let (of_theirs, text) = timed_theirs(&theirs, "/api/v1/export", &query).await?;
@@ -155,4 +158,3 @@ async fn series_days_bytes(rig: &Rig) -> anyhow::Result<i64> {
     admin.close().await?;
     Ok(bytes)
 }
-

@@ -40,7 +40,8 @@ async fn of_ours(testbed: &Path, dir: &Path) -> anyhow::Result<f64> {
     prepare_embedded(&server, 8).await?;
     let db = TestDb::durable(&server, DATABASE);
     let mut cloud = CloudProcess::start(testbed, &db, dir).await?;
-    let store = store::onboard(&db, "crash", &["T01"], &cloud.url(), Some(&cloud.ca()), &dir.join("crash")).await?;
+    let store =
+        store::onboard(&db, "crash", &["T01"], &cloud.url(), Some(&cloud.ca()), &dir.join("crash")).await?;
     let hand = ByHand::new(&cloud.url(), Some(&cloud.ca()), Some(store[0].bearer()))?;
     let (epoch, mut acknowledged) = (Epoch::random(), 0_u64);
     let mut reference = ReferenceStore::open(now_ms() - 20 * DAY_MS);
@@ -55,9 +56,10 @@ async fn of_ours(testbed: &Path, dir: &Path) -> anyhow::Result<f64> {
     drop(server);
     let server = Embedded::start(Options::durable(run_dir.pg())).await?;
     let mut admin = PgConnection::connect_with(&server.admin(DATABASE)).await?;
-    let there: i64 = sqlx::query_scalar("select coalesce(sum(cardinality(vals)), 0)::bigint from sample_batches")
-        .fetch_one(&mut admin)
-        .await?;
+    let there: i64 =
+        sqlx::query_scalar("select coalesce(sum(cardinality(vals)), 0)::bigint from sample_batches")
+            .fetch_one(&mut admin)
+            .await?;
     admin.close().await?;
     server.stop().await;
     Ok(lost(acknowledged, u64::try_from(there)?))

@@ -33,7 +33,8 @@ async fn a_day(chain: &Chain, mut which: impl FnMut() -> i64) -> anyhow::Result<
         // The connection is there: a dashboard keeps one.
         hand.get("/health").await?;
         let (from, to) = chain.day(which());
-        let path = format!("/v1/stores/{}/metrics?device={device}&metric={metric}&from={from}&to={to}", store.id);
+        let path =
+            format!("/v1/stores/{}/metrics?device={device}&metric={metric}&from={from}&to={to}", store.id);
         let (ms, answer) = timed(&hand, &path).await?;
         let samples = answer.json["series"][0]["samples"].as_array().map_or(0, Vec::len);
         anyhow::ensure!(samples == OF_A_DAY, "{path}: {samples} samples instead of {OF_A_DAY}");

@@ -36,7 +36,9 @@ impl Victoria {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("{PROGRAM}: install the Debian package victoria-metrics (tests/peers.sh does)"))?;
+            .with_context(|| {
+                format!("{PROGRAM}: install the Debian package victoria-metrics (tests/peers.sh does)")
+            })?;
         let client = http_client(None)?;
         let one = Self { child, dir: dir.to_owned(), url: format!("http://{address}"), client };
         wait::until("VictoriaMetrics to answer", START_LIMIT, async || {
@@ -48,7 +50,8 @@ impl Victoria {
 
     /// Takes a batch of a store in its own import format, compressed.
     pub(super) async fn import(&self, body: Vec<u8>) -> anyhow::Result<()> {
-        let request = self.client.post(format!("{}/api/v1/import", self.url)).header("Content-Encoding", "gzip");
+        let request =
+            self.client.post(format!("{}/api/v1/import", self.url)).header("Content-Encoding", "gzip");
         request.body(body).send().await?.error_for_status()?;
         Ok(())
     }
@@ -87,7 +90,8 @@ impl Victoria {
 
     /// A query, as its API of Prometheus' kind answers it.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
-        let response = self.client.get(format!("{}{path}", self.url)).query(query).send().await?;
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), query)?;
+        let response = self.client.get(url).send().await?;
         Ok(response.error_for_status()?.text().await?)
     }
 
