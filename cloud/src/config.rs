@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::commands::{import, key, onboard, store};
+use crate::commands::{import, key, onboard, store, upkeep};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Key(key::KeyArgs),
     /// List the stores of a tenant, and what has arrived of each
     Store(store::StoreArgs),
+    /// Make partitions, compact the inbox, remove what is too old, now
+    Upkeep(upkeep::UpkeepArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
 }

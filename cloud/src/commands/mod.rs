@@ -6,6 +6,7 @@ mod migrate;
 pub mod onboard;
 mod serve;
 pub mod store;
+pub mod upkeep;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -63,6 +64,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Upkeep(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = upkeep::run(&db, args.options(), out).await;
             close(db, server).await;
             outcome
         }

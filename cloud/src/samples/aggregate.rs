@@ -88,8 +88,12 @@ impl Bucket {
         self.count
     }
 
-    /// One aggregate; `None` is a rate where the counter was not watched.
+    /// One aggregate, always finite; `None` is a rate where the counter was not watched, or a sum beyond all numbers.
     pub(crate) fn value(&self, aggregate: Aggregate) -> Option<f64> {
+        self.computed(aggregate).filter(|value| value.is_finite())
+    }
+
+    fn computed(&self, aggregate: Aggregate) -> Option<f64> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a bucket holds fewer than 2^53 samples and milliseconds"
@@ -289,6 +293,13 @@ mod tests {
         counter.push((100_000, 10.0));
         let rates = values(&fold(MINUTE, &counter), Aggregate::Rate);
         assert_eq!(rates, [(0, Some(0.1)), (60_000, Some(5.0 / 50.0))]);
+    }
+
+    #[test]
+    fn a_sum_beyond_all_numbers_is_not_known() {
+        let buckets = fold(MINUTE, &[(0, f64::MAX), (1, f64::MAX)]);
+        let known: Vec<_> = Aggregate::ALL.iter().map(|a| buckets[0].value(*a).is_some()).collect();
+        assert_eq!(known, [true, true, false, true, false, true, true]);
     }
 
     #[test]

@@ -7,23 +7,25 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
 use storepulse_shared::ids::StoreId;
-use storepulse_shared::limits::TIME_MAX_MS;
+use storepulse_shared::limits::{TIME_MAX_MS, TIME_MIN_MS};
 use utoipa::{IntoParams, ToSchema};
 
-use super::metrics::walk::{Expected, Walk};
-use super::parameters::{TimeRange, bad_query, failed_read};
+use super::parameters::{bad_query, failed_read};
 use super::sql::series::{Filter, series};
 use crate::app::{App, now_ms};
 use crate::auth::StoreAuth;
 use crate::db::TenantTx;
 use crate::problem::ApiError;
-use crate::samples::ReadError;
+use crate::samples::{self, Range, ReadError};
 
-/// How far back is looked, step by step: most series have spoken in the first one.
-const LOOK_BACK_MS: [i64; 3] = [15 * 60_000, 2 * 3_600_000, 24 * 3_600_000];
+/// Most samples that are held at once: those of the last day of a group of series.
+const SAMPLES_MAX: usize = 250_000;
+/// Series of a group at first; fewer if they have too many samples.
+const TOGETHER: usize = 128;
 /// Longest that one statement takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
 
@@ -43,8 +45,6 @@ pub(crate) struct LatestQuery {
 pub(crate) struct Latest {
     /// The cloud's clock, Unix milliseconds UTC.
     now: i64,
-    /// How far back was looked, milliseconds. A series without a value since then has none here.
-    look_back: i64,
     /// By device and name.
     series: Vec<LatestValue>,
 }
@@ -83,6 +83,7 @@ pub(crate) struct LatestValue {
         (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "a series has more samples in its last day than can be held", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -99,12 +100,8 @@ pub(crate) async fn list_store_latest(
     let filter = Filter { device: query.device, metric: query.metric, label: None };
     let rows = series(&mut tx, store, &filter).await.map_err(failed_read)?;
     let now = now_ms();
-    let ids = rows.iter().map(|row| row.series_id).collect();
-    let expected = Expected::new(now, auth.retention_days);
-    let newest = newest(&mut tx, store, ids, now, expected).await.map_err(|error| match error {
-        ReadError::Sqlx(error) => failed_read(error),
-        error @ ReadError::TooMany { .. } => ApiError::Internal(error.into()),
-    })?;
+    let ids: Vec<i32> = rows.iter().map(|row| row.series_id).collect();
+    let newest = newest(&mut tx, store, &ids, now).await.map_err(failed)?;
     let values = rows.into_iter().map(|row| {
         let found = newest.get(&row.series_id);
         LatestValue {
@@ -117,32 +114,46 @@ pub(crate) async fn list_store_latest(
             value: found.map(|(_, value)| *value),
         }
     });
-    Ok(Json(Latest { now, look_back: LOOK_BACK_MS[LOOK_BACK_MS.len() - 1], series: values.collect() }))
+    Ok(Json(Latest { now, series: values.collect() }))
 }
 
-/// The newest sample of each series, as far back as is looked. All that is known of where samples lie is behind this
-/// function: what keeps the newest sample at hand takes its place.
+/// The newest sample of each series, from a moment that has come or from one that a wrong clock made up. Series are taken
+/// in groups, since those of a group have all samples of their last day in hand at once.
 async fn newest(
     tx: &mut TenantTx,
     store: &StoreId,
-    mut silent: Vec<i32>,
+    series_ids: &[i32],
     now: i64,
-    expected: Expected,
 ) -> Result<HashMap<i32, (i64, f64)>, ReadError> {
     let mut newest = HashMap::new();
-    let mut to_ms = TIME_MAX_MS;
-    for back_ms in LOOK_BACK_MS {
-        let range = TimeRange { from_ms: now - back_ms, to_ms };
-        let mut walk = Walk::new(store, silent.clone(), range, expected);
-        while let Some(parts) = walk.next(tx, usize::MAX).await? {
-            let found = parts.iter().filter_map(|part| Some((silent[part.series], *part.samples.last()?)));
-            newest.extend(found);
+    // Apart, because a single series that is ahead would make all others look silent.
+    for (from_ms, to_ms) in [(TIME_MIN_MS, now), (now + 1, TIME_MAX_MS)] {
+        let mut rest = series_ids;
+        let mut together = TOGETHER;
+        while !rest.is_empty() {
+            let (group, later) = rest.split_at(together.min(rest.len()));
+            let range = Range { store, series_ids: group, from_ms, to_ms };
+            match samples::latest(tx, range, SAMPLES_MAX).await {
+                Ok(found) => {
+                    newest.extend(found);
+                    rest = later;
+                }
+                Err(ReadError::TooMany { .. }) if together > 1 => together /= 2,
+                Err(error) => return Err(error),
+            }
         }
-        silent.retain(|id| !newest.contains_key(id));
-        if silent.is_empty() {
-            break;
-        }
-        to_ms = range.from_ms - 1;
     }
     Ok(newest)
+}
+
+fn failed(error: ReadError) -> ApiError {
+    match error {
+        ReadError::Sqlx(error) => failed_read(error),
+        ReadError::TooMany { .. } => {
+            let detail = format!(
+                "{error} in the last day of one series: choose other devices or metrics, or read /metrics"
+            );
+            ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail)
+        }
+    }
 }

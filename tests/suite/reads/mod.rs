@@ -1,6 +1,7 @@
 //! What is read of a store over HTTP: samples in every form, newest values, events, losses; and the overview of a tenant.
 
 mod bad_queries;
+mod compacted;
 mod export;
 mod latest;
 mod overview;
