@@ -1,16 +1,21 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
+mod cloud;
 mod damage;
+mod fleet;
 mod kills;
 mod power_cuts;
 mod rounds;
+mod wire;
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use self::cloud::CloudArgs;
 use self::damage::Damage;
+use self::fleet::FleetArgs;
 use self::kills::Kills;
 use self::power_cuts::PowerCuts;
 
@@ -23,6 +28,10 @@ pub enum TortureCommand {
     PowerCuts(TortureArgs),
     /// SIGKILL, and damage to the files of the spool: what is lost must be told, collection must be back at once
     Damage(TortureArgs),
+    /// Retries, reordering, closing and cut answers in many streams, and SIGKILL of the cloud: each answer must be true
+    Cloud(CloudArgs),
+    /// A fleet whose links come back at once: nothing lost, live values on time, memory bounded
+    Fleet(FleetArgs),
 }
 
 /// How many, and which.
@@ -51,5 +60,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::Kills(args) => rounds::run(Kills, args, testbed, out).await,
         TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
+        TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
+        TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
     }
 }
