@@ -10,7 +10,8 @@
 //! **The share** of an agent is that rate divided by the agents that sent backlog in the last five seconds.
 //!
 //! **The start** comes in turn: agents stand in line in the order in which they are first seen to miss batches, each with the
-//! bytes that it misses before the next. The line moves at the rate. Because an agent keeps the latest start that it was
+//! bytes that it misses before the next. The line moves at the rate, and by what was left unused of it: how large a stock is,
+//! and how fast its agent's link, is only guessed. Because an agent keeps the latest start that it was
 //! told, and the rate will be another one by then, nobody is told more than [`TOLD_MAX`]; that is longer than the 15 s
 //! between two batches of a store, whose answers tell it anew before it is over.
 //!
@@ -53,6 +54,10 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 const AWAY: Duration = Duration::from_secs(300);
 /// Missing batches below which there is no backlog: its neighbours in the other lanes may still be on their way.
 const MISSING_MIN: u64 = 2;
+/// Bytes of a backlog batch before one was seen: ten minutes of a store.
+const BATCH_BYTES_GUESSED: f64 = 8_192.0;
+/// Batches over which the mean is taken.
+const BATCHES_MEANT: f64 = 64.0;
 /// What is assumed of earlier epochs that miss something, in batches: how much is not known.
 const EARLIER_BATCHES: u64 = 8;
 /// The longest that one agent keeps the line waiting: its own link is slower than the service, and others go beside it.
@@ -85,6 +90,8 @@ pub(super) struct Pacer {
     active: u64,
     /// Mean bytes of a backlog batch.
     batch_bytes: f64,
+    /// Of how many, at most [`BATCHES_MEANT`].
+    batches_seen: f64,
     last_backlog: Instant,
     /// Told the most, so far.
     put_off: u64,
@@ -123,7 +130,8 @@ impl Pacer {
             line_end: 0.0,
             agents: HashMap::new(),
             active: 0,
-            batch_bytes: 16_384.0,
+            batch_bytes: BATCH_BYTES_GUESSED,
+            batches_seen: 0.0,
             last_backlog: now,
             put_off: 0,
             second: Second::beginning(now),
@@ -153,7 +161,8 @@ impl Pacer {
         if let Some(bytes) = heard.backlog_bytes {
             self.second.bytes += bytes;
             self.last_backlog = now;
-            self.batch_bytes += (as_float(bytes as u64) - self.batch_bytes) / 64.0;
+            self.batches_seen = (self.batches_seen + 1.0).min(BATCHES_MEANT);
+            self.batch_bytes += (as_float(bytes as u64) - self.batch_bytes) / self.batches_seen;
         }
         let has_stock = heard.missing >= MISSING_MIN || heard.has_earlier || heard.backlog_bytes.is_some();
         let start = if has_stock { self.start(now, agent, heard) } else { Duration::ZERO };
@@ -214,8 +223,12 @@ impl Pacer {
         let wait = waited.checked_div(waits).unwrap_or_default();
         if wait > WAIT_HIGH {
             self.bytes_per_s = self.bytes_per_s.min(0.9 * taken);
-        } else if wait < WAIT_LOW && taken > 0.5 * self.bytes_per_s {
-            self.bytes_per_s *= 1.1;
+        } else if wait < WAIT_LOW {
+            let unused = (self.bytes_per_s - taken).max(0.0) * took.as_secs_f64();
+            self.line_at = (self.line_at + unused).min(self.line_end.max(self.line_at));
+            if taken > 0.5 * self.bytes_per_s {
+                self.bytes_per_s *= 1.1;
+            }
         }
         if now.saturating_duration_since(self.last_backlog) > FORGOTTEN {
             self.bytes_per_s = self.bytes_per_s.max(START_BYTES_PER_S);
@@ -238,7 +251,6 @@ mod tests {
 
     use super::*;
 
-    const BATCH_BYTES: usize = 20_000;
     const STEP: Duration = Duration::from_millis(10);
     const FRESH_EVERY: Duration = Duration::from_secs(15);
 
@@ -256,11 +268,11 @@ mod tests {
         let mut pacer = Pacer::new(now);
         assert_eq!(pacer.answer(now, agent(0), missing(1)).start_in_ms, 0);
         let starts: Vec<u64> =
-            (0..4).map(|no| pacer.answer(now, agent(no), missing(100)).start_in_ms).collect();
-        // 100 batches of 16 KiB at 4 MB/s.
+            (0..4).map(|no| pacer.answer(now, agent(no), missing(200)).start_in_ms).collect();
+        // 200 batches of 8 KiB at 4 MB/s.
         assert_eq!(starts, [0, 409, 819, 1_228]);
         let later = now + Duration::from_millis(300);
-        assert_eq!(pacer.answer(later, agent(1), missing(99)).start_in_ms, 109, "its turn stays");
+        assert_eq!(pacer.answer(later, agent(1), missing(199)).start_in_ms, 109, "its turn stays");
     }
 
     #[test]
@@ -274,6 +286,12 @@ mod tests {
         assert!(put_off.iter().all(|ms| (20_000..25_000).contains(ms)), "{starts:?}");
         put_off.sort_unstable();
         assert!(put_off.windows(2).all(|pair| pair[1] - pair[0] < 500), "{put_off:?}");
+        for second in 1..=25 {
+            // All of the rate is used: the line does not move faster.
+            pacer.second.bytes = 4_000_000;
+            pacer.look(now + second * TICK);
+            pacer.bytes_per_s = START_BYTES_PER_S;
+        }
         let later = now + Duration::from_secs(25);
         assert_eq!(pacer.answer(later, agent(3), missing(9)).start_in_ms, 5_000, "its turn comes nearer");
     }
@@ -322,7 +340,12 @@ mod tests {
 
     /// A fleet comes back at once to a service that takes so many bytes a second of backlog. Returns what it took in each
     /// second, and the longest queue in seconds.
-    fn fleet_returns(agents: usize, each: u64, capacity_bytes_per_s: usize) -> (Vec<usize>, f64) {
+    fn fleet_returns(
+        agents: usize,
+        each: u64,
+        batch_bytes: usize,
+        capacity_bytes_per_s: usize,
+    ) -> (Vec<usize>, f64) {
         let begun = Instant::now();
         let mut pacer = Pacer::new(begun);
         let mut fleet: Vec<Simulated> = (0..agents)
@@ -349,23 +372,23 @@ mod tests {
                 }
                 if one.is_back && one.left > 0 && !one.in_flight && now >= one.from {
                     one.in_flight = true;
-                    one.from = now + Duration::from_secs_f64(BATCH_BYTES as f64 / one.bytes_per_s as f64);
+                    one.from = now + Duration::from_secs_f64(batch_bytes as f64 / one.bytes_per_s as f64);
                     queue.push_back((no, now));
                 }
             }
             longest = longest.max(queue.len());
             credit += capacity_bytes_per_s / 100;
-            while credit >= BATCH_BYTES {
+            while credit >= batch_bytes {
                 let Some((no, asked)) = queue.pop_front() else {
-                    credit = BATCH_BYTES;
+                    credit = batch_bytes;
                     break;
                 };
-                credit -= BATCH_BYTES;
-                second += BATCH_BYTES;
+                credit -= batch_bytes;
+                second += batch_bytes;
                 pacer.waited(now, now - asked);
                 let one = &mut fleet[no];
                 (one.in_flight, one.left) = (false, one.left - 1);
-                let heard = Heard { missing: one.left, backlog_bytes: Some(BATCH_BYTES), ..Heard::default() };
+                let heard = Heard { missing: one.left, backlog_bytes: Some(batch_bytes), ..Heard::default() };
                 let pace = pacer.answer(now, agent(no), heard);
                 one.bytes_per_s = pace.backlog_bytes_per_s;
                 one.from = one.from.max(now + Duration::from_millis(pace.start_in_ms));
@@ -379,20 +402,21 @@ mod tests {
                 pacer.total_bytes_per_s()
             );
         }
-        (taken, longest as f64 * BATCH_BYTES as f64 / capacity_bytes_per_s as f64)
+        (taken, longest as f64 * batch_bytes as f64 / capacity_bytes_per_s as f64)
     }
 
     #[test]
     fn a_fleet_that_returns_is_taken_at_nearly_the_rate_that_is_sustained() {
-        // Few agents with much and many with little. What is assumed at the start is far too much, too much, and too little:
-        // then it takes as long to learn as the starts that were told meanwhile.
-        for (agents, each, capacity, learning_s) in [
-            (600, 10, 500_000, 0),
-            (300, 40, 1_000_000, 0),
-            (40, 400, 2_000_000, 0),
-            (1_500, 24, 8_000_000, 25),
+        // Few agents with much and many with little, large batches and small. The rate assumed at the start is far too high, or
+        // too low: then it takes as long to learn as the starts that were told meanwhile.
+        for (agents, each, batch, capacity, learning_s) in [
+            (600, 10, 20_000, 500_000, 0),
+            (250, 72, 2_000, 600_000, 0),
+            (300, 40, 20_000, 1_000_000, 0),
+            (40, 400, 20_000, 2_000_000, 0),
+            (1_500, 24, 20_000, 8_000_000, 25),
         ] {
-            let (taken, longest_s) = fleet_returns(agents, each, capacity);
+            let (taken, longest_s) = fleet_returns(agents, each, batch, capacity);
             // The last agents are alone with their links.
             let most = &taken[learning_s..taken.len() * 9 / 10];
             let mean = most.iter().sum::<usize>() / most.len();
