@@ -1,6 +1,7 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
 mod cloud;
+mod compaction;
 mod damage;
 mod fleet;
 mod kills;
@@ -32,6 +33,8 @@ pub enum TortureCommand {
     Cloud(CloudArgs),
     /// A fleet whose links come back at once: nothing lost, live values on time, memory bounded
     Fleet(FleetArgs),
+    /// SIGKILL of upkeep while it compacts what is being written and read
+    Compaction(TortureArgs),
 }
 
 /// How many, and which.
@@ -59,6 +62,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
     match command {
         TortureCommand::Kills(args) => rounds::run(Kills, args, testbed, out).await,
         TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
+        TortureCommand::Compaction(args) => compaction::run(args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
         TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
         TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
