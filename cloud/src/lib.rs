@@ -4,6 +4,8 @@ pub mod embedded;
 pub mod schema;
 
 #[cfg(feature = "service")]
+pub mod admission;
+#[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
 mod auth;
