@@ -18,6 +18,7 @@ use crate::auth::KeyCache;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{CompleteChains, SeriesCache};
 use crate::operation::metrics::Metrics;
+use crate::promql::Queries;
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
 
@@ -43,6 +44,7 @@ pub struct App {
     pub(crate) series: SeriesCache,
     pub(crate) complete_chains: CompleteChains,
     pub(crate) metrics: Metrics,
+    pub(crate) queries: Queries,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
     /// When the database was last looked at for readiness, and what was found.
@@ -58,6 +60,7 @@ impl App {
             series: SeriesCache::default(),
             complete_chains: CompleteChains::default(),
             metrics: Metrics::default(),
+            queries: Queries::default(),
             openapi: router::openapi_json()?,
             waiver,
             readiness: tokio::sync::Mutex::default(),

@@ -14,6 +14,7 @@ mod delivery;
 mod fault_disk;
 mod gateway;
 mod isolation;
+mod promql;
 mod receipts;
 mod restored_spool;
 mod rotation;
