@@ -20,3 +20,4 @@ mod restored_spool;
 mod rotation;
 mod setting;
 mod spool;
+mod upkeep;

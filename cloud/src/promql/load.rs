@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use storepulse_shared::ids::StoreId;
+use storepulse_shared::limits::{TIME_MAX_MS, TIME_MIN_MS};
 
 use super::answer::QueryError;
 use super::eval::{Data, Stored};
@@ -66,11 +67,14 @@ pub(super) async fn load(
 }
 
 fn windows(selectors: &[Selector], found: &[Vec<&Known>]) -> Vec<Window> {
-    let mut order: Vec<usize> = (0..selectors.len()).filter(|at| !found[*at].is_empty()).collect();
-    order.sort_by_key(|at| selectors[*at].from);
+    // No sample has a time outside of these, however far a query may ask.
+    let range = |at: usize| (selectors[at].from.max(TIME_MIN_MS), selectors[at].to.min(TIME_MAX_MS));
+    let may_have = |at: &usize| !found[*at].is_empty() && range(*at).0 <= range(*at).1;
+    let mut order: Vec<usize> = (0..selectors.len()).filter(may_have).collect();
+    order.sort_by_key(|at| range(*at).0);
     let mut windows: Vec<Window> = Vec::new();
     for at in order {
-        let Selector { from, to, .. } = selectors[at];
+        let (from, to) = range(at);
         let ids = found[at].iter().map(|one| one.id);
         match windows.last_mut() {
             Some(last) if from <= last.to => {
@@ -96,13 +100,21 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_are_read_once_and_others_apart() {
-        let selector = |from, to| Selector { series: SeriesMatchers(Vec::new()), from, to };
+        let selector = |from, to| Selector {
+            series: SeriesMatchers(Vec::new()),
+            from: TIME_MIN_MS + from,
+            to: TIME_MIN_MS + to,
+        };
         let known = |id| Known { id, metric: String::new(), labels: Labels::default() };
         let all = [known(1), known(2), known(3)];
-        let selectors = [selector(100, 200), selector(0, 10), selector(150, 300), selector(0, 900)];
-        let found = [vec![&all[0], &all[1]], vec![&all[1]], vec![&all[1], &all[2]], vec![]];
+        let selectors =
+            [selector(100, 200), selector(0, 10), selector(150, 300), selector(0, 900), selector(-90, -80)];
+        let found = [vec![&all[0], &all[1]], vec![&all[1]], vec![&all[1], &all[2]], vec![], vec![&all[0]]];
         let windows = windows(&selectors, &found);
-        let seen: Vec<_> = windows.iter().map(|w| (w.from, w.to, &*w.selectors, &*w.ids)).collect();
+        let seen: Vec<_> = windows
+            .iter()
+            .map(|w| (w.from - TIME_MIN_MS, w.to - TIME_MIN_MS, &*w.selectors, &*w.ids))
+            .collect();
         assert_eq!(seen, [(0, 10, &[1][..], &[2][..]), (100, 300, &[0, 2], &[1, 2, 3])]);
     }
 }

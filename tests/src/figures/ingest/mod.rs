@@ -8,9 +8,10 @@
 //! so that neither pays for the pages of the other.
 
 mod bare_loop;
+pub(super) mod compaction;
 pub(super) mod disk;
 mod rig;
-mod sender;
+pub(super) mod sender;
 
 use std::fmt;
 use std::time::Duration;
