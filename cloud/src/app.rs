@@ -21,6 +21,7 @@ use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{CompleteChains, SeriesCache};
 use crate::operation::metrics::Metrics;
+use crate::promql::Queries;
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
 use crate::upkeep;
@@ -52,6 +53,7 @@ pub struct App {
     pub(crate) series: SeriesCache,
     pub(crate) complete_chains: CompleteChains,
     pub(crate) metrics: Metrics,
+    pub(crate) queries: Queries,
     pub(crate) reads: ReadBudget,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
@@ -74,6 +76,7 @@ impl App {
             series: SeriesCache::default(),
             complete_chains: CompleteChains::default(),
             metrics: Metrics::default(),
+            queries: Queries::default(),
             openapi: router::openapi_json()?,
             waiver,
             readiness: tokio::sync::Mutex::default(),

@@ -28,6 +28,8 @@ mod operation;
 #[cfg(feature = "service")]
 mod problem;
 #[cfg(feature = "service")]
+mod promql;
+#[cfg(feature = "service")]
 mod rotation;
 #[cfg(feature = "service")]
 mod router;

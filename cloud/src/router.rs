@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{admission, delivery, ingest, operation, rotation, store};
+use crate::{admission, delivery, ingest, operation, promql, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,7 @@ use crate::{admission, delivery, ingest, operation, rotation, store};
     tags(
         (name = "ingest", description = "for agents, and for programs that push"),
         (name = "stores", description = "what has arrived"),
+        (name = "prometheus", description = "the query API of Prometheus over a store's samples, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
         (name = "operation", description = "for those who run the service"),
     )
@@ -52,6 +53,13 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(store::events::list_store_events))
         .routes(routes!(store::losses::list_store_losses))
         .routes(routes!(delivery::http::show_store_delivery))
+        .routes(routes!(promql::http::query))
+        .routes(routes!(promql::http::query_range))
+        .routes(routes!(promql::http::list_series))
+        .routes(routes!(promql::http::list_labels))
+        .routes(routes!(promql::http::list_label_values))
+        .routes(routes!(promql::http::show_metadata))
+        .routes(routes!(promql::http::show_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .routes(routes!(operation::http::show_health))
         .routes(routes!(operation::http::show_readiness))
