@@ -8,6 +8,7 @@ use crate::promql::functions::{OfRange, Window};
 use crate::promql::labels::Labels;
 use crate::promql::plan::{Node, Range, Selection, Source, Steps};
 use crate::promql::{LEFT_OPEN, LOOKBACK_MS};
+use crate::samples::SeriesSamples;
 
 /// Samples of a series, stored or computed by a subquery.
 struct Samples<'a> {
@@ -108,7 +109,7 @@ impl<'a> Evaluator<'a> {
         self,
         range: &Range,
         now: i64,
-    ) -> Result<Vec<(Labels, Vec<(i64, f64)>)>, EvalError> {
+    ) -> Result<Vec<(Labels, SeriesSamples)>, EvalError> {
         let all = self.samples(range, Steps::once(now))?;
         let windows =
             all.into_iter().map(|one| (one.labels, window(&one.samples, range, now).samples.to_vec()));

@@ -82,8 +82,8 @@ struct Line {
 fn line(samples: &[(i64, f64)], at: i64) -> Option<Line> {
     let [(_, first), _, ..] = samples else { return None };
     if samples.iter().all(|(_, value)| value == first) {
-        let constant = if first.is_infinite() { f64::NAN } else { *first };
-        return Some(Line { slope: constant - constant, value: constant });
+        let (slope, value) = if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, *first) };
+        return Some(Line { slope, value });
     }
     let [mut x_sum, mut y_sum, mut xy_sum, mut xx_sum] = [Sum::default(); 4];
     for (time, y) in samples {

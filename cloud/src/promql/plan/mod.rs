@@ -88,18 +88,18 @@ pub(super) struct Selector {
 pub(super) struct SeriesMatchers(pub Vec<Matcher>);
 
 impl SeriesMatchers {
-    /// Whether a series is meant. Its metric counts in both spellings: what is asked for may be either one, what is
-    /// excluded must be neither.
+    /// Whether a series is meant. Its metric counts in both spellings, whichever it is shown with: what is asked for may be
+    /// either one, what is excluded must be neither.
     pub(super) fn hold(&self, metric: &str, labels: &Labels) -> bool {
         self.0.iter().all(|matcher| {
             if matcher.name != NAME {
                 return matcher.is_match(labels.get(&labels::label_identifier(&matcher.name)));
             }
-            let shown = matcher.is_match(labels.get(NAME));
+            let identifier = matcher.is_match(&labels::metric_identifier(metric));
             let exact = matcher.is_match(metric);
             match matcher.op {
-                MatchOp::Equal | MatchOp::Re(_) => shown || exact,
-                MatchOp::NotEqual | MatchOp::NotRe(_) => shown && exact,
+                MatchOp::Equal | MatchOp::Re(_) => identifier || exact,
+                MatchOp::NotEqual | MatchOp::NotRe(_) => identifier && exact,
             }
         })
     }

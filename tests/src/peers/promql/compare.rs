@@ -73,7 +73,7 @@ fn series(theirs: &[Value], ours: &[Value], in_order: bool) -> Option<String> {
 
 /// `[time, "value"]`
 fn pair(theirs: &Value, ours: &Value) -> Option<String> {
-    let same_time = theirs[0].to_string() == ours[0].to_string();
+    let same_time = theirs[0] == ours[0];
     let same_value = match (number(&theirs[1]), number(&ours[1])) {
         (Some(a), Some(b)) => {
             a == b || (a.is_nan() && b.is_nan()) || {
