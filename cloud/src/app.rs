@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
 use crate::auth::KeyCache;
+use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{CompleteChains, SeriesCache};
 use crate::operation::metrics::Metrics;
@@ -51,6 +52,7 @@ pub struct App {
     pub(crate) series: SeriesCache,
     pub(crate) complete_chains: CompleteChains,
     pub(crate) metrics: Metrics,
+    pub(crate) reads: ReadBudget,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
     /// When the database was last looked at for readiness, and what was found.
@@ -65,6 +67,7 @@ impl App {
         waiver: SettingsWaiver,
     ) -> Result<Self, serde_json::Error> {
         Ok(Self {
+            reads: ReadBudget::of(db.connections()),
             db,
             admission,
             keys: KeyCache::default(),

@@ -9,7 +9,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{import, key, onboard, upkeep};
+use crate::commands::{import, key, onboard, store, upkeep};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Onboard(onboard::OnboardArgs),
     /// Issue, list and revoke the keys of a store
     Key(key::KeyArgs),
+    /// List the stores of a tenant, and what has arrived of each
+    Store(store::StoreArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
     /// Take batches from files that a person carried here

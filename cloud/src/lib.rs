@@ -10,6 +10,8 @@ pub mod app;
 #[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
+mod budget;
+#[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
 mod config;
@@ -17,6 +19,8 @@ mod config;
 pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
+#[cfg(feature = "service")]
+mod export;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]

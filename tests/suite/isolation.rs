@@ -51,7 +51,7 @@ async fn another_store_of_the_same_tenant_is_404_to_a_store_key() {
         wire::send(world.address, &request).await.unwrap()
     };
     assert_eq!(ask("/v1/stores/T02/status").await.status, 200, "its own");
-    for read in ["status", "metrics"] {
+    for read in ["status", "metrics", "latest", "events", "losses"] {
         let another = ask(&format!("/v1/stores/T01/{read}")).await;
         let nobodys = ask(&format!("/v1/stores/X99/{read}")).await;
         assert_eq!(another.status, 404);

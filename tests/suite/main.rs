@@ -15,6 +15,7 @@ mod fault_disk;
 mod gateway;
 mod isolation;
 mod overload;
+mod reads;
 mod receipts;
 mod restored_spool;
 mod rotation;
