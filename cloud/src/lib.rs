@@ -16,6 +16,8 @@ pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
 #[cfg(feature = "service")]
+mod foreign;
+#[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{delivery, ingest, operation, rotation, store};
+use crate::{delivery, foreign, ingest, operation, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +44,8 @@ impl Modify for Credentials {
 fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ingest::http::post_batch, ingest::http::delete_batch))
+        .routes(routes!(foreign::remote_write::http::write_series))
+        .routes(routes!(foreign::otlp::http::export_metrics))
         .routes(routes!(store::http::list_stores))
         .routes(routes!(store::http::show_store_status))
         .routes(routes!(store::http::list_store_metrics))

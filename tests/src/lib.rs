@@ -20,6 +20,8 @@ pub mod fault_vfs;
 #[cfg(feature = "product")]
 pub mod figures;
 #[cfg(feature = "product")]
+pub mod foreign;
+#[cfg(feature = "product")]
 pub mod isolation;
 #[cfg(feature = "product")]
 pub mod odd_tls;
