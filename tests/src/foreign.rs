@@ -1,6 +1,6 @@
 //! Requests of foreign protocols by hand: Prometheus remote write 1.0, and OTLP in both encodings.
 //!
-//! Written apart from what the cloud reads them with.
+//! Written apart from what the cloud reads them with. Real writers are in [`peers`](crate::peers).
 
 use reqwest::Method;
 

@@ -28,6 +28,8 @@ pub mod odd_tls;
 #[cfg(feature = "product")]
 pub mod oracle;
 #[cfg(feature = "product")]
+pub mod peers;
+#[cfg(feature = "product")]
 pub mod proxy;
 #[cfg(feature = "product")]
 pub mod roles;
