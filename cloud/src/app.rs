@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeyCache;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
-use crate::ingest::{CompleteChains, SeriesCache};
+use crate::ingest::{SeriesCache, Streams};
 use crate::operation::metrics::Metrics;
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
@@ -41,7 +41,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) keys: KeyCache,
     pub(crate) series: SeriesCache,
-    pub(crate) complete_chains: CompleteChains,
+    pub(crate) streams: Streams,
     pub(crate) metrics: Metrics,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
@@ -56,7 +56,7 @@ impl App {
             db,
             keys: KeyCache::default(),
             series: SeriesCache::default(),
-            complete_chains: CompleteChains::default(),
+            streams: Streams::default(),
             metrics: Metrics::default(),
             openapi: router::openapi_json()?,
             waiver,

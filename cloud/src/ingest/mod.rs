@@ -9,13 +9,13 @@
 //! database, `http` to the agent.
 
 mod carried;
-mod chains;
 mod columns;
 pub(crate) mod http;
 mod series;
 mod sql;
+mod streams;
 mod take;
 
 pub(crate) use self::carried::take_carried;
-pub(crate) use self::chains::CompleteChains;
 pub(crate) use self::series::SeriesCache;
+pub(crate) use self::streams::Streams;

@@ -104,10 +104,10 @@ struct Remembered {
 
 impl SeriesCache {
     /// One id per frame and column of the batch, `None` where a series is beyond the limit of its device or store; or
-    /// `None` for all if some have to be looked up or made first.
+    /// `None` for all if some have to be looked up or made first. They are ids of the database of this `generation`.
     pub(super) fn known(
         &self,
-        db: &Db,
+        generation: u64,
         tenant: &TenantId,
         store: &StoreId,
         batch: &Batch<'_>,
@@ -115,7 +115,7 @@ impl SeriesCache {
         if batch.frames.is_empty() {
             return Some(Vec::new());
         }
-        let known = self.get(&(tenant.clone(), store.clone()), db.generation())?;
+        let known = self.get(&(tenant.clone(), store.clone()), generation)?;
         let (ids, missing) = known.resolve(batch);
         missing.is_empty().then_some(ids)
     }
