@@ -16,6 +16,7 @@ pub(super) enum Subject {
     WireHeader,
     DiskSpool,
     Ingest,
+    Ack,
     DiskCloud,
     Binary,
     MemoryIdle,
@@ -35,7 +36,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -44,6 +45,7 @@ impl Subject {
         Self::WireHeader,
         Self::DiskSpool,
         Self::Ingest,
+        Self::Ack,
         Self::DiskCloud,
         Self::Binary,
         Self::MemoryIdle,
@@ -68,6 +70,7 @@ impl Subject {
             Self::WireHeader => "wire-header",
             Self::DiskSpool => "disk-spool",
             Self::Ingest => "ingest",
+            Self::Ack => "ack",
             Self::DiskCloud => "disk-cloud",
             Self::Binary => "binary",
             Self::MemoryIdle => "memory-idle",
@@ -92,6 +95,7 @@ impl Subject {
             Self::Wire | Self::WireHeader => &wire::SIZES,
             Self::DiskSpool => &spool_disk::SIZES,
             Self::Ingest => &ingest::SIZES,
+            Self::Ack => &ingest::ack::SIZES,
             Self::DiskCloud => &ingest::disk::SIZES,
             _ => &[NO_SIZE],
         }
@@ -116,7 +120,7 @@ impl Subject {
             Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud => "bytes a sample",
             Self::Ingest => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
-            Self::StartBacklog => "ms",
+            Self::Ack | Self::StartBacklog => "ms",
             Self::OutageReference
             | Self::OutageReferenceLive
             | Self::OutageReferenceAttempt
@@ -149,6 +153,9 @@ impl Subject {
             Self::Ingest => {
                 "cloud + PostgreSQL over HTTPS, 8 senders | limit: client + PostgreSQL, bare loop of the same INSERT"
             }
+            Self::Ack => {
+                "a batch's ack over HTTPS at 70 % load, 8 senders, 99th percentile | limit: a bare commit at the same times"
+            }
             Self::DiskCloud => "growth of inbox and streams with indexes | limit: the bodies as sent",
             Self::Binary => "the shipped agent on disk, stripped",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
@@ -179,6 +186,7 @@ impl Subject {
             Self::WireHeader => wire::header(size, &bench.part("wire")?).await,
             Self::DiskSpool => spool_disk::measure(size, &bench.part("disk")?).await,
             Self::Ingest => ingest::measure(size, bench.rig().await?).await,
+            Self::Ack => ingest::ack::measure(size, bench.rig().await?).await,
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
             Self::Binary => footprint::binary(),
             Self::MemoryIdle => footprint::idle(bench).await,

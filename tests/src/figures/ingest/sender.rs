@@ -14,9 +14,11 @@ use storepulse_shared::batch::{Clock, Lane};
 use storepulse_shared::gzip;
 use storepulse_shared::ids::{BatchId, Epoch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::super::reference::ReferenceStore;
 use super::Rig;
+use super::ack::{Timetable, Turns};
 use crate::cloud::http_client;
 use crate::store::Store;
 
@@ -35,10 +37,12 @@ pub(super) struct Body {
 }
 
 /// What was sent and stored.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) samples: usize,
     pub(super) bytes: usize,
+    /// For each ack.
+    waits: Vec<Duration>,
 }
 
 pub(super) struct Senders {
@@ -76,9 +80,23 @@ impl Senders {
 
     /// Has each send so many batches, all at once.
     pub(super) async fn send(&mut self, each: usize) -> anyhow::Result<Sent> {
+        self.send_all(each, None).await
+    }
+
+    /// Has each send so many batches at its turns; returns how long each waited for its ack.
+    pub(super) async fn send_by(
+        &mut self,
+        timetable: Timetable,
+        each: usize,
+    ) -> anyhow::Result<Vec<Duration>> {
+        Ok(self.send_all(each, Some(timetable)).await?.waits)
+    }
+
+    async fn send_all(&mut self, each: usize, timetable: Option<Timetable>) -> anyhow::Result<Sent> {
         let mut tasks = JoinSet::new();
-        for sender in self.all.drain(..) {
-            tasks.spawn(sender.send(each));
+        let of = self.all.len();
+        for (no, sender) in self.all.drain(..).enumerate() {
+            tasks.spawn(sender.send(each, timetable.map(|table| table.turns(no, of))));
         }
         let mut sum = Sent::default();
         while let Some(done) = tasks.join_next().await {
@@ -86,6 +104,7 @@ impl Senders {
             self.all.push(sender);
             sum.samples += sent.samples;
             sum.bytes += sent.bytes;
+            sum.waits.extend(sent.waits);
         }
         Ok(sum)
     }
@@ -97,12 +116,17 @@ impl Sender {
         Ok(Self { store, epoch: Epoch::random(), client: http_client(Some(ca))?, url, last_seq: 0, pool })
     }
 
-    async fn send(mut self, count: usize) -> anyhow::Result<(Self, Sent)> {
+    async fn send(mut self, count: usize, mut turns: Option<Turns>) -> anyhow::Result<(Self, Sent)> {
         let mut sent = Sent::default();
         let pool = Arc::clone(&self.pool);
         for body in pool.iter().cycle().take(count) {
+            let since = match &mut turns {
+                Some(turns) => turns.next().await,
+                None => Instant::now(),
+            };
             self.last_seq += 1;
             self.send_one(body).await?;
+            sent.waits.push(since.elapsed());
             sent.samples += body.samples as usize;
             sent.bytes += body.gzipped.len();
         }
