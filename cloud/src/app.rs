@@ -20,11 +20,14 @@ use crate::ingest::{SeriesCache, Streams};
 use crate::operation::metrics::Metrics;
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
+use crate::upkeep;
 
 /// How long requests in flight may take once we are to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often partitions are made ahead and the certificate is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
+/// How long after its start a service first does upkeep: a fleet may be waiting for it to serve.
+const UPKEEP_DELAY: Duration = Duration::from_secs(60);
 
 /// What the service needs to run.
 #[derive(Debug, Clone)]
@@ -110,6 +113,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     let handle = axum_server::Handle::new();
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
+    tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle).await;
     shutdown.cancel();
@@ -172,6 +176,35 @@ async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shut
             && let Err(error) = files.reload(config).await
         {
             tracing::error!(%error, "the certificate could not be read again; the old one stays");
+        }
+    }
+}
+
+/// Does upkeep, unless another process is at it.
+async fn upkeep_now_and_then(app: Arc<App>, shutdown: CancellationToken) {
+    let options = upkeep::Options { gentle: true, ..upkeep::Options::default() };
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + UPKEEP_DELAY, HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let mut counted = 0;
+        let count = |report: &upkeep::Report| {
+            app.metrics.compacted_samples.inc_by(report.samples - counted);
+            counted = report.samples;
+        };
+        match upkeep::run(&app.db, options, &shutdown, count).await {
+            Ok(None) => {}
+            Ok(Some(report)) => {
+                app.metrics.upkeep_failures.inc_by(report.failed);
+                app.metrics.upkeep_finished.set(now_ms() / 1000);
+                tracing::info!(%report, "upkeep");
+            }
+            Err(error) => {
+                app.metrics.upkeep_failures.inc();
+                tracing::error!(%error, "upkeep could not go on; it is tried again");
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ mod store;
 mod tenant;
 #[cfg(feature = "service")]
 pub mod tls;
+#[cfg(feature = "service")]
+pub mod upkeep;
 
 #[cfg(feature = "service")]
 pub use commands::run_cli;

@@ -36,6 +36,8 @@ pub mod store;
 #[cfg(feature = "product")]
 pub mod torture;
 #[cfg(feature = "product")]
+pub mod upkeep;
+#[cfg(feature = "product")]
 pub mod wait;
 #[cfg(feature = "product")]
 pub mod wrong_clock;

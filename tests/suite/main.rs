@@ -19,3 +19,4 @@ mod restored_spool;
 mod rotation;
 mod setting;
 mod spool;
+mod upkeep;

@@ -5,6 +5,7 @@ pub mod key;
 mod migrate;
 pub mod onboard;
 mod serve;
+pub mod upkeep;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -62,6 +63,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Upkeep(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = upkeep::run(&db, args.options(), out).await;
             close(db, server).await;
             outcome
         }

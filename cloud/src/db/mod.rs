@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Postgres, Transaction};
 use storepulse_shared::ids::TenantId;
+use time::Date;
 
 pub use self::check::{CheckError, SettingsWaiver};
 use self::connections::{Connections, Lent};
@@ -170,6 +171,26 @@ impl Db {
             ) as "made!""#
         );
         made.fetch_one(&self.control).await
+    }
+
+    /// Makes the months of `series_days` around these days; returns how many were missing.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn make_months(&self, first: Date, last: Date) -> Result<i32, sqlx::Error> {
+        sqlx::query_scalar!(r#"select make_months($1, $2) as "made!""#, first, last)
+            .fetch_one(&self.control)
+            .await
+    }
+
+    /// Drops the partitions before this day that are empty; returns how many.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub async fn drop_partitions(&self, before: Date) -> Result<i32, sqlx::Error> {
+        sqlx::query_scalar!(r#"select drop_partitions($1) as "dropped!""#, before)
+            .fetch_one(&self.control)
+            .await
     }
 
     /// Bytes in the DEFAULT partition of the inbox, which must stay empty.

@@ -21,6 +21,12 @@ pub(crate) struct Metrics {
     pub(crate) conflicts: Counter,
     /// Requests without a credential that opens.
     pub(crate) refused_credentials: Counter,
+    /// Samples that upkeep has compacted.
+    pub(crate) compacted_samples: Counter,
+    /// Steps of upkeep that failed.
+    pub(crate) upkeep_failures: Counter,
+    /// When this process last did upkeep to its end, Unix seconds; 0 if another process does it.
+    pub(crate) upkeep_finished: Gauge,
     /// Bytes in the partition that must stay empty.
     pub(crate) default_partition_bytes: Gauge,
 }
@@ -39,6 +45,15 @@ impl Default for Metrics {
         let duplicates = counter("duplicates", "Batches that had been stored before");
         let conflicts = counter("conflicts", "Batch numbers that came with another body");
         let refused_credentials = counter("refused_credentials", "Requests whose credential opened nothing");
+        let compacted_samples =
+            counter("compacted_samples", "Samples that upkeep has moved out of the inbox");
+        let upkeep_failures = counter("upkeep_failures", "Steps of upkeep that failed, and are tried again");
+        let upkeep_finished = Gauge::default();
+        registry.register(
+            "upkeep_finished_timestamp_seconds",
+            "When this process last did upkeep to its end; 0 where another process does it",
+            upkeep_finished.clone(),
+        );
         let default_partition_bytes = Gauge::default();
         registry.register(
             "default_partition_bytes",
@@ -53,6 +68,9 @@ impl Default for Metrics {
             duplicates,
             conflicts,
             refused_credentials,
+            compacted_samples,
+            upkeep_failures,
+            upkeep_finished,
             default_partition_bytes,
         }
     }

@@ -1,10 +1,10 @@
-//! From rows of the inbox to the samples of a series: the arrays are decoded here, not in SQL.
+//! From rows of the inbox, and of `series_days`, to the samples of a series: they are decoded here, not in SQL.
 //!
 //! Rows come in the order of their receipt, so that of two samples of one series and millisecond the last received stays.
 
 use std::collections::HashMap;
 
-use super::{Range, ReadError, SeriesSamples};
+use super::{Range, ReadError, SeriesSamples, StoredPart};
 
 /// The arrays of one row of the inbox: runs of one series each, in groups that share their times. Without `group_runs`
 /// every run is a group.
@@ -56,7 +56,27 @@ impl Samples {
                 vals_start += length;
             }
         }
+        self.within_limit()
+    }
+
+    /// Adds what a compacted row holds of them. All of these come before all of the inbox, which was received later.
+    pub(super) fn add_part(&mut self, part: StoredPart) -> Result<(), ReadError> {
+        if let Some(samples) = self.series.get_mut(&part.series_id) {
+            let before = samples.len();
+            part.read(self.from_ms, self.to_ms, samples)?;
+            self.count += samples.len() - before;
+        }
+        self.within_limit()
+    }
+
+    fn within_limit(&self) -> Result<(), ReadError> {
         if self.count > self.limit { Err(ReadError::TooMany { limit: self.limit }) } else { Ok(()) }
+    }
+
+    /// The series that have no sample at or after this time so far.
+    pub(super) fn without_any_since(&self, from_ms: i64) -> impl Iterator<Item = i32> {
+        let silent = move |samples: &SeriesSamples| samples.iter().all(|(time, _)| *time < from_ms);
+        self.series.iter().filter(move |(_, samples)| silent(samples)).map(|(id, _)| *id)
     }
 
     /// In the order of their times, the last received of each.

@@ -2,13 +2,17 @@
 //!
 //! Read in a [snapshot](crate::db::Db::snapshot): between two statements of another transaction samples may move.
 
+pub(crate) mod day;
 mod decode;
+mod packed;
 mod sql;
 
 use std::collections::HashMap;
 
 use storepulse_shared::ids::StoreId;
 
+use self::decode::Samples;
+pub(crate) use self::sql::{StoredPart, day_of};
 use crate::db::TenantTx;
 
 /// Which samples.
@@ -51,7 +55,32 @@ pub(crate) async fn read(
     range: Range<'_>,
     limit: usize,
 ) -> Result<HashMap<i32, SeriesSamples>, ReadError> {
-    let mut samples = decode::Samples::of(range, limit);
+    let mut samples = Samples::of(range, limit);
+    sql::add_days(tx, range, &mut samples).await?;
     sql::add_inbox(tx, range, &mut samples).await?;
     Ok(samples.finish())
+}
+
+/// The newest sample of each series within the range; series without one are absent.
+///
+/// # Errors
+/// See [`ReadError`].
+pub(crate) async fn latest(
+    tx: &mut TenantTx,
+    range: Range<'_>,
+    limit: usize,
+) -> Result<HashMap<i32, (i64, f64)>, ReadError> {
+    let mut samples = Samples::of(range, limit);
+    for part in sql::last_days(tx, range).await? {
+        samples.add_part(part)?;
+    }
+    // Most series have spoken lately. Those that have not are asked for by name, which few rows of the inbox answer.
+    if let Some(from_ms) = sql::newest_in_inbox(tx, range).await? {
+        let fresh = Range { from_ms: from_ms.max(range.from_ms), ..range };
+        sql::add_inbox(tx, fresh, &mut samples).await?;
+        let silent: Vec<i32> = samples.without_any_since(fresh.from_ms).collect();
+        sql::add_inbox(tx, Range { series_ids: &silent, ..range }, &mut samples).await?;
+    }
+    let newest = samples.finish().into_iter().filter_map(|(id, samples)| Some((id, *samples.last()?)));
+    Ok(newest.collect())
 }

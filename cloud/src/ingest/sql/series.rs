@@ -5,14 +5,14 @@ use storepulse_shared::ids::StoreId;
 use super::super::series::{NewSeries, StoreSeries};
 use crate::db::TenantTx;
 
-/// All series of a store.
+/// All series of a store that are in use.
 pub(in crate::ingest) async fn of_store(
     tx: &mut TenantTx,
     store: &StoreId,
 ) -> Result<StoreSeries, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     let rows = sqlx::query!(
-        "select device_id, name, series_id from series where tenant_id = $1 and store_id = $2",
+        "select device_id, name, series_id from series where tenant_id = $1 and store_id = $2 and retired_at is null",
         tenant,
         store.as_str(),
     )
@@ -25,7 +25,7 @@ pub(in crate::ingest) async fn of_store(
     Ok(known)
 }
 
-/// Creates those of these that nobody else has created meanwhile. The counter's row makes creators of one tenant
+/// Creates those of these that nobody else has created meanwhile, and revives the retired. The counter's row makes creators of one tenant
 /// wait for each other, which is rare and short; ingest itself never touches it.
 pub(in crate::ingest) async fn create(
     tx: &mut TenantTx,
@@ -52,7 +52,8 @@ pub(in crate::ingest) async fn create(
         select $1, $2 + n::integer, $3, device, kind, name, metric, labels, unit
         from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[])
             with ordinality as new (device, kind, name, metric, labels, unit, n)
-        on conflict (tenant_id, store_id, device_id, name) do nothing"#,
+        on conflict (tenant_id, store_id, device_id, name) do update set retired_at = null
+            where series.retired_at is not null"#,
         tenant,
         last_id - count,
         store.as_str(),

@@ -1,7 +1,7 @@
 //! What the schema is meant to be, written down once more, so that a migration that widens it has to say so here.
 
 /// Tables without a `tenant_id`: they hold nothing of any tenant.
-pub(super) const TABLES_WITHOUT_TENANT: [&str; 1] = ["_sqlx_migrations"];
+pub(super) const TABLES_WITHOUT_TENANT: [&str; 2] = ["_sqlx_migrations", "upkeep_jobs"];
 
 /// Tables that `storepulse_control` reads across tenants.
 pub(super) const CONTROL_TABLES: [&str; 3] = ["store_keys", "stores", "tenants"];
@@ -11,22 +11,25 @@ pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 15] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 18] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
-    ("events", "storepulse_app", &["INSERT", "SELECT"]),
-    ("idempotency_keys", "storepulse_app", &["INSERT", "SELECT"]),
-    ("losses", "storepulse_app", &["INSERT", "SELECT"]),
-    ("recoveries", "storepulse_app", &["INSERT", "SELECT"]),
-    ("sample_batches", "storepulse_app", &["INSERT", "SELECT"]),
+    ("events", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("idempotency_keys", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("recoveries", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("sample_batches", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("samples", "storepulse_app", &["SELECT"]),
-    ("series", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("series", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("series_counters", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("series_days", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("store_keys", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("store_tallies", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("stores", "storepulse_app", &["SELECT"]),
     ("stores", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("tenants", "storepulse_app", &["SELECT"]),
     ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("upkeep_jobs", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
 ];
 
 /// Whether a role may do this to a relation.
@@ -37,10 +40,13 @@ pub(in crate::isolation) fn allows(role: &str, relation: &str, privilege: &str) 
 }
 
 /// Function, as whom it runs, its `search_path`, who may execute it.
-pub(super) const FUNCTIONS: [&str; 3] = [
-    "drop_partitions(date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
+pub(super) const FUNCTIONS: [&str; 6] = [
+    "drop_partitions(date) as definer, search_path=pg_catalog, public, pg_temp; lock_timeout=1s, for storepulse_control",
+    "make_months(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
     "make_partitions(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
     "through(int8multirange) as invoker, for PUBLIC",
+    "unpack(bytea,integer) as invoker, for PUBLIC",
+    "unpack_values(bytea,integer) as invoker, for PUBLIC",
 ];
 
 /// What each role may do in the database and its schema.
