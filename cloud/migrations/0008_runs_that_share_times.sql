@@ -12,7 +12,7 @@ comment on column sample_batches.vals is 'run after run, a value for each time o
 -- The samples of one row, in the order of vals.
 create function batch_samples(
     series_ids integer[], group_runs smallint[], run_lengths integer[], t_offsets integer[], vals double precision[]
-) returns table (series_id integer, t_offset integer, value double precision, place integer)
+) returns table (series_id integer, t_offset integer, value double precision, place bigint)
     language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -37,21 +37,23 @@ end
 $$;
 
 create or replace view samples with (security_invoker = true) as
-select distinct on (s.tenant_id, s.store_id, s.series_id, b.t_min + x.t_offset)
-    s.tenant_id,
-    s.store_id,
-    s.device_id,
-    s.device_kind,
-    s.metric,
-    s.labels,
-    s.unit,
-    to_timestamp((b.t_min + x.t_offset) / 1000.0) as time,
-    x.value,
-    s.series_id,
-    b.t_min + x.t_offset as time_ms,
-    b.clock,
-    b.received_at
-from sample_batches b
-cross join lateral batch_samples(b.series_ids, b.group_runs, b.run_lengths, b.t_offsets, b.vals) as x
-join series s on s.tenant_id = b.tenant_id and s.series_id = x.series_id
-order by s.tenant_id, s.store_id, s.series_id, b.t_min + x.t_offset, b.received_at desc, b.epoch, b.seq desc, x.place desc;
+select distinct on (tenant_id, store_id, device_id, metric, series_id, day, time_ms)
+    tenant_id, store_id, device_id, device_kind, metric, labels, unit,
+    to_timestamp(time_ms / 1000.0) as time,
+    value, series_id, time_ms, clock, received_at, day
+from (
+    select s.tenant_id, s.store_id, s.device_id, s.device_kind, s.metric, s.labels, s.unit, s.series_id,
+        timezone('utc', to_timestamp((b.t_min + x.t_offset) / 1000.0))::date as day,
+        b.t_min + x.t_offset as time_ms, x.value, b.clock, b.received_at, b.epoch, b.seq, x.place
+    from sample_batches b
+    cross join lateral batch_samples(b.series_ids, b.group_runs, b.run_lengths, b.t_offsets, b.vals) as x
+    join series s on s.tenant_id = b.tenant_id and s.series_id = x.series_id
+    union all
+    select s.tenant_id, s.store_id, s.device_id, s.device_kind, s.metric, s.labels, s.unit, s.series_id,
+        d.day, x.time_ms, x.value, coalesce(d.clock, 'ok'), null, null, null, null
+    from series_days d
+    join series s on s.tenant_id = d.tenant_id and s.series_id = d.series_id
+    cross join lateral unnest(unpack(d.times, d.n), unpack_values(d.vals, d.n)) as x (time_ms, value)
+) as stored
+-- Of one series and millisecond the last received counts; what is compacted was received before what is not.
+order by tenant_id, store_id, device_id, metric, series_id, day, time_ms, received_at desc nulls last, epoch desc, seq desc, place desc;

@@ -58,10 +58,13 @@ impl StoreSeries {
                 let name: &str = &column.series;
                 let id = known.and_then(|series| series.get(name)).copied();
                 of_frame.push(id);
+                if id.is_some() {
+                    continue;
+                }
                 let of_device = fresh.entry(device).or_default();
                 let has_place = known.map_or(0, HashMap::len) + of_device.len() < DEVICE_SERIES_MAX
                     && self.count + missing.len() < STORE_SERIES_MAX;
-                if id.is_none() && has_place && !of_device.contains(&name) {
+                if has_place && !of_device.contains(&name) {
                     of_device.push(name);
                     missing.extend(describe(device, &frame.kind, name));
                 }

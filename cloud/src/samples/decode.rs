@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
+use super::inbox::runs;
 use super::{Range, ReadError, SeriesSamples, StoredPart};
 
-/// The arrays of one row of the inbox: runs of one series each, in groups that share their times. Without `group_runs`
-/// every run is a group.
+/// The arrays of one row of the [inbox](super::inbox).
 #[derive(Debug, Default)]
 pub(super) struct StoredBatch {
     pub t_min: i64,
@@ -37,24 +37,13 @@ impl Samples {
 
     /// Adds what a row holds of them.
     pub(super) fn add(&mut self, batch: &StoredBatch) -> Result<(), ReadError> {
-        let mut ids = batch.series_ids.iter();
-        let (mut times_start, mut vals_start) = (0, 0);
-        for (group, length) in batch.run_lengths.iter().enumerate() {
-            let length = usize::try_from(*length).unwrap_or_default();
-            let times = &batch.t_offsets[times_start..times_start + length];
-            times_start += length;
-            let runs =
-                batch.group_runs.as_ref().map_or(1, |runs| usize::try_from(runs[group]).unwrap_or_default());
-            for id in ids.by_ref().take(runs) {
-                if let Some(samples) = self.series.get_mut(id) {
-                    let run = times.iter().zip(&batch.vals[vals_start..vals_start + length]);
-                    let run = run.map(|(offset, value)| (batch.t_min + i64::from(*offset), *value));
-                    let before = samples.len();
-                    samples.extend(run.filter(|(time, _)| (self.from_ms..=self.to_ms).contains(time)));
-                    self.count += samples.len() - before;
-                }
-                vals_start += length;
-            }
+        let StoredBatch { t_min, series_ids, group_runs, run_lengths, t_offsets, vals } = batch;
+        for (id, times, values) in runs(series_ids, group_runs.as_deref(), run_lengths, t_offsets, vals) {
+            let Some(samples) = self.series.get_mut(&id) else { continue };
+            let run = times.iter().zip(values).map(|(offset, value)| (t_min + i64::from(*offset), *value));
+            let before = samples.len();
+            samples.extend(run.filter(|(time, _)| (self.from_ms..=self.to_ms).contains(time)));
+            self.count += samples.len() - before;
         }
         self.within_limit()
     }

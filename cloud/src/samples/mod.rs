@@ -4,6 +4,7 @@
 
 pub(crate) mod day;
 mod decode;
+pub(crate) mod inbox;
 mod packed;
 mod sql;
 
