@@ -48,6 +48,10 @@ enum Command {
     #[cfg(feature = "product")]
     #[command(hide = true)]
     CloudRole(Box<storepulse_testbed::roles::CloudRole>),
+    /// Upkeep, as a child, again and again
+    #[cfg(feature = "product")]
+    #[command(hide = true)]
+    UpkeepRole(Box<storepulse_testbed::roles::UpkeepRole>),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +96,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
+        #[cfg(feature = "product")]
+        Command::UpkeepRole(role) => storepulse_testbed::roles::upkeep(*role).await.map(|()| true),
         #[cfg(feature = "product")]
         Command::Agent { .. } | Command::AgentOnFaultDisk(_) => Ok(true),
     }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
 use storepulse_cloud::app::{self, Config};
-use storepulse_cloud::db::{DatabaseConfig, SettingsWaiver};
-use storepulse_cloud::tls;
+use storepulse_cloud::db::{DatabaseConfig, Db, SettingsWaiver};
+use storepulse_cloud::{tls, upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -130,4 +130,41 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
         _ = terminate.recv() => stop.cancel(),
     }
     Ok(service.await?)
+}
+
+/// Upkeep of a durable database.
+#[derive(Debug, Args)]
+pub struct UpkeepRole {
+    #[arg(long)]
+    app_url: PgConnectOptions,
+    #[arg(long)]
+    control_url: PgConnectOptions,
+}
+
+/// Does all upkeep, of what was received today as well, until it is killed.
+///
+/// # Errors
+/// A step failed.
+pub async fn upkeep(role: UpkeepRole) -> anyhow::Result<()> {
+    end_with_parent();
+    let config = DatabaseConfig {
+        app: role.app_url,
+        control: role.control_url,
+        connections: 2,
+        waiver: SettingsWaiver::None,
+    };
+    let db = Db::connect(&config).await?;
+    let options = upkeep::Options { gentle: false, today_too: true, everything: true };
+    loop {
+        let mut told = upkeep::Report::default();
+        let tell = |report: &upkeep::Report| {
+            if report.samples > told.samples {
+                told = *report;
+                // For whoever waits for it to begin; nobody else reads it.
+                let _ = writeln!(std::io::stderr(), "{report}");
+            }
+        };
+        let done = upkeep::run(&db, options, &CancellationToken::new(), tell).await?;
+        anyhow::ensure!(done.is_none_or(|report| report.failed == 0), "{done:?}");
+    }
 }

@@ -16,7 +16,7 @@ use super::place::Place;
 use super::session::{Session, quote};
 use crate::cloud::Cloud;
 use crate::cluster::TestDb;
-use crate::store;
+use crate::{store, upkeep};
 
 /// The tenant that all the others are after.
 pub(super) const VICTIM: &str = "la-villa";
@@ -67,6 +67,19 @@ impl World {
             open(db, &cloud, dir, VICTIM, ["T01", "T02", "T03", "V77"], 910_100).await?;
         let [stranger, stranger_sibling] = open(db, &cloud, dir, STRANGER, ["T01", "T02"], 920_100).await?;
         let [suspended_tenant] = open(db, &cloud, dir, SUSPENDED, ["T01"], 930_100).await?;
+        upkeep::run(db).await?;
+        let all = [
+            &victim,
+            &sibling,
+            &suspended_store,
+            &only_the_victims,
+            &stranger,
+            &stranger_sibling,
+            &suspended_tenant,
+        ];
+        for place in all {
+            content::send_more(address, place).await?;
+        }
         store::onboard(db, NEWCOMER, &["T01", "T02"], &cloud.url(), None, &dir.join(NEWCOMER)).await?;
 
         let mut control = Session::open(&db.control).await?;

@@ -1,5 +1,6 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
+mod compaction;
 mod damage;
 mod kills;
 mod power_cuts;
@@ -23,6 +24,8 @@ pub enum TortureCommand {
     PowerCuts(TortureArgs),
     /// SIGKILL, and damage to the files of the spool: what is lost must be told, collection must be back at once
     Damage(TortureArgs),
+    /// SIGKILL of upkeep while it compacts what is being written and read
+    Compaction(TortureArgs),
 }
 
 /// How many, and which.
@@ -50,6 +53,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
     match command {
         TortureCommand::Kills(args) => rounds::run(Kills, args, testbed, out).await,
         TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
+        TortureCommand::Compaction(args) => compaction::run(args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
     }
 }

@@ -1,13 +1,14 @@
 //! How long an agent waits for its ack while the cloud works at 70 % of what it can: the 99th percentile, beside that of a
 //! bare commit.
 //!
-//! What the cloud can is measured first: eight senders, one batch after the other. Then the same eight keep to a timetable
-//! of 70 % of that rate. The limit is eight connections that insert one number into a table of their own and commit, at the
-//! same times: nothing durable takes less. Who is late because the one before took long waits from the time on the
-//! timetable; being woken late is not counted, on either side.
+//! What the cloud can is measured before each turn, since the machine may have other things to do: eight senders, one batch
+//! after the other. Then the same eight keep to a timetable of 70 % of that rate. The limit is eight connections that insert
+//! one number into a table of their own and commit, by the same timetable: nothing durable takes less. Who is late because
+//! the one before took long waits from the time on the timetable; being woken late is not counted, on either side.
 
 #![expect(clippy::disallowed_methods, reason = "the limit must not run through the service's code")]
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use sqlx::Connection as _;
@@ -23,6 +24,8 @@ use super::sender::Senders;
 const ROUNDS: usize = 5;
 /// Acks that each of the eight waits for in a turn: 3,200 in all, of which the 32 slowest lie above the percentile.
 const TURN_ACKS: usize = 400;
+/// Acks that each waits for while what the cloud can is measured.
+const RATE_ACKS: usize = 200;
 const LOAD: f64 = 0.7;
 const RATIO_MAX: f64 = 5.0;
 
@@ -32,27 +35,28 @@ pub(in crate::figures) const SIZES: [usize; 2] = [100, 1_000];
 pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Result<Figure> {
     let mut senders = Senders::connect(rig, size)?;
     senders.send(senders.pool_len()).await?;
-    let per_second = full_rate(&mut senders).await?;
-    progress::say(&format!("    {per_second:.0} batches/s at full load"))?;
     let mut commits = Commits::connect(rig, senders.all.len()).await?;
-    let timetable =
-        Timetable { every: Duration::from_secs_f64(senders.all.len() as f64 / (per_second * LOAD)) };
+    let timetable = Cell::new(Timetable::of(full_pace(&mut senders).await?));
     let value = async || {
+        timetable.set(Timetable::of(full_pace(&mut senders).await?));
         rig.checkpoint().await?;
-        Ok(percentile_99_ms(senders.send_by(timetable, TURN_ACKS).await?))
+        Ok(percentile_99_ms(senders.send_by(timetable.get(), TURN_ACKS).await?))
     };
     let limit = async || {
         rig.checkpoint().await?;
-        Ok(percentile_99_ms(commits.commit_by(timetable, TURN_ACKS).await?))
+        Ok(percentile_99_ms(commits.commit_by(timetable.get(), TURN_ACKS).await?))
     };
     Ok(rounds::alternate(ROUNDS, value, limit).await?.ratio_at_most(RATIO_MAX))
 }
 
-/// Batches a second that all senders together can bring.
-async fn full_rate(senders: &mut Senders) -> anyhow::Result<f64> {
+/// How long a batch of each sender takes when all bring as many as they can.
+async fn full_pace(senders: &mut Senders) -> anyhow::Result<Duration> {
     let begun = Instant::now();
-    senders.send(TURN_ACKS).await?;
-    Ok((senders.all.len() * TURN_ACKS) as f64 / begun.elapsed().as_secs_f64())
+    senders.send(RATE_ACKS).await?;
+    let each = begun.elapsed() / u32::try_from(RATE_ACKS)?;
+    let per_second = f64::from(u32::try_from(senders.all.len())?) / each.as_secs_f64();
+    progress::say(&format!("    {per_second:.0} batches/s at full load"))?;
+    Ok(each)
 }
 
 fn percentile_99_ms(mut waits: Vec<Duration>) -> f64 {
@@ -75,9 +79,14 @@ pub(super) struct Turns {
 }
 
 impl Timetable {
+    /// Of 70 % of this pace.
+    fn of(full_pace: Duration) -> Self {
+        Self { every: full_pace.div_f64(LOAD) }
+    }
+
     /// Of number `no` of so many, from now on.
-    pub(super) fn turns(self, no: usize, of: usize) -> Turns {
-        Turns { next: Instant::now() + self.every.mul_f64(no as f64 / of as f64), every: self.every }
+    pub(super) fn turns(self, no: u32, of: u32) -> Turns {
+        Turns { next: Instant::now() + self.every * no / of, every: self.every }
     }
 }
 
@@ -114,8 +123,8 @@ impl Commits {
     /// How long each commit took.
     async fn commit_by(&mut self, timetable: Timetable, each: usize) -> anyhow::Result<Vec<Duration>> {
         let mut tasks = JoinSet::new();
-        let of = self.0.len();
-        for (no, connection) in self.0.drain(..).enumerate() {
+        let of = u32::try_from(self.0.len())?;
+        for (no, connection) in (0..).zip(self.0.drain(..)) {
             tasks.spawn(commit_one_by_one(connection, timetable.turns(no, of), each));
         }
         let mut waits = Vec::new();

@@ -9,9 +9,10 @@
 
 pub(super) mod ack;
 mod bare_loop;
+pub(super) mod compaction;
 pub(super) mod disk;
 mod rig;
-mod sender;
+pub(super) mod sender;
 
 use std::fmt;
 use std::time::Duration;
