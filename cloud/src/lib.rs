@@ -4,9 +4,13 @@ pub mod embedded;
 pub mod schema;
 
 #[cfg(feature = "service")]
+pub mod admission;
+#[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
 mod auth;
+#[cfg(feature = "service")]
+mod budget;
 #[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
@@ -15,6 +19,8 @@ mod config;
 pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
+#[cfg(feature = "service")]
+mod export;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
 use axum::routing::get;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -14,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{delivery, ingest, operation, rotation, store};
+use crate::{admission, delivery, ingest, operation, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,9 +45,12 @@ impl Modify for Credentials {
 fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ingest::http::post_batch, ingest::http::delete_batch))
-        .routes(routes!(store::http::list_stores))
-        .routes(routes!(store::http::show_store_status))
-        .routes(routes!(store::http::list_store_metrics))
+        .routes(routes!(store::list::list_stores))
+        .routes(routes!(store::status::show_store_status))
+        .routes(routes!(store::metrics::list_store_metrics))
+        .routes(routes!(store::latest::list_store_latest))
+        .routes(routes!(store::events::list_store_events))
+        .routes(routes!(store::losses::list_store_losses))
         .routes(routes!(delivery::http::show_store_delivery))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .routes(routes!(operation::http::show_health))
@@ -67,6 +71,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, _) = described().split_for_parts();
     router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
         .with_state(app)
 }
 

@@ -16,6 +16,8 @@ mod fault_disk;
 mod gateway;
 mod inbox;
 mod isolation;
+mod overload;
+mod reads;
 mod receipts;
 mod restored_spool;
 mod rotation;

@@ -59,6 +59,11 @@ impl Connections {
         Self { pool, wait_max, shelf: Arc::new(Shelf { slots, resting: Mutex::default() }) }
     }
 
+    /// How many there may be.
+    pub(super) fn count(&self) -> u32 {
+        self.pool.options().get_max_connections()
+    }
+
     /// Begins a transaction with this statement.
     ///
     /// # Errors

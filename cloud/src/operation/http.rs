@@ -93,5 +93,8 @@ async fn look(app: &App) -> bool {
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "application/openmetrics-text"))
 )]
 pub(crate) async fn show_metrics(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
+    (
+        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        app.metrics.text(&app.admission.look()),
+    )
 }

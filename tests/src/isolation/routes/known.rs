@@ -36,12 +36,15 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 12] = [
+pub(super) const KNOWN: [Route; 15] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("GET", "/v1/stores", Door::StoreKey, |_| attempts::plain("/v1/stores")),
     route("GET", "/v1/stores/{store_id}/status", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
     route("GET", "/v1/stores/{store_id}/metrics", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),
+    route("GET", "/v1/stores/{store_id}/latest", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/latest")),
+    route("GET", "/v1/stores/{store_id}/events", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/events")),
+    route("GET", "/v1/stores/{store_id}/losses", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/losses")),
     route("GET", "/v1/stores/{store_id}/delivery", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/delivery")),
     route("POST", "/v1/key/rotation", Door::StoreKey, attempts::of_post_rotation),
     route("DELETE", "/v1/key/rotation", Door::StoreKey, |_| attempts::of_delete_rotation()),
