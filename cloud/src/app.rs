@@ -19,7 +19,7 @@ use crate::admission::{Admission, AdmissionLimits};
 use crate::auth::KeyCache;
 use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
-use crate::ingest::{CompleteChains, SeriesCache};
+use crate::ingest::{SeriesCache, Streams};
 use crate::operation::metrics::Metrics;
 use crate::promql::Queries;
 use crate::router;
@@ -51,7 +51,7 @@ pub struct App {
     pub(crate) admission: Admission,
     pub(crate) keys: KeyCache,
     pub(crate) series: SeriesCache,
-    pub(crate) complete_chains: CompleteChains,
+    pub(crate) streams: Streams,
     pub(crate) metrics: Metrics,
     pub(crate) queries: Queries,
     pub(crate) reads: ReadBudget,
@@ -74,7 +74,7 @@ impl App {
             admission,
             keys: KeyCache::default(),
             series: SeriesCache::default(),
-            complete_chains: CompleteChains::default(),
+            streams: Streams::default(),
             metrics: Metrics::default(),
             queries: Queries::default(),
             openapi: router::openapi_json()?,

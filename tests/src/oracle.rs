@@ -105,7 +105,7 @@ pub async fn stored(db: &TestDb, tenant: &str, store: &str, metric: &str) -> any
     .await?;
     let devices: BTreeMap<i32, String> = series.iter().map(|row| (row.get(0), row.get(1))).collect();
     let rows = sqlx::query(
-        "select series_ids, run_lengths, vals from sample_batches where tenant_id = $1 and store_id = $2",
+        "select series_ids, group_runs, run_lengths, vals from sample_batches where tenant_id = $1 and store_id = $2",
     )
     .bind(tenant)
     .bind(store)
@@ -113,7 +113,9 @@ pub async fn stored(db: &TestDb, tenant: &str, store: &str, metric: &str) -> any
     .await?;
     let mut stored = Stored::new();
     for row in rows {
-        let (ids, lengths, vals): (Vec<i32>, Vec<i32>, Vec<f64>) = (row.get(0), row.get(1), row.get(2));
+        let (ids, runs, lengths): (Vec<i32>, Vec<i16>, Vec<i32>) = (row.get(0), row.get(1), row.get(2));
+        let vals: Vec<f64> = row.get(3);
+        let lengths = runs.into_iter().zip(lengths).flat_map(|(runs, length)| (0..runs).map(move |_| length));
         let mut rest = vals.as_slice();
         for (id, length) in ids.iter().zip(lengths) {
             let (run, after) = rest.split_at(usize::try_from(length)?);

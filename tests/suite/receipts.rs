@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use storepulse_shared::batch::{Event, Lane, Loss};
 use storepulse_shared::ids::{BatchId, Epoch, LossId};
 use storepulse_shared::seqs::SeqSet;
-use storepulse_testbed::by_hand::{HandBatch, samples};
+use storepulse_testbed::by_hand::{ByHand, HandBatch, samples};
+use storepulse_testbed::cloud::Cloud;
 use tokio::task::JoinSet;
 
 use crate::setting::{Setting, now_ms};
@@ -245,4 +246,37 @@ async fn sixteen_copies_of_a_keyed_flat_body_at_once_are_stored_once() {
     assert!(answers.iter().all(|a| a.status == 200 && a.json == answers[0].json), "{answers:?}");
     let totals = storepulse_testbed::oracle::totals(&setting.db, "la-villa", "T01").await.unwrap();
     assert_eq!((totals.samples, totals.batches), (1, 1));
+}
+
+#[tokio::test]
+async fn what_another_process_took_or_closed_is_found_out_though_the_number_seemed_open() {
+    let setting = Setting::new().await;
+    let other = Cloud::start(&setting.db, None).await.unwrap();
+    let (here, there) =
+        (setting.by_hand(), ByHand::new(&other.url(), None, Some(setting.stores[0].bearer())).unwrap());
+    let (epoch, now) = (Epoch::random(), now_ms());
+    let batch = |seq: u64, value: f64| {
+        HandBatch::of(epoch, seq, &samples("m", &[now + i64::try_from(seq).unwrap()], &[value]))
+    };
+    assert_eq!(here.send(&batch(1, 1.0)).await.unwrap().status, 200);
+    for seq in 2..=4 {
+        assert_eq!(there.send(&batch(seq, 1.0)).await.unwrap().status, 200);
+    }
+    assert_eq!(there.close(&batch(5, 1.0)).await.unwrap().status, 410);
+    let answer = here.send(&batch(2, 1.0)).await.unwrap();
+    assert_eq!((answer.status, &answer.json["duplicate"]), (200, &true.into()), "{answer:?}");
+    let answer = here.send(&batch(3, 9.0)).await.unwrap();
+    assert_eq!((answer.status, answer.code()), (409, "batch_conflict"));
+    // A body that nobody could take does not close a number that was received, nor one that was closed before.
+    for (seq, status, code) in
+        [(4, 409, "batch_conflict"), (5, 410, "batch_closed"), (6, 400, "sample_count")]
+    {
+        let mut bad = batch(seq, 9.0);
+        bad.header.samples = 7;
+        let answer = here.send(&bad).await.unwrap();
+        assert_eq!((answer.status, answer.code()), (status, code), "{seq}");
+    }
+    assert_eq!(setting.status().await["streams"][0]["received"], 4);
+    assert_eq!(setting.samples().await.len(), 4);
+    other.stop().await.unwrap();
 }

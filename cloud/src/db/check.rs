@@ -1,7 +1,7 @@
 //! What must hold before the first request is served: no role, table, partition, view or function lets anybody
 //! past row-level security, a commit is durable, and the schema is the one this binary knows.
 
-use sqlx::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
 
 use super::DbError;
 use crate::schema::MIGRATOR;
@@ -62,9 +62,12 @@ pub enum SettingsWaiver {
     WorthlessData,
 }
 
-/// Checks the login of this pool, and everything in the schema as it sees it. The login counts, not the role that it plays:
+/// Checks the login of this connection, and everything in the schema as it sees it. The login counts, not the role that it plays:
 /// `reset role` gives it back.
-pub(super) async fn roles_and_schema(pool: &PgPool, expected: &'static str) -> Result<(), DbError> {
+pub(super) async fn roles_and_schema(
+    connection: &mut PgConnection,
+    expected: &'static str,
+) -> Result<(), DbError> {
     let me = sqlx::query!(
         r#"select session_user::text as "name!", current_user::text as "role!", rolsuper as "superuser!", rolbypassrls as "bypass!",
             pg_has_role(session_user, 'storepulse_owner', 'member') as "owner!",
@@ -78,7 +81,7 @@ pub(super) async fn roles_and_schema(pool: &PgPool, expected: &'static str) -> R
             ) as "inherits!"
         from pg_roles r where rolname = session_user"#
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await?;
     let how = [
         (me.superuser, "is superuser"),
@@ -122,7 +125,7 @@ pub(super) async fn roles_and_schema(pool: &PgPool, expected: &'static str) -> R
         limit 1
         "#
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
     match hole {
         Some(hole) => Err(CheckError::Object { object: hole.object, how: hole.how }.into()),
@@ -130,7 +133,7 @@ pub(super) async fn roles_and_schema(pool: &PgPool, expected: &'static str) -> R
     }
 }
 
-pub(super) async fn settings(pool: &PgPool, waiver: SettingsWaiver) -> Result<(), DbError> {
+pub(super) async fn settings(connection: &mut PgConnection, waiver: SettingsWaiver) -> Result<(), DbError> {
     if waiver == SettingsWaiver::WorthlessData {
         return Ok(());
     }
@@ -138,7 +141,7 @@ pub(super) async fn settings(pool: &PgPool, waiver: SettingsWaiver) -> Result<()
         r#"select name as "name!", setting as "setting!" from pg_settings
         where name in ('fsync', 'full_page_writes', 'synchronous_commit') and setting = 'off'"#
     );
-    match off.fetch_optional(pool).await? {
+    match off.fetch_optional(&mut *connection).await? {
         Some(off) => Err(CheckError::NotDurable { setting: off.name, value: off.setting }.into()),
         None => Ok(()),
     }

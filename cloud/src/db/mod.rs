@@ -4,6 +4,7 @@
 //! Row-level security holds even where a `where tenant_id = …` is forgotten, and the `where` is there even so.
 
 mod check;
+mod connections;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use storepulse_shared::ids::TenantId;
 use time::Date;
 
 pub use self::check::{CheckError, SettingsWaiver};
+use self::connections::{Connections, Lent};
 
 /// How long a request waits for a connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +54,7 @@ pub enum DbError {
 /// The database, through its doors.
 #[derive(Debug, Clone)]
 pub struct Db {
-    app: PgPool,
+    app: Connections,
     control: PgPool,
     server: Arc<ServerIdentity>,
 }
@@ -85,21 +87,24 @@ impl Db {
     /// [`DbError::Unsafe`] names what was found and how to mend it.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
         let server = Arc::new(ServerIdentity::default());
-        let pool = |options: &PgConnectOptions, connections| {
-            let options =
-                options.clone().log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
+        let pool = |connections| {
             let server = Arc::clone(&server);
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .after_connect(move |connection, _| {
+            PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
+                move |connection, _| {
                     let server = Arc::clone(&server);
                     Box::pin(async move { server.look(connection).await })
-                })
-                .connect_with(options.application_name("storepulse-cloud"))
+                },
+            )
         };
-        let app = pool(&config.app, config.connections).await?;
-        let control = pool(&config.control, CONTROL_CONNECTIONS).await?;
+        let named = |options: &PgConnectOptions| {
+            let options = options.clone().application_name("storepulse-cloud");
+            options.log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
+        };
+        let app = pool(config.connections)
+            .after_release(|connection, _| Box::pin(connections::come_home(connection)))
+            .connect_with(named(&config.app));
+        let app = Connections::new(app.await?, ACQUIRE_TIMEOUT);
+        let control = pool(CONTROL_CONNECTIONS).connect_with(named(&config.control)).await?;
         let db = Self { app, control, server };
         db.check(config.waiver).await?;
         Ok(db)
@@ -110,7 +115,7 @@ impl Db {
     /// # Errors
     /// No connection could be had, or the server refused.
     pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
-        Self::bound(self.app.begin().await?, tenant).await
+        Self::bound(self.app.begin("begin").await?, tenant).await
     }
 
     /// The same for reading only, and all of it at one moment, whatever others commit meanwhile.
@@ -118,7 +123,7 @@ impl Db {
     /// # Errors
     /// No connection could be had, or the server refused.
     pub async fn snapshot(&self, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
-        let tx = self.app.begin_with("begin isolation level repeatable read read only").await?;
+        let tx = self.app.begin("begin isolation level repeatable read read only").await?;
         Self::bound(tx, tenant).await
     }
 
@@ -128,7 +133,7 @@ impl Db {
     /// # Errors
     /// No connection could be had, or the server refused.
     pub async fn read(&self, tenant: &TenantId, statement_max: Duration) -> Result<TenantTx, sqlx::Error> {
-        let mut tx = self.app.begin_with("begin isolation level repeatable read read only").await?;
+        let mut tx = self.app.begin("begin isolation level repeatable read read only").await?;
         sqlx::query!(
             "select set_config('app.tenant_id', $1, true) as bound, set_config('statement_timeout', $2, true) as statement,
                 set_config('idle_in_transaction_session_timeout', $3, true) as idle",
@@ -144,13 +149,10 @@ impl Db {
     /// How many connections ingest and reads share.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        self.app.options().get_max_connections()
+        self.app.count()
     }
 
-    async fn bound(
-        mut tx: Transaction<'static, Postgres>,
-        tenant: &TenantId,
-    ) -> Result<TenantTx, sqlx::Error> {
+    async fn bound(mut tx: Lent, tenant: &TenantId) -> Result<TenantTx, sqlx::Error> {
         sqlx::query!("select set_config('app.tenant_id', $1, true) as bound", tenant.as_str())
             .fetch_one(&mut *tx)
             .await?;
@@ -176,9 +178,11 @@ impl Db {
     /// # Errors
     /// See [`DbError`].
     pub async fn check(&self, waiver: SettingsWaiver) -> Result<(), DbError> {
-        check::roles_and_schema(&self.app, "storepulse_app").await?;
-        check::roles_and_schema(&self.control, "storepulse_control").await?;
-        check::settings(&self.app, waiver).await?;
+        let mut app = self.app.begin("begin read only").await?;
+        check::roles_and_schema(&mut app, "storepulse_app").await?;
+        check::settings(&mut app, waiver).await?;
+        app.commit().await?;
+        check::roles_and_schema(&mut *self.control.acquire().await?, "storepulse_control").await?;
         check::schema_version(&self.control).await?;
         Ok(())
     }
@@ -237,7 +241,7 @@ impl Db {
 /// A transaction bound to one tenant. Dropped without [`TenantTx::commit`], it leaves no trace.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Lent,
     tenant: TenantId,
 }
 

@@ -3,6 +3,7 @@
 //! Pure: times are judged against a window, series against the ids that were found for them. Because a frame's times
 //! ascend, what is too old is its beginning and what is too far ahead is its end.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use storepulse_shared::answer::Rejected;
@@ -44,18 +45,21 @@ impl Window {
     }
 }
 
-/// The arrays of one row of `sample_batches`.
+/// The arrays of one row of `sample_batches`. A run is the values of one series; runs that share their times, of whatever
+/// device, are a group, whose times are there once: one tick, one time.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Columns {
     /// First and last time, offset included; `None` without samples.
     pub span: Option<(i64, i64)>,
-    /// One id per run.
+    /// One id per run, group after group.
     pub series_ids: Vec<i32>,
-    /// How many values each run has.
+    /// How many runs each group has.
+    pub group_runs: Vec<i16>,
+    /// How many times each group has, and so how many values each of its runs.
     pub run_lengths: Vec<i32>,
-    /// Milliseconds after the first time, one per value.
+    /// Milliseconds after the first time: the times of each group.
     pub t_offsets: Vec<i32>,
-    /// The values.
+    /// The values, run after run; none is missing.
     pub vals: Vec<f64>,
 }
 
@@ -64,6 +68,14 @@ impl Columns {
     #[must_use]
     pub(crate) fn samples(&self) -> usize {
         self.vals.len()
+    }
+
+    /// The runs that were pushed last have these times.
+    fn end_group(&mut self, runs: i16, t_offsets: impl Iterator<Item = i32>) {
+        let before = self.t_offsets.len();
+        self.t_offsets.extend(t_offsets);
+        self.group_runs.push(runs);
+        self.run_lengths.push(i32::try_from(self.t_offsets.len() - before).unwrap_or(i32::MAX));
     }
 }
 
@@ -87,8 +99,7 @@ pub(crate) fn lay_out(
     let mut rejections = Vec::new();
     let inside: Vec<Range<usize>> = batch.frames.iter().map(|f| window.inside(&f.times, offset_ms)).collect();
     let base = first_time(batch, &inside).map(|t| t.saturating_add(offset_ms));
-    let mut columns = Columns::default();
-    for (at, ((frame, inside), ids)) in batch.frames.iter().zip(inside).zip(ids).enumerate() {
+    for (at, ((frame, inside), ids)) in batch.frames.iter().zip(&inside).zip(ids).enumerate() {
         reject_times(&mut rejections, at, frame, 0..inside.start, offset_ms, OUTSIDE_RETENTION);
         let beyond = if frame.times.get(inside.end).is_some_and(|t| t.saturating_add(offset_ms) > TIME_MAX_MS)
         {
@@ -98,15 +109,16 @@ pub(crate) fn lay_out(
         };
         reject_times(&mut rejections, at, frame, inside.end..frame.times.len(), offset_ms, beyond);
         for (column, id) in frame.columns.iter().zip(ids) {
-            match (id, base) {
-                (Some(id), Some(base)) => {
-                    let times = &frame.times[inside.clone()];
-                    push_run(&mut columns, *id, times, &column.values[inside.clone()], offset_ms - base);
-                }
-                (None, _) => reject_column(&mut rejections, at, frame, column, inside.clone(), offset_ms),
-                (Some(_), None) => {}
+            if id.is_none() {
+                reject_column(&mut rejections, at, frame, column, inside.clone(), offset_ms);
             }
         }
+    }
+    let mut columns = Columns::default();
+    if let Some(base) = base {
+        let parts = batch.frames.iter().zip(ids).zip(inside);
+        let parts = parts.map(|((frame, ids), inside)| Part { frame, ids, inside });
+        push_parts(&mut columns, parts.filter(|part| !part.inside.is_empty()).collect(), offset_ms - base);
     }
     if let (Some(base), Some(last)) = (base, columns.t_offsets.iter().max()) {
         columns.span = Some((base, base + i64::from(*last)));
@@ -119,21 +131,63 @@ fn first_time(batch: &Batch<'_>, inside: &[Range<usize>]) -> Option<i64> {
     firsts.map(|(frame, inside)| frame.times[inside.start]).min()
 }
 
-/// Appends the values that are there as one run. `shift` turns a time of the body into an offset.
-fn push_run(columns: &mut Columns, id: i32, times: &[i64], values: &[f64], shift: i64) {
-    let before = columns.vals.len();
-    for (time, value) in times.iter().zip(values) {
-        if !value.is_nan() {
-            // A batch spans a day at most, which is 27 bits of milliseconds.
-            #[expect(clippy::cast_possible_truncation, reason = "the span of a batch was checked")]
-            columns.t_offsets.push((time + shift) as i32);
-            columns.vals.push(*value);
-        }
+/// What can be stored of a frame.
+struct Part<'a> {
+    frame: &'a Frame<'a>,
+    ids: &'a [Option<i32>],
+    inside: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    fn times(&self) -> &'a [i64] {
+        &self.frame.times[self.inside.clone()]
     }
-    let run = columns.vals.len() - before;
-    if run > 0 {
+
+    /// The series that have an id, with their values, gaps included.
+    fn series(&self) -> impl Iterator<Item = (i32, &'a [f64])> {
+        let inside = self.inside.clone();
+        let series = self.frame.columns.iter().zip(self.ids);
+        series.filter_map(move |(column, id)| Some(((*id)?, &column.values[inside.clone()])))
+    }
+}
+
+/// Appends the frames, those with the same times beside each other. `shift` turns a time of the body into an offset.
+fn push_parts(columns: &mut Columns, mut parts: Vec<Part<'_>>, shift: i64) {
+    let mut devices = HashSet::new();
+    // Of two values of one series and millisecond the later one counts, so what could hold such two keeps its order.
+    let are_apart = parts.iter().all(|part| devices.insert(&*part.frame.device));
+    if are_apart {
+        parts.sort_by_key(Part::times);
+    }
+    for sharing in parts.chunk_by(|a, b| are_apart && a.times() == b.times()) {
+        push_sharing(columns, sharing, shift);
+    }
+}
+
+/// Appends frames that have the same times. Series with a value at every time are one group; one with gaps has the times of
+/// its own values.
+fn push_sharing(columns: &mut Columns, parts: &[Part<'_>], shift: i64) {
+    // A batch spans a day at most, which is 27 bits of milliseconds.
+    #[expect(clippy::cast_possible_truncation, reason = "the span of a batch was checked")]
+    let offset = |time: &i64| (time + shift) as i32;
+    let times = parts.first().map_or(&[][..], Part::times);
+    let has_gaps = |values: &[f64]| values.iter().any(|value| value.is_nan());
+    let mut sharing = 0;
+    for (id, values) in parts.iter().flat_map(Part::series).filter(|(_, values)| !has_gaps(values)) {
         columns.series_ids.push(id);
-        columns.run_lengths.push(i32::try_from(run).unwrap_or(i32::MAX));
+        columns.vals.extend_from_slice(values);
+        sharing += 1;
+    }
+    if sharing > 0 {
+        columns.end_group(sharing, times.iter().map(offset));
+    }
+    for (id, values) in parts.iter().flat_map(Part::series).filter(|(_, values)| has_gaps(values)) {
+        let there = || times.iter().zip(values).filter(|(_, value)| !value.is_nan());
+        if there().next().is_some() {
+            columns.series_ids.push(id);
+            columns.vals.extend(there().map(|(_, value)| *value));
+            columns.end_group(1, there().map(|(time, _)| offset(time)));
+        }
     }
 }
 
@@ -202,20 +256,36 @@ mod tests {
     }
 
     #[test]
-    fn runs_hold_the_values_that_are_there() {
+    fn runs_hold_the_values_that_are_there_and_share_their_times_if_none_is_missing() {
         let nan = f64::NAN;
-        let batch = batch(vec![
-            frame(&[NOW, NOW + 10], &[("a", &[1.0, nan]), ("b", &[nan, nan])]),
-            frame(&[NOW - 5], &[("c", &[3.0])]),
+        let (early, late) = ([NOW - 5], [NOW, NOW + 10]);
+        let mut batch = batch(vec![
+            frame(&late, &[("a", &[1.0, nan]), ("b", &[nan, nan]), ("d", &[4.0, 5.0])]),
+            frame(&early, &[("c", &[3.0]), ("e", &[6.0])]),
+            frame(&late, &[("f", &[7.0, 8.0])]),
         ]);
-        let ids = vec![vec![Some(7), Some(8)], vec![Some(9)]];
+        let ids = [&[Some(7), Some(8), Some(10)][..], &[Some(9), Some(11)], &[Some(12)]].map(<[_]>::to_vec);
+        for (at, frame) in batch.frames.iter_mut().enumerate() {
+            frame.device = format!("d{at}").into();
+        }
         let (columns, rejections) = lay_out(&batch, &ids, 0, Window::new(NOW, 1, true));
         assert_eq!(rejections, []);
-        assert_eq!(columns.span, Some((NOW - 5, NOW)));
-        assert_eq!(columns.series_ids, [7, 9]);
-        assert_eq!(columns.run_lengths, [1, 1]);
-        assert_eq!(columns.t_offsets, [5, 0]);
-        assert_eq!(columns.vals, [1.0, 3.0]);
+        assert_eq!(columns.span, Some((NOW - 5, NOW + 10)));
+        assert_eq!(columns.series_ids, [9, 11, 10, 12, 7]);
+        assert_eq!(columns.group_runs, [2, 2, 1]);
+        assert_eq!(columns.run_lengths, [1, 2, 1]);
+        assert_eq!(columns.t_offsets, [0, 5, 15, 5]);
+        assert_eq!(columns.vals, [3.0, 6.0, 4.0, 5.0, 7.0, 8.0, 1.0]);
+    }
+
+    #[test]
+    fn frames_of_one_device_keep_their_order_since_the_later_value_of_one_time_counts() {
+        let frames = [[NOW + 10, NOW + 20], [NOW, NOW + 10], [NOW + 10, NOW + 20]];
+        let batch = batch(frames.iter().map(|times| frame(times, &[("a", &[1.0, 2.0])])).collect());
+        let ids = vec![vec![Some(7)]; 3];
+        let (columns, _) = lay_out(&batch, &ids, 0, Window::new(NOW, 1, true));
+        assert_eq!(columns.group_runs, [1, 1, 1]);
+        assert_eq!(columns.t_offsets, [10, 20, 0, 10, 10, 20]);
     }
 
     #[test]

@@ -9,17 +9,17 @@
 //! database, `http` to the agent.
 
 mod carried;
-mod chains;
 mod columns;
 pub(crate) mod http;
 mod series;
 mod sql;
+mod streams;
 mod take;
 mod unnumbered;
 
 pub(crate) use self::carried::take_carried;
-pub(crate) use self::chains::CompleteChains;
 pub(crate) use self::columns::{Rejection, SERIES_LIMIT};
 pub(crate) use self::series::SeriesCache;
+pub(crate) use self::streams::Streams;
 pub(crate) use self::take::take_unnumbered;
 pub(crate) use self::unnumbered::Unnumbered;

@@ -58,10 +58,13 @@ impl StoreSeries {
                 let name: &str = &column.series;
                 let id = known.and_then(|series| series.get(name)).copied();
                 of_frame.push(id);
+                if id.is_some() {
+                    continue;
+                }
                 let of_device = fresh.entry(device).or_default();
                 let has_place = known.map_or(0, HashMap::len) + of_device.len() < DEVICE_SERIES_MAX
                     && self.count + missing.len() < STORE_SERIES_MAX;
-                if id.is_none() && has_place && !of_device.contains(&name) {
+                if has_place && !of_device.contains(&name) {
                     of_device.push(name);
                     missing.extend(describe(device, &frame.kind, name));
                 }
@@ -104,10 +107,10 @@ struct Remembered {
 
 impl SeriesCache {
     /// One id per frame and column of the batch, `None` where a series is beyond the limit of its device or store; or
-    /// `None` for all if some have to be looked up or made first.
+    /// `None` for all if some have to be looked up or made first. They are ids of the database of this `generation`.
     pub(super) fn known(
         &self,
-        db: &Db,
+        generation: u64,
         tenant: &TenantId,
         store: &StoreId,
         batch: &Batch<'_>,
@@ -115,7 +118,7 @@ impl SeriesCache {
         if batch.frames.is_empty() {
             return Some(Vec::new());
         }
-        let known = self.get(&(tenant.clone(), store.clone()), db.generation())?;
+        let known = self.get(&(tenant.clone(), store.clone()), generation)?;
         let (ids, missing) = known.resolve(batch);
         missing.is_empty().then_some(ids)
     }

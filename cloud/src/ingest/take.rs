@@ -1,8 +1,9 @@
 //! The flow of one batch: receipt, decode, series, store, answer.
 //!
-//! Nothing is inflated before the number has been looked up. The transaction that looked is the one that stores, unless
-//! new series have to be made first: they need a transaction of their own, so the first one is given up and all is looked
-//! up again.
+//! Nothing is inflated before the number has been looked up, unless it follows one that this process has stored: then it
+//! is most likely open, and the statement that stores it finds out otherwise. The transaction that looked is the one that
+//! stores, unless new series have to be made first: they need a transaction of their own, so the first one is given up and
+//! all is looked up again. Nothing is refused as a whole, and no duplicate answered, without a look-up.
 
 use std::collections::BTreeMap;
 
@@ -42,34 +43,57 @@ pub(super) async fn take_batch(
     received: &Result<Received, BodyError>,
 ) -> Result<Ack, ApiError> {
     let text = std::sync::OnceLock::new();
+    let stream = (auth.tenant.clone(), auth.store.clone(), header.batch.epoch);
+    let mut must_look_up = false;
     for _ in 0..ATTEMPTS {
-        let mut tx = app.db.tenant(&auth.tenant).await?;
-        if let Some(answer) = answered_before(app, &mut tx, auth, header).await? {
-            return Ok(answer);
+        let generation = app.db.generation();
+        let mut looking = None;
+        if must_look_up || !app.streams.is_likely_open(&stream, header.batch.seq, generation) {
+            let mut tx = app.db.tenant(&auth.tenant).await?;
+            if let Some(answer) = answered_before(app, &mut tx, auth, header).await? {
+                tx.rollback().await?;
+                return Ok(answer);
+            }
+            looking = Some(tx);
         }
-        let received = match received {
-            Ok(received) => received,
-            Err(error) => return refuse(tx, auth, header, error).await,
+        let decoded = received.as_ref().map_err(Clone::clone).and_then(|received| {
+            let text = text.get_or_init(|| received.head.text(&received.bytes)).as_ref();
+            Ok((received, decode_batch(header, text.map_err(Clone::clone)?)?))
+        });
+        let (received, batch) = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                if let Some(tx) = looking {
+                    return refuse(tx, auth, header, &error).await;
+                }
+                // Nothing is refused whose number was not looked up.
+                must_look_up = true;
+                continue;
+            }
         };
-        let batch = match text.get_or_init(|| received.head.text(&received.bytes)) {
-            Ok(text) => decode_batch(header, text),
-            Err(error) => Err(error.clone()),
-        };
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => return refuse(tx, auth, header, &error).await,
-        };
-        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, &batch) else {
-            tx.rollback().await?;
+        let Some(ids) = app.series.known(generation, &auth.tenant, &auth.store, &batch) else {
+            if let Some(tx) = looking {
+                tx.rollback().await?;
+            }
             app.series.create(&app.db, &auth.tenant, &auth.store, &batch).await?;
             continue;
         };
         let window = Window::new(now_ms(), auth.retention_days, header.clock != Clock::Unsure);
         let (columns, rejections) = lay_out(&batch, &ids, header.offset_ms, window);
+        let tx = match looking {
+            Some(tx) => tx,
+            None => app.db.tenant(&auth.tenant).await?,
+        };
+        if app.db.generation() != generation {
+            // The ids may be those of another database than the one that this transaction is in.
+            continue;
+        }
         if let Some(ack) = store(app, tx, auth, header, received, &batch, &columns, &rejections).await? {
+            app.streams.note_stored(&stream, header.batch.seq, generation);
             return Ok(ack);
         }
-        // Another request took or closed the number since we looked: look again.
+        // Another request took or closed the number.
+        must_look_up = true;
     }
     Err(ApiError::Internal(anyhow::anyhow!("batch {} found no rest in {ATTEMPTS} attempts", header.batch)))
 }
@@ -146,7 +170,8 @@ async fn store(
         through = receipts::through(&mut tx, &auth.store, header.batch.epoch).await?;
     }
     if header.after.is_some() {
-        app.complete_chains.forget(&(auth.tenant.clone(), auth.store.clone(), header.batch.epoch));
+        let stream = (auth.tenant.clone(), auth.store.clone(), header.batch.epoch);
+        app.streams.forget_chain(&stream, app.db.generation());
     }
     let through = all_through(app, &mut tx, auth, header.batch.epoch, through).await?;
     tx.commit().await?;
@@ -277,7 +302,8 @@ pub(crate) async fn take_unnumbered(
                 Err(ApiError::refused(StatusCode::CONFLICT, "idempotency_conflict", detail))
             };
         }
-        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, body.batch) else {
+        let generation = app.db.generation();
+        let Some(ids) = app.series.known(generation, &auth.tenant, &auth.store, body.batch) else {
             tx.rollback().await?;
             app.series.create(&app.db, &auth.tenant, &auth.store, body.batch).await?;
             continue;
@@ -323,10 +349,10 @@ async fn all_through(
 ) -> Result<BTreeMap<Epoch, u64>, sqlx::Error> {
     let mut through = BTreeMap::new();
     let stream = (auth.tenant.clone(), auth.store.clone(), epoch);
-    if !app.complete_chains.holds(&stream, app.db.generation()) {
+    if !app.streams.has_complete_chain(&stream, app.db.generation()) {
         through = receipts::incomplete_before(tx, &auth.store, epoch).await?;
         if through.is_empty() {
-            app.complete_chains.note(stream, app.db.generation());
+            app.streams.note_complete_chain(&stream, app.db.generation());
         }
     }
     through.insert(epoch, own);

@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 
+use super::inbox::runs;
 use super::{Range, ReadError, SeriesSamples, StoredPart};
 
-/// The arrays of one row of the inbox.
+/// The arrays of one row of the [inbox](super::inbox).
 #[derive(Debug, Default)]
 pub(super) struct StoredBatch {
     pub t_min: i64,
     pub series_ids: Vec<i32>,
+    pub group_runs: Option<Vec<i16>>,
     pub run_lengths: Vec<i32>,
     pub t_offsets: Vec<i32>,
     pub vals: Vec<f64>,
@@ -35,17 +37,13 @@ impl Samples {
 
     /// Adds what a row holds of them.
     pub(super) fn add(&mut self, batch: &StoredBatch) -> Result<(), ReadError> {
-        let mut start = 0;
-        for (id, length) in batch.series_ids.iter().zip(&batch.run_lengths) {
-            let end = start + usize::try_from(*length).unwrap_or_default();
-            if let Some(samples) = self.series.get_mut(id) {
-                let run = batch.t_offsets[start..end].iter().zip(&batch.vals[start..end]);
-                let run = run.map(|(offset, value)| (batch.t_min + i64::from(*offset), *value));
-                let before = samples.len();
-                samples.extend(run.filter(|(time, _)| (self.from_ms..=self.to_ms).contains(time)));
-                self.count += samples.len() - before;
-            }
-            start = end;
+        let StoredBatch { t_min, series_ids, group_runs, run_lengths, t_offsets, vals } = batch;
+        for (id, times, values) in runs(series_ids, group_runs.as_deref(), run_lengths, t_offsets, vals) {
+            let Some(samples) = self.series.get_mut(&id) else { continue };
+            let run = times.iter().zip(values).map(|(offset, value)| (t_min + i64::from(*offset), *value));
+            let before = samples.len();
+            samples.extend(run.filter(|(time, _)| (self.from_ms..=self.to_ms).contains(time)));
+            self.count += samples.len() - before;
         }
         self.within_limit()
     }
@@ -98,16 +96,19 @@ mod tests {
         let first = StoredBatch {
             t_min: 1_000,
             series_ids: vec![1, 2, 1],
-            run_lengths: vec![2, 1, 1],
-            t_offsets: vec![0, 10, 0, 20],
-            vals: vec![1.0, 2.0, 9.0, 3.0],
+            group_runs: Some(vec![2, 1]),
+            run_lengths: vec![2, 1],
+            t_offsets: vec![0, 10, 20],
+            vals: vec![1.0, 2.0, 9.0, 8.0, 3.0],
         };
         let second = StoredBatch {
             t_min: 1_010,
-            series_ids: vec![1],
-            run_lengths: vec![1],
-            t_offsets: vec![0],
-            vals: vec![7.0],
+            // As it was stored before runs shared their times.
+            series_ids: vec![2, 1],
+            group_runs: None,
+            run_lengths: vec![2, 1],
+            t_offsets: vec![0, 1, 0],
+            vals: vec![5.0, 6.0, 7.0],
         };
         [first, second]
     }

@@ -5,6 +5,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod day;
 mod decode;
+pub(crate) mod inbox;
 mod packed;
 mod sql;
 

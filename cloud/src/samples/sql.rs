@@ -89,7 +89,8 @@ pub(super) async fn add_inbox(
     let tenant = tx.tenant().to_owned();
     let mut rows = sqlx::query_as!(
         StoredBatch,
-        r#"select t_min as "t_min!", series_ids, run_lengths, t_offsets, vals from sample_batches
+        r#"select t_min as "t_min!", series_ids, group_runs, run_lengths, t_offsets, vals
+        from sample_batches
         where tenant_id = $1 and store_id = $2 and t_max >= $3 and t_min <= $4 and series_ids && $5
         order by received_at, epoch, seq"#,
         tenant,

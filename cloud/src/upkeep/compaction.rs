@@ -12,7 +12,7 @@ use time::{Date, Duration};
 use super::merge;
 use super::sql::compaction as sql;
 use crate::db::{Db, TenantTx};
-use crate::samples::day_of;
+use crate::samples::{day_of, inbox::runs};
 
 /// Samples that one transaction takes out of the inbox, unless a single batch has more. They are held in memory, twice.
 const SAMPLES_AT_ONCE: i64 = 1_000_000;
@@ -119,20 +119,19 @@ fn by_series_and_day(rows: Vec<sql::InboxRow>) -> SeriesDays {
     let mut days = SeriesDays::new();
     for row in rows {
         let clock = Clock::of(Some(&row.clock));
-        let mut start = 0;
-        for (series, length) in row.series_ids.iter().zip(&row.run_lengths) {
-            let end = start + usize::try_from(*length).unwrap_or_default();
-            let times = row.t_offsets[start..end]
-                .iter()
-                .map(|offset| row.t_min.unwrap_or_default() + i64::from(*offset));
-            let samples: Vec<(i64, f64)> = times.zip(row.vals[start..end].iter().copied()).collect();
+        let t_min = row.t_min.unwrap_or_default();
+        let group_runs = row.group_runs.as_deref();
+        for (series, times, values) in
+            runs(&row.series_ids, group_runs, &row.run_lengths, &row.t_offsets, &row.vals)
+        {
+            let times = times.iter().map(|offset| t_min + i64::from(*offset));
+            let samples: Vec<(i64, f64)> = times.zip(values.iter().copied()).collect();
             // A run seldom reaches over midnight: look once, not for each sample.
             for run in samples.chunk_by(|a, b| day_of(a.0) == day_of(b.0)) {
-                let of_day = days.entry((*series, day_of(run[0].0))).or_default();
+                let of_day = days.entry((series, day_of(run[0].0))).or_default();
                 of_day.samples.extend_from_slice(run);
                 of_day.clock = of_day.clock.max(clock);
             }
-            start = end;
         }
     }
     days

@@ -1,4 +1,4 @@
-//! The agent as it is shipped: the binary of the release profile, built here if it is not, with the defaults of the
+//! The agent as it is shipped: the binary of the profile `agent`, built here if it is not, with the defaults of the
 //! product, as a process that cannot outlive this one.
 
 use std::io::Write as _;
@@ -29,13 +29,13 @@ pub(super) fn binary() -> anyhow::Result<PathBuf> {
     let built = Command::new("cargo")
         // Where the workspace's own settings for builds are found.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--quiet", "--release", "--package", "storepulse-agent", "--target-dir"])
+        .args(["build", "--quiet", "--profile", "agent", "--package", "storepulse-agent", "--target-dir"])
         .arg(target)
         .stdout(Stdio::null())
         .status()
         .context("cargo")?;
     anyhow::ensure!(built.success(), "the agent cannot be built: {built}");
-    Ok(target.join("release/storepulse-agent"))
+    Ok(target.join("agent/storepulse-agent"))
 }
 
 /// A shipped agent and its configuration.

@@ -17,6 +17,7 @@ pub(super) enum Subject {
     WireHeader,
     DiskSpool,
     Ingest,
+    Ack,
     DiskCloud,
     Compaction,
     DiskCompacted,
@@ -46,7 +47,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -55,6 +56,7 @@ impl Subject {
         Self::WireHeader,
         Self::DiskSpool,
         Self::Ingest,
+        Self::Ack,
         Self::DiskCloud,
         Self::Compaction,
         Self::DiskCompacted,
@@ -89,6 +91,7 @@ impl Subject {
             Self::WireHeader => "wire-header",
             Self::DiskSpool => "disk-spool",
             Self::Ingest => "ingest",
+            Self::Ack => "ack",
             Self::DiskCloud => "disk-cloud",
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
@@ -123,6 +126,7 @@ impl Subject {
             Self::Wire | Self::WireHeader => &wire::SIZES,
             Self::DiskSpool => &spool_disk::SIZES,
             Self::Ingest => &ingest::SIZES,
+            Self::Ack => &ingest::ack::SIZES,
             Self::DiskCloud => &ingest::disk::SIZES,
             Self::Compaction => &ingest::compaction::SIZES,
             _ => &[NO_SIZE],
@@ -166,7 +170,8 @@ impl Subject {
             | Self::BesideDisk => "bytes a sample",
             Self::Ingest | Self::Compaction | Self::BesideIngest => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
-            Self::StartBacklog
+            Self::Ack
+            | Self::StartBacklog
             | Self::ReadDay
             | Self::ReadHotDay
             | Self::ReadMonth
@@ -204,6 +209,9 @@ impl Subject {
             }
             Self::Ingest => {
                 "cloud + PostgreSQL over HTTPS, 8 senders | limit: client + PostgreSQL, bare loop of the same INSERT"
+            }
+            Self::Ack => {
+                "a batch's ack over HTTPS at 70 % load, 8 senders, 99th percentile | limit: a bare commit at the same times"
             }
             Self::DiskCloud => "growth of inbox and streams with indexes | limit: the bodies as sent",
             Self::Compaction => {
@@ -251,6 +259,7 @@ impl Subject {
             Self::WireHeader => wire::header(size, &bench.part("wire")?).await,
             Self::DiskSpool => spool_disk::measure(size, &bench.part("disk")?).await,
             Self::Ingest => ingest::measure(size, bench.rig().await?).await,
+            Self::Ack => ingest::ack::measure(size, bench.rig().await?).await,
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,

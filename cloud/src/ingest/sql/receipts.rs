@@ -113,8 +113,8 @@ pub(in crate::ingest) async fn take(
             returning through(received + void) as through
         ), stored as (
             insert into sample_batches (tenant_id, store_id, epoch, seq, body_digest, clock, n, t_min, t_max,
-                series_ids, run_lengths, t_offsets, vals)
-            select $1, $2, $3, $4, $10, $11, $8, $12, $13, $14, $15, $16, $17 from receipt
+                series_ids, group_runs, run_lengths, t_offsets, vals)
+            select $1, $2, $3, $4, $10, $11, $8, $12, $13, $14, $15, $16, $17, $18 from receipt
         )
         select through as "through!" from receipt"#,
         tenant,
@@ -131,6 +131,7 @@ pub(in crate::ingest) async fn take(
         columns.span.map(|(first, _)| first),
         columns.span.map(|(_, last)| last),
         &columns.series_ids,
+        &columns.group_runs,
         &columns.run_lengths,
         &columns.t_offsets,
         &columns.vals,
@@ -317,8 +318,8 @@ pub(in crate::ingest) async fn take_flat(
             returning epoch, sealed
         ), stored as (
             insert into sample_batches (tenant_id, store_id, epoch, seq, body_digest, clock, n, t_min, t_max,
-                series_ids, run_lengths, t_offsets, vals)
-            select $1, $2, epoch, sealed, $5, 'ok', $3, $6, $7, $8, $9, $10, $11 from receipt
+                series_ids, group_runs, run_lengths, t_offsets, vals)
+            select $1, $2, epoch, sealed, $5, 'ok', $3, $6, $7, $8, $9, $10, $11, $12 from receipt
         )
         select epoch as "epoch!", sealed as "seq!" from receipt"#,
         tenant,
@@ -329,6 +330,7 @@ pub(in crate::ingest) async fn take_flat(
         columns.span.map(|(first, _)| first),
         columns.span.map(|(_, last)| last),
         &columns.series_ids,
+        &columns.group_runs,
         &columns.run_lengths,
         &columns.t_offsets,
         &columns.vals,

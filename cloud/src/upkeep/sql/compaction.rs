@@ -22,6 +22,7 @@ pub(in crate::upkeep) struct InboxRow {
     pub clock: String,
     pub t_min: Option<i64>,
     pub series_ids: Vec<i32>,
+    pub group_runs: Option<Vec<i16>>,
     pub run_lengths: Vec<i32>,
     pub t_offsets: Vec<i32>,
     pub vals: Vec<f64>,
@@ -69,7 +70,7 @@ pub(in crate::upkeep) async fn take(
         InboxRow,
         r#"delete from sample_batches
         where tenant_id = $1 and store_id = $2 and received_day = $3 and ($4::timestamptz is null or received_at <= $4)
-        returning epoch, seq, received_at, clock, t_min, series_ids, run_lengths, t_offsets, vals"#,
+        returning epoch, seq, received_at, clock, t_min, series_ids, group_runs, run_lengths, t_offsets, vals"#,
         tenant,
         store_day.store.as_str(),
         store_day.received_day,

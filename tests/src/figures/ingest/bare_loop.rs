@@ -40,6 +40,7 @@ struct Stored {
     t_min: Option<i64>,
     t_max: Option<i64>,
     series_ids: Vec<i32>,
+    group_runs: Vec<i16>,
     run_lengths: Vec<i32>,
     t_offsets: Vec<i32>,
     vals: Vec<f64>,
@@ -78,7 +79,7 @@ impl BareLoop {
         let mut tx = connection.begin().await?;
         sqlx::query(BIND_TENANT).bind(&tenant).fetch_one(&mut *tx).await?;
         let rows = sqlx::query(
-            "select body_digest, clock, n, t_min, t_max, series_ids, run_lengths, t_offsets, vals
+            "select body_digest, clock, n, t_min, t_max, series_ids, group_runs, run_lengths, t_offsets, vals
             from sample_batches where tenant_id = $1 and store_id = $2 and epoch = $3 order by seq",
         )
         .bind(&tenant)
@@ -131,6 +132,7 @@ impl BareLoop {
             .bind(row.t_min)
             .bind(row.t_max)
             .bind(&row.series_ids)
+            .bind(&row.group_runs)
             .bind(&row.run_lengths)
             .bind(&row.t_offsets)
             .bind(&row.vals)
@@ -151,9 +153,10 @@ impl Stored {
             t_min: row.try_get(3)?,
             t_max: row.try_get(4)?,
             series_ids: row.try_get(5)?,
-            run_lengths: row.try_get(6)?,
-            t_offsets: row.try_get(7)?,
-            vals: row.try_get(8)?,
+            group_runs: row.try_get(6)?,
+            run_lengths: row.try_get(7)?,
+            t_offsets: row.try_get(8)?,
+            vals: row.try_get(9)?,
         })
     }
 }
@@ -171,11 +174,11 @@ mod tests {
     use super::statement;
 
     #[test]
-    fn the_statement_is_the_one_that_stores_a_batch_and_has_seventeen_parameters() {
+    fn the_statement_is_the_one_that_stores_a_batch_and_has_eighteen_parameters() {
         let statement = statement().unwrap();
         assert!(
             statement.contains("insert into streams") && statement.contains("insert into sample_batches")
         );
-        assert!(statement.contains("$17") && !statement.contains("$18"), "{statement}");
+        assert!(statement.contains("$18") && !statement.contains("$19"), "{statement}");
     }
 }

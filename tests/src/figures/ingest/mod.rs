@@ -7,6 +7,7 @@
 //! has to hand the arrays over. Both write into the same partition of one durable database, each turn after a checkpoint,
 //! so that neither pays for the pages of the other.
 
+pub(super) mod ack;
 mod bare_loop;
 pub(super) mod compaction;
 pub(super) mod disk;

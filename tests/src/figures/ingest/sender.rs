@@ -14,9 +14,11 @@ use storepulse_shared::batch::{Batch, Clock, Lane};
 use storepulse_shared::gzip;
 use storepulse_shared::ids::{BatchId, Epoch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::super::reference::ReferenceStore;
 use super::Rig;
+use super::ack::{Timetable, Turns};
 use crate::cloud::http_client;
 use crate::store::Store;
 
@@ -35,10 +37,12 @@ pub(super) struct Body {
 }
 
 /// What was sent and stored.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(in crate::figures) struct Sent {
     pub(in crate::figures) samples: usize,
     pub(in crate::figures) bytes: usize,
+    /// For each ack.
+    waits: Vec<Duration>,
 }
 
 pub(in crate::figures) struct Senders {
@@ -87,9 +91,24 @@ impl Senders {
 
     /// Has each send so many batches, all at once.
     pub(in crate::figures) async fn send(&mut self, each: usize) -> anyhow::Result<Sent> {
+        self.send_all(each, None).await
+    }
+
+    /// Has each send so many batches at its turns; returns how long each waited for its ack.
+    pub(super) async fn send_by(
+        &mut self,
+        timetable: Timetable,
+        each: usize,
+    ) -> anyhow::Result<Vec<Duration>> {
+        Ok(self.send_all(each, Some(timetable)).await?.waits)
+    }
+
+    async fn send_all(&mut self, each: usize, timetable: Option<Timetable>) -> anyhow::Result<Sent> {
         let mut tasks = JoinSet::new();
-        for sender in self.all.drain(..) {
-            tasks.spawn(sender.send(Arc::clone(&self.pool), each));
+        let of = u32::try_from(self.all.len())?;
+        for (no, sender) in (0..).zip(self.all.drain(..)) {
+            let turns = timetable.map(|table| table.turns(no, of));
+            tasks.spawn(sender.send(Arc::clone(&self.pool), each, turns));
         }
         let mut sum = Sent::default();
         while let Some(done) = tasks.join_next().await {
@@ -97,6 +116,7 @@ impl Senders {
             self.all.push(sender);
             sum.samples += sent.samples;
             sum.bytes += sent.bytes;
+            sum.waits.extend(sent.waits);
         }
         Ok(sum)
     }
@@ -108,11 +128,21 @@ impl Sender {
         Ok(Self { store, epoch: Epoch::random(), client, url, last_seq: 0 })
     }
 
-    async fn send(mut self, pool: Arc<Vec<Body>>, count: usize) -> anyhow::Result<(Self, Sent)> {
+    async fn send(
+        mut self,
+        pool: Arc<Vec<Body>>,
+        count: usize,
+        mut turns: Option<Turns>,
+    ) -> anyhow::Result<(Self, Sent)> {
         let mut sent = Sent::default();
         for body in pool.iter().cycle().take(count) {
+            let since = match &mut turns {
+                Some(turns) => turns.next().await,
+                None => Instant::now(),
+            };
             self.last_seq += 1;
             self.send_one(body).await?;
+            sent.waits.push(since.elapsed());
             sent.samples += body.samples as usize;
             sent.bytes += body.gzipped.len();
         }

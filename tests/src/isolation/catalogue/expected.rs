@@ -40,7 +40,8 @@ pub(in crate::isolation) fn allows(role: &str, relation: &str, privilege: &str) 
 }
 
 /// Function, as whom it runs, its `search_path`, who may execute it.
-pub(super) const FUNCTIONS: [&str; 6] = [
+pub(super) const FUNCTIONS: [&str; 7] = [
+    "batch_samples(integer[],smallint[],integer[],integer[],double precision[]) as invoker, search_path=pg_catalog, pg_temp, for PUBLIC",
     "drop_partitions(date) as definer, search_path=pg_catalog, public, pg_temp; lock_timeout=1s, for storepulse_control",
     "make_months(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
     "make_partitions(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",

@@ -1,0 +1,111 @@
+//! What this process remembers of streams, to save look-ups. It never decides: the statement that stores a batch does.
+//!
+//! A chain of earlier epochs that misses nothing stays so: numbers are only ever added to `received` and `void`. And the
+//! number after the highest one that was seen is most likely open. Only another database behind the connections (a
+//! restore) can take numbers away, and then everything here is forgotten.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use storepulse_shared::ids::{Epoch, StoreId, TenantId};
+
+/// Streams remembered at most; beyond it all are forgotten, and looked at once more.
+const STREAMS_MAX: usize = 200_000;
+
+/// Whose stream.
+pub(super) type Stream = (TenantId, StoreId, Epoch);
+
+/// What is remembered of one.
+#[derive(Debug, Default, Clone, Copy)]
+struct Memory {
+    /// No earlier epoch misses a number.
+    has_complete_chain: bool,
+    /// The highest number that was stored.
+    highest: u64,
+}
+
+/// The streams seen lately.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    inner: Mutex<(u64, HashMap<Stream, Memory>)>,
+}
+
+impl Streams {
+    /// No earlier epoch misses a number.
+    pub(super) fn has_complete_chain(&self, stream: &Stream, generation: u64) -> bool {
+        self.recall(stream, generation).is_some_and(|memory| memory.has_complete_chain)
+    }
+
+    /// Nobody has seen this number here, though others of the stream: most likely nobody has.
+    pub(super) fn is_likely_open(&self, stream: &Stream, seq: u64, generation: u64) -> bool {
+        self.recall(stream, generation).is_some_and(|memory| (1..seq).contains(&memory.highest))
+    }
+
+    /// No earlier epoch misses a number any more.
+    pub(super) fn note_complete_chain(&self, stream: &Stream, generation: u64) {
+        self.note(stream, generation, |memory| memory.has_complete_chain = true);
+    }
+
+    /// The stream has another predecessor now.
+    pub(super) fn forget_chain(&self, stream: &Stream, generation: u64) {
+        self.note(stream, generation, |memory| memory.has_complete_chain = false);
+    }
+
+    /// The number is stored, durably.
+    pub(super) fn note_stored(&self, stream: &Stream, seq: u64, generation: u64) {
+        self.note(stream, generation, |memory| memory.highest = memory.highest.max(seq));
+    }
+
+    fn recall(&self, stream: &Stream, generation: u64) -> Option<Memory> {
+        let inner = self.lock();
+        if inner.0 == generation { inner.1.get(stream).copied() } else { None }
+    }
+
+    fn note(&self, stream: &Stream, generation: u64, change: impl FnOnce(&mut Memory)) {
+        let (of, streams) = &mut *self.lock();
+        if *of != generation || streams.len() >= STREAMS_MAX && !streams.contains_key(stream) {
+            streams.clear();
+            *of = generation;
+        }
+        match streams.get_mut(stream) {
+            Some(memory) => change(memory),
+            None => change(streams.entry(stream.clone()).or_default()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, HashMap<Stream, Memory>)> {
+        // Every change is one call, so a panic leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Stream {
+        ("acme".parse().unwrap(), "T01".parse().unwrap(), Epoch::random())
+    }
+
+    #[test]
+    fn a_number_is_likely_open_only_above_one_that_was_stored_here() {
+        let (streams, stream) = (Streams::default(), stream());
+        assert!(!streams.is_likely_open(&stream, 1, 7));
+        streams.note_complete_chain(&stream, 7);
+        assert!(!streams.is_likely_open(&stream, 1, 7));
+        streams.note_stored(&stream, 5, 7);
+        streams.note_stored(&stream, 3, 7);
+        let open: Vec<bool> = (4..=6).map(|seq| streams.is_likely_open(&stream, seq, 7)).collect();
+        assert_eq!(open, [false, false, true]);
+    }
+
+    #[test]
+    fn nothing_is_believed_of_another_database() {
+        let (streams, stream) = (Streams::default(), stream());
+        streams.note_stored(&stream, 5, 7);
+        streams.note_complete_chain(&stream, 7);
+        assert!(!streams.is_likely_open(&stream, 6, 8) && !streams.has_complete_chain(&stream, 8));
+        streams.note_stored(&stream, 1, 8);
+        assert!(!streams.has_complete_chain(&stream, 8));
+    }
+}
