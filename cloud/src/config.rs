@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::commands::{import, key, onboard, upkeep};
+use crate::commands::{bi_role, import, key, onboard, upkeep};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Onboard(onboard::OnboardArgs),
     /// Issue, list and revoke the keys of a store
     Key(key::KeyArgs),
+    /// Make, list and drop logins that read one tenant's data in SQL
+    BiRole(bi_role::BiRoleArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
     /// Take batches from files that a person carried here

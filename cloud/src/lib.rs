@@ -8,6 +8,8 @@ pub mod app;
 #[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
+pub mod bi;
+#[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
 mod config;

@@ -6,6 +6,7 @@
 
 mod account;
 mod bad_input;
+mod bi;
 mod carried;
 mod cleanup;
 mod clocks;

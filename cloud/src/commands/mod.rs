@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+pub mod bi_role;
 pub mod import;
 pub mod key;
 mod migrate;
@@ -66,6 +67,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             close(db, server).await;
             outcome
         }
+        Command::BiRole(args) => bi_role::command(args, out).await,
         Command::Upkeep(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = upkeep::run(&db, args.options(), out).await;

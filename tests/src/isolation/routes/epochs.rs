@@ -128,7 +128,7 @@ async fn the_victim_goes_on(world: &World) -> anyhow::Result<Vec<Case>> {
     let is_whole = status.json()?["forked"] == false;
     let mut admin = Session::open(&world.db.admin).await?;
     let series = format!(
-        "select series_ids::text from sample_batches where tenant_id = {} and store_id = {} and epoch = {} and seq in (1, 4)",
+        "select series_ids::text from sample_batches where tenant_id = {} and store_id = {} and epoch = {} and seq in (2, 4)",
         quote(victim.tenant.as_str()),
         quote(victim.store.as_str()),
         quote(&victim.epoch.to_string()),
