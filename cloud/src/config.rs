@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::commands::{bi_role, import, key, onboard, upkeep};
+use crate::commands::{bi_role, import, key, onboard, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     BiRole(bi_role::BiRoleArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
+    /// Compare what the database holds with itself: counts, hashes, gaps, receipts
+    Verify(verify::VerifyArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
 }

@@ -37,6 +37,8 @@ mod tenant;
 pub mod tls;
 #[cfg(feature = "service")]
 pub mod upkeep;
+#[cfg(feature = "service")]
+pub mod verify;
 
 #[cfg(feature = "service")]
 pub use commands::run_cli;

@@ -21,3 +21,4 @@ mod rotation;
 mod setting;
 mod spool;
 mod upkeep;
+mod verify;

@@ -7,6 +7,7 @@ mod migrate;
 pub mod onboard;
 mod serve;
 pub mod upkeep;
+pub mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -71,6 +72,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Upkeep(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = upkeep::run(&db, args.options(), out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Verify(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = verify::run(&db, &args.request(), out, &mut std::io::stderr()).await;
             close(db, server).await;
             outcome
         }
