@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
@@ -109,6 +110,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    /// Tell in the log of statements that take longer than this
+    #[arg(long, env = "STOREPULSE_SLOW_STATEMENT", default_value = "2s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) slow_statement: Duration,
     /// Certificate chain (PEM)
     #[arg(long, env = "STOREPULSE_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,

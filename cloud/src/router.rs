@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -67,6 +68,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, _) = described().split_for_parts();
     router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
+        .layer(from_fn_with_state(Arc::clone(&app), operation::requests::time))
         .with_state(app)
 }
 

@@ -15,6 +15,7 @@ mod delivery;
 mod fault_disk;
 mod gateway;
 mod isolation;
+mod operation;
 mod receipts;
 mod restored_spool;
 mod rotation;

@@ -35,6 +35,18 @@ pub struct DatabaseConfig {
     pub waiver: SettingsWaiver,
 }
 
+impl DatabaseConfig {
+    /// Statements that take longer are told in the log; a second, unless this says otherwise.
+    #[must_use]
+    pub fn telling_of_statements_slower_than(mut self, limit: Duration) -> Self {
+        let tell =
+            |login: PgConnectOptions| login.log_slow_statements(tracing::log::LevelFilter::Warn, limit);
+        self.app = tell(self.app);
+        self.control = tell(self.control);
+        self
+    }
+}
+
 /// Why the service will not use a database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -83,8 +95,7 @@ impl Db {
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
         let server = Arc::new(ServerIdentity::default());
         let pool = |options: &PgConnectOptions, connections| {
-            let options =
-                options.clone().log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
+            let options = options.clone();
             let server = Arc::clone(&server);
             PgPoolOptions::new()
                 .max_connections(connections)
@@ -197,6 +208,13 @@ impl Db {
         sqlx::query_scalar!(r#"select pg_relation_size('public.sample_batches_default') as "bytes!""#)
             .fetch_one(&self.control)
             .await
+    }
+
+    /// Connections that requests share: in use, idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let idle = u32::try_from(self.app.num_idle()).unwrap_or(u32::MAX);
+        (self.app.size().saturating_sub(idle), idle)
     }
 
     /// Closes all connections, after what is running has ended.

@@ -5,6 +5,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::database::DatabaseGauges;
+use super::requests::RequestTimes;
+
 /// What is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -29,6 +32,10 @@ pub(crate) struct Metrics {
     pub(crate) upkeep_finished: Gauge,
     /// Bytes in the partition that must stay empty.
     pub(crate) default_partition_bytes: Gauge,
+    /// How long requests take.
+    pub(crate) requests: RequestTimes,
+    /// What the database says of itself.
+    pub(super) database: DatabaseGauges,
 }
 
 impl Default for Metrics {
@@ -60,6 +67,8 @@ impl Default for Metrics {
             "Bytes in the DEFAULT partition of the inbox, which must stay empty",
             default_partition_bytes.clone(),
         );
+        let requests = RequestTimes::register(&mut registry);
+        let database = DatabaseGauges::register(&mut registry);
         Self {
             registry,
             batches,
@@ -72,6 +81,8 @@ impl Default for Metrics {
             upkeep_failures,
             upkeep_finished,
             default_partition_bytes,
+            requests,
+            database,
         }
     }
 }
