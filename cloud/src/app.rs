@@ -14,10 +14,14 @@ use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::door::{self, Door};
+use crate::admission::{Admission, AdmissionLimits};
 use crate::auth::KeyCache;
+use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{CompleteChains, SeriesCache};
 use crate::operation::metrics::Metrics;
+use crate::promql::Queries;
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
 use crate::upkeep;
@@ -36,16 +40,21 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Certificate and key; `None` serves plain HTTP, for a proxy on the same machine.
     pub tls: Option<TlsFiles>,
+    /// What is let in at once.
+    pub admission: AdmissionLimits,
 }
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct App {
     pub(crate) db: Db,
+    pub(crate) admission: Admission,
     pub(crate) keys: KeyCache,
     pub(crate) series: SeriesCache,
     pub(crate) complete_chains: CompleteChains,
     pub(crate) metrics: Metrics,
+    pub(crate) queries: Queries,
+    pub(crate) reads: ReadBudget,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
     /// When the database was last looked at for readiness, and what was found.
@@ -56,13 +65,20 @@ pub struct App {
 
 impl App {
     /// Nothing is known yet but the database.
-    pub(crate) fn new(db: Db, waiver: SettingsWaiver) -> Result<Self, serde_json::Error> {
+    pub(crate) fn new(
+        db: Db,
+        admission: Admission,
+        waiver: SettingsWaiver,
+    ) -> Result<Self, serde_json::Error> {
         Ok(Self {
+            reads: ReadBudget::of(db.connections()),
             db,
+            admission,
             keys: KeyCache::default(),
             series: SeriesCache::default(),
             complete_chains: CompleteChains::default(),
             metrics: Metrics::default(),
+            queries: Queries::default(),
             openapi: router::openapi_json()?,
             waiver,
             readiness: tokio::sync::Mutex::default(),
@@ -105,7 +121,11 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
-    let app = Arc::new(App::new(db, config.database.waiver)?);
+    let connections_max = door::within_open_files(config.admission.connections_max);
+    let limits = AdmissionLimits { connections_max, ..config.admission };
+    let admission = Admission::new(&limits, config.database.connections);
+    let door = admission.door.clone();
+    let app = Arc::new(App::new(db, admission, config.database.waiver)?);
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,
@@ -118,7 +138,7 @@ pub async fn run(
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
-    let served = serve(&app, listener, tls, handle).await;
+    let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();
     while tasks.join_next().await.is_some() {}
     app.db.close().await;
@@ -131,17 +151,20 @@ async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     handle: axum_server::Handle<SocketAddr>,
+    door: &Door,
 ) -> Result<(), ServeError> {
     listener.set_nonblocking(true)?;
     let service = router::router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
     // Without TCP_NODELAY every new TLS connection costs some 40 ms of waiting for a delayed acknowledgement.
-    let plain = axum_server::from_tcp(listener)?.handle(handle).acceptor(NoDelayAcceptor::new());
+    let nodelay = NoDelayAcceptor::new();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    door::set_limits(&mut server);
     match tls {
         Some(tls) => {
-            let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
-            plain.acceptor(acceptor).serve(service).await?;
+            let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(tls).acceptor(nodelay);
+            server.acceptor(door.before(acceptor, true)).serve(service).await?;
         }
-        None => plain.serve(service).await?,
+        None => server.acceptor(door.before(nodelay, false)).serve(service).await?,
     }
     Ok(())
 }

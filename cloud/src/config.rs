@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::commands::{bi_role, import, key, onboard, upkeep, verify};
+use crate::admission::AdmissionLimits;
+use crate::commands::{bi_role, import, key, onboard, store, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Key(key::KeyArgs),
     /// Make, list and drop logins that read one tenant's data in SQL
     BiRole(bi_role::BiRoleArgs),
+    /// List the stores of a tenant, and what has arrived of each
+    Store(store::StoreArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
     /// Compare what the database holds with itself: counts, hashes, gaps, receipts
@@ -125,6 +128,23 @@ pub(crate) struct ServeArgs {
     /// Names and addresses of this service for --tls-self-signed
     #[arg(long, env = "STOREPULSE_TLS_NAMES", value_delimiter = ',', default_values = ["localhost", "127.0.0.1"])]
     pub(crate) tls_name: Vec<String>,
+    /// Connections of clients open at once, as far as the limit of open files allows; a new one beyond it is closed
+    #[arg(long, env = "STOREPULSE_CLIENTS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) clients: u32,
+    /// Mebibytes of bodies in memory at once; beyond it the answer is 503
+    #[arg(long, env = "STOREPULSE_BODY_MEMORY", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65_536))]
+    pub(crate) body_memory: u32,
+}
+
+impl ServeArgs {
+    /// What is let in at once.
+    pub(crate) fn admission(&self) -> AdmissionLimits {
+        AdmissionLimits {
+            connections_max: self.clients as usize,
+            body_bytes_max: (self.body_memory as usize) << 20,
+            ..AdmissionLimits::default()
+        }
+    }
 }
 
 #[derive(Args)]

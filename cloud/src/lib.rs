@@ -4,11 +4,15 @@ pub mod embedded;
 pub mod schema;
 
 #[cfg(feature = "service")]
+pub mod admission;
+#[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
 pub mod bi;
+#[cfg(feature = "service")]
+mod budget;
 #[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
@@ -18,11 +22,15 @@ pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
 #[cfg(feature = "service")]
+mod export;
+#[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;
 #[cfg(feature = "service")]
 mod problem;
+#[cfg(feature = "service")]
+mod promql;
 #[cfg(feature = "service")]
 mod rotation;
 #[cfg(feature = "service")]

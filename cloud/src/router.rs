@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
+use axum::middleware;
 use axum::routing::get;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{delivery, ingest, operation, rotation, store};
+use crate::{admission, delivery, ingest, operation, promql, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,7 @@ use crate::{delivery, ingest, operation, rotation, store};
     tags(
         (name = "ingest", description = "for agents, and for programs that push"),
         (name = "stores", description = "what has arrived"),
+        (name = "prometheus", description = "the query API of Prometheus over a store's samples, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
         (name = "operation", description = "for those who run the service"),
     )
@@ -45,10 +46,20 @@ impl Modify for Credentials {
 fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ingest::http::post_batch, ingest::http::delete_batch))
-        .routes(routes!(store::http::list_stores))
-        .routes(routes!(store::http::show_store_status))
-        .routes(routes!(store::http::list_store_metrics))
+        .routes(routes!(store::list::list_stores))
+        .routes(routes!(store::status::show_store_status))
+        .routes(routes!(store::metrics::list_store_metrics))
+        .routes(routes!(store::latest::list_store_latest))
+        .routes(routes!(store::events::list_store_events))
+        .routes(routes!(store::losses::list_store_losses))
         .routes(routes!(delivery::http::show_store_delivery))
+        .routes(routes!(promql::http::query))
+        .routes(routes!(promql::http::query_range))
+        .routes(routes!(promql::http::list_series))
+        .routes(routes!(promql::http::list_labels))
+        .routes(routes!(promql::http::list_label_values))
+        .routes(routes!(promql::http::show_metadata))
+        .routes(routes!(promql::http::show_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .routes(routes!(operation::http::show_health))
         .routes(routes!(operation::http::show_readiness))
@@ -68,7 +79,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, _) = described().split_for_parts();
     router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
-        .layer(from_fn_with_state(Arc::clone(&app), operation::requests::time))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
+        // Outside of it: what waits or is refused there is timed, too.
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time))
         .with_state(app)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app::{self, Config};
 use storepulse_cloud::embedded::Embedded;
 use storepulse_cloud::tls;
@@ -35,13 +36,25 @@ impl Cloud {
     /// # Errors
     /// It does not start.
     pub async fn start(db: &TestDb, tls_dir: Option<&Path>) -> anyhow::Result<Self> {
+        Self::start_within(AdmissionLimits::default(), db, tls_dir).await
+    }
+
+    /// The same, letting in no more than this.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_within(
+        admission: AdmissionLimits,
+        db: &TestDb,
+        tls_dir: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         tls::install_provider();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let files = tls_dir.map(|dir| tls::self_signed(dir, &names)).transpose()?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let config = Config { database: db.config(), tls: files };
+        let config = Config { database: db.config(), tls: files, admission };
         #[expect(clippy::disallowed_methods, reason = "joined by stop(); ends with the process otherwise")]
         let task = tokio::spawn(app::run(config, listener, stop.clone()));
         let mut cloud = Self { address, ca: tls_dir.map(tls::ca_file), stop, task: Some(task) };

@@ -88,6 +88,18 @@ impl Cluster {
 }
 
 impl TestDb {
+    /// A database of a durable server that somebody else has started and migrated.
+    #[must_use]
+    pub fn durable(server: &Embedded, name: &str) -> Self {
+        Self {
+            admin: server.admin(name),
+            app: server.app(name),
+            control: server.control(name),
+            name: name.to_owned(),
+            waiver: SettingsWaiver::None,
+        }
+    }
+
     /// What the service needs to use it.
     #[must_use]
     pub fn config(&self) -> DatabaseConfig {

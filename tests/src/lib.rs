@@ -26,6 +26,11 @@ pub mod odd_tls;
 #[cfg(feature = "product")]
 pub mod oracle;
 #[cfg(feature = "product")]
+pub mod peers {
+    //! Interfaces against foreign programs.
+    pub mod promql;
+}
+#[cfg(feature = "product")]
 pub mod proxy;
 #[cfg(feature = "product")]
 pub mod roles;

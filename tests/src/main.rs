@@ -33,6 +33,10 @@ enum Command {
     /// Every promised figure beside its limit
     #[cfg(feature = "product")]
     Figures(storepulse_testbed::figures::FiguresArgs),
+    /// PromQL against Prometheus itself
+    #[cfg(feature = "product")]
+    #[command(hide = true)]
+    Promql,
     /// The agent, as a child
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
@@ -94,6 +98,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Isolation(args) => storepulse_testbed::isolation::run(args, out).await,
         #[cfg(feature = "product")]
         Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
+        #[cfg(feature = "product")]
+        Command::Promql => storepulse_testbed::peers::promql::run(out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]

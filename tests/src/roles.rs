@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
+use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app::{self, Config};
 use storepulse_cloud::db::{DatabaseConfig, Db, SettingsWaiver};
 use storepulse_cloud::{tls, upkeep};
@@ -120,6 +121,7 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
             waiver: if role.worthless_data { SettingsWaiver::WorthlessData } else { SettingsWaiver::None },
         },
         tls: Some(tls::self_signed(&role.tls, &names)?),
+        admission: AdmissionLimits::default(),
     };
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

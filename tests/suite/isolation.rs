@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app;
 use storepulse_cloud::db::{Db, SettingsWaiver};
 use storepulse_testbed::cluster::{Cluster, TestDb};
@@ -55,7 +56,7 @@ async fn another_store_of_the_same_tenant_is_404_to_a_store_key() {
         wire::send(world.address, &request).await.unwrap()
     };
     assert_eq!(ask("/v1/stores/T02/status").await.status, 200, "its own");
-    for read in ["status", "metrics"] {
+    for read in ["status", "metrics", "latest", "events", "losses"] {
         let another = ask(&format!("/v1/stores/T01/{read}")).await;
         let nobodys = ask(&format!("/v1/stores/X99/{read}")).await;
         assert_eq!(another.status, 404);
@@ -164,7 +165,7 @@ async fn the_cloud_does_not_serve_when_it_refuses_to_start() {
     let mut database = db.config();
     database.app = db.admin.clone();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = app::Config { database, tls: None };
+    let config = app::Config { database, tls: None, admission: AdmissionLimits::default() };
     let error = app::run(config, listener, CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains("refusing to start") && error.contains("is superuser"), "{error}");
 }

@@ -47,7 +47,7 @@ impl Backoff {
 }
 
 /// A wait that the cloud asked for, with up to a tenth more, so that not everybody comes at once.
-pub(super) fn asked(wait: Duration) -> Duration {
+pub fn asked(wait: Duration) -> Duration {
     let more = (wait / 10).max(Duration::from_millis(500));
     wait + rand::rng().random_range(Duration::ZERO..=more)
 }

@@ -21,8 +21,9 @@ const SMALL_BYTES: usize = 64 << 10;
 /// The slowest pace that the cloud can give, bytes a second.
 const PACE_MIN: u64 = 1_024;
 
+/// Decides what may leave and when. Pure: the time comes from outside.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub struct Gate {
     /// Nothing leaves before.
     closed_until: Option<Instant>,
     /// Only critical batches leave before.
@@ -36,7 +37,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// The backlog waits for a random part of `spread`.
-    pub(super) fn new(now: Instant, spread: Duration) -> Self {
+    pub fn new(now: Instant, spread: Duration) -> Self {
         Self {
             closed_until: None,
             waiting_until: None,
@@ -47,7 +48,7 @@ impl Gate {
     }
 
     /// How far down the order the next request may reach, with so many on their way and so many bytes in them.
-    pub(super) fn reach(&self, now: Instant, in_flight: usize, bytes: usize) -> Option<Reach> {
+    pub fn reach(&self, now: Instant, in_flight: usize, bytes: usize) -> Option<Reach> {
         let most = match self.is_good {
             true if bytes < SMALL_BYTES => SMALL_IN_FLIGHT_MAX,
             true => IN_FLIGHT_MAX,
@@ -66,35 +67,35 @@ impl Gate {
     }
 
     /// When more may leave than now.
-    pub(super) fn opens(&self, now: Instant) -> Option<Instant> {
+    pub fn opens(&self, now: Instant) -> Option<Instant> {
         let all = [self.closed_until, self.waiting_until, Some(self.backlog_from)];
         all.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Whether the last answer was a good one.
-    pub(super) fn is_good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         self.is_good
     }
 
     /// Whether it is closed already: a second failure of requests that left together says nothing new.
-    pub(super) fn is_closed(&self, now: Instant) -> bool {
+    pub fn is_closed(&self, now: Instant) -> bool {
         self.closed_until.is_some_and(|until| now < until)
     }
 
     /// A request was answered well.
-    pub(super) fn open(&mut self) {
+    pub fn open(&mut self) {
         self.is_good = true;
         self.closed_until = None;
     }
 
     /// Nothing leaves for this time.
-    pub(super) fn close(&mut self, now: Instant, wait: Duration) {
+    pub fn close(&mut self, now: Instant, wait: Duration) {
         self.is_good = false;
         self.closed_until = Some(now + wait);
     }
 
     /// The cloud asked to wait.
-    pub(super) fn wait(&mut self, now: Instant, wait: Duration, was_critical: bool) {
+    pub fn wait(&mut self, now: Instant, wait: Duration, was_critical: bool) {
         if was_critical {
             self.closed_until = Some(now + wait);
         }
@@ -102,19 +103,19 @@ impl Gate {
     }
 
     /// The key is another one: try it at once.
-    pub(super) fn reopen(&mut self) {
+    pub fn reopen(&mut self) {
         self.closed_until = None;
     }
 
     /// The cloud gave a pace for the backlog.
-    pub(super) fn pace(&mut self, now: Instant, pace: &Pace) {
+    pub fn pace(&mut self, now: Instant, pace: &Pace) {
         self.backlog_bytes_per_s = pace.backlog_bytes_per_s.max(PACE_MIN);
         let start = Duration::from_millis(pace.start_in_ms).min(RETRY_AFTER_MAX);
         self.backlog_from = self.backlog_from.max(now + start);
     }
 
     /// So many bytes of the backlog have left.
-    pub(super) fn backlog_left(&mut self, now: Instant, bytes: usize) {
+    pub fn backlog_left(&mut self, now: Instant, bytes: usize) {
         let takes = Duration::from_micros(bytes as u64 * 1_000_000 / self.backlog_bytes_per_s.max(1));
         self.backlog_from = self.backlog_from.max(now) + takes;
     }

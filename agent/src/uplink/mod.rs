@@ -23,10 +23,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
+pub use self::backoff::asked;
 pub(crate) use self::client::Client;
 pub use self::client::ClientError;
 use self::flight::{Landed, fly};
-use self::gate::Gate;
+pub use self::gate::Gate;
 use self::outcome::Outcome;
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use self::suspects::Suspects;

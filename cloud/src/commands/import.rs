@@ -14,6 +14,7 @@ use serde::Serialize;
 use storepulse_shared::export::{ExportReader, ExportedBatch};
 use storepulse_shared::ids::{StoreId, TenantId};
 
+use crate::admission::{Admission, AdmissionLimits};
 use crate::app::App;
 use crate::auth::StoreAuth;
 use crate::config::DatabaseArgs;
@@ -107,7 +108,7 @@ pub async fn run(
         proved.push((path, file));
     }
     db.make_partitions().await?;
-    let app = App::new(db.clone(), waiver)?;
+    let app = App::new(db.clone(), Admission::new(&AdmissionLimits::default(), 1), waiver)?;
     let mut reports = Vec::with_capacity(proved.len());
     for (path, (file, auth)) in proved {
         let report = take_file(&app, &auth, path, file, &hashes).await;

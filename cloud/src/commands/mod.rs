@@ -6,6 +6,7 @@ pub mod key;
 mod migrate;
 pub mod onboard;
 mod serve;
+pub mod store;
 pub mod upkeep;
 pub mod verify;
 
@@ -84,6 +85,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Key(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = key::run(&db, args, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Store(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = store::run(&db, args, out).await;
             close(db, server).await;
             outcome
         }

@@ -19,6 +19,9 @@ pub use self::check::{CheckError, SettingsWaiver};
 /// How long a request waits for a connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a reader may do something else, such as sending what it has read, before its transaction is ended.
+const IDLE_READ_MAX: Duration = Duration::from_secs(120);
+
 /// Connections for keys, tenants and stores.
 const CONTROL_CONNECTIONS: u32 = 4;
 
@@ -130,6 +133,31 @@ impl Db {
         Self::bound(tx, tenant).await
     }
 
+    /// A snapshot for answering somebody: no statement of it runs longer than `statement_max`, and the server ends it if
+    /// nothing is asked in it for [`IDLE_READ_MAX`].
+    ///
+    /// # Errors
+    /// No connection could be had, or the server refused.
+    pub async fn read(&self, tenant: &TenantId, statement_max: Duration) -> Result<TenantTx, sqlx::Error> {
+        let mut tx = self.app.begin_with("begin isolation level repeatable read read only").await?;
+        sqlx::query!(
+            "select set_config('app.tenant_id', $1, true) as bound, set_config('statement_timeout', $2, true) as statement,
+                set_config('idle_in_transaction_session_timeout', $3, true) as idle",
+            tenant.as_str(),
+            statement_max.as_millis().max(1).to_string(),
+            IDLE_READ_MAX.as_millis().to_string(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        Ok(TenantTx { tx, tenant: tenant.clone() })
+    }
+
+    /// How many connections ingest and reads share.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.app.options().get_max_connections()
+    }
+
     async fn bound(
         mut tx: Transaction<'static, Postgres>,
         tenant: &TenantId,
@@ -212,7 +240,7 @@ impl Db {
 
     /// Connections that requests share: in use, idle.
     #[must_use]
-    pub fn connections(&self) -> (u32, u32) {
+    pub fn connections_open(&self) -> (u32, u32) {
         let idle = u32::try_from(self.app.num_idle()).unwrap_or(u32::MAX);
         (self.app.size().saturating_sub(idle), idle)
     }

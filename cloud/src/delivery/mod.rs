@@ -7,3 +7,6 @@
 mod answer;
 pub(crate) mod http;
 mod sql;
+
+pub(crate) use self::answer::Loss;
+pub(crate) use self::sql::LossRow;

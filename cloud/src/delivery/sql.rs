@@ -189,7 +189,7 @@ pub(super) async fn reasons(
 }
 
 #[derive(Debug)]
-pub(super) struct LossRow {
+pub(crate) struct LossRow {
     pub epoch: Uuid,
     pub loss_id: String,
     pub seq: i64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::USER_AGENT;
+use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use storepulse_shared::answer::{Ack, Problem};
@@ -59,9 +59,19 @@ pub(crate) async fn post_batch(
     body: Body,
 ) -> Result<Json<Ack>, ApiError> {
     let head = RequestHead::read(&headers)?;
+    let mut held = app.admission.hold_body(head.batch.as_ref(), length(&headers))?;
+    let read = read_body(body).await?;
+    let bytes_len = read.as_ref().map_or(0, bytes::Bytes::len);
+    held.shrink_to(bytes_len);
+    let _place = app.admission.enter(head.batch.as_ref()).await?;
     // Said with the answer, not stored with it: it is of this moment.
-    let answer = |ack: Ack| Json(Ack { rotate_key: auth.rotate_key, ..ack });
-    let bytes = match read_body(body).await? {
+    let pace_for = head.batch.clone();
+    let answer = |ack: Ack| {
+        let pace =
+            pace_for.as_ref().map_or(ack.pace, |header| app.admission.pace(&auth, header, bytes_len, &ack));
+        Json(Ack { rotate_key: auth.rotate_key, pace, ..ack })
+    };
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(total) => {
             let error = BodyError::TooLong(total);
@@ -112,7 +122,13 @@ pub(crate) async fn delete_batch(
         let detail = "DELETE needs the header StorePulse-Batch, which names the batch";
         return Err(ApiError::refused(StatusCode::BAD_REQUEST, "batch_header_missing", detail));
     };
+    let _place = app.admission.enter(Some(&header)).await?;
     take::close_batch(&app, &auth, &header).await.map(Json)
+}
+
+/// What the sender says of its body, if it says so.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// `User-Agent: storepulse-agent/<version> (<host id>)`.
@@ -135,8 +151,11 @@ async fn read_body(mut body: Body) -> Result<Result<bytes::Bytes, usize>, ApiErr
             total += data.len();
             if total <= BODY_BYTES_MAX {
                 bytes.extend_from_slice(&data);
-            } else if total > DRAIN_BYTES_MAX {
-                break;
+            } else {
+                bytes = bytes::BytesMut::new();
+                if total > DRAIN_BYTES_MAX {
+                    break;
+                }
             }
         }
         Ok::<_, axum::Error>(if total > BODY_BYTES_MAX { Err(total) } else { Ok(bytes.freeze()) })

@@ -330,6 +330,7 @@ fn ack(
         rejected,
         through,
         server_time: now_ms(),
+        // Whoever answers over HTTP gives the pace of the moment; nobody else sends backlogs.
         pace: Pace { backlog_bytes_per_s: PACE_BYTES_PER_S, start_in_ms: 0 },
         rotate_key: false,
     }

@@ -79,7 +79,7 @@ impl DatabaseGauges {
 
     /// Asks the database, over the control role: no tenant's data are read.
     pub(super) async fn refresh(&self, db: &Db) -> Result<(), sqlx::Error> {
-        let (in_use, idle) = db.connections();
+        let (in_use, idle) = db.connections_open();
         self.in_use.set(i64::from(in_use));
         self.idle.set(i64::from(idle));
         let mut tx = db.control().await?;

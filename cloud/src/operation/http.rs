@@ -113,5 +113,8 @@ async fn refresh(app: &App) {
 )]
 pub(crate) async fn show_metrics(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
     refresh(&app).await;
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text())
+    (
+        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        app.metrics.text(&app.admission.look()),
+    )
 }

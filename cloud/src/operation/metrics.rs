@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::database::DatabaseGauges;
 use super::requests::RequestTimes;
+use crate::admission::Look;
 
 /// What is counted.
 #[derive(Debug)]
@@ -36,6 +37,19 @@ pub(crate) struct Metrics {
     pub(crate) requests: RequestTimes,
     /// What the database says of itself.
     pub(super) database: DatabaseGauges,
+    admission: AdmissionGauges,
+}
+
+/// What is let in at this moment.
+#[derive(Debug)]
+struct AdmissionGauges {
+    connections: Gauge,
+    connections_turned_away: Gauge,
+    body_bytes_held: Gauge,
+    ingest_in_work: Gauge,
+    ingest_waiting: Gauge,
+    ingest_refused: Gauge,
+    backlog_bytes_per_s: Gauge,
 }
 
 impl Default for Metrics {
@@ -69,6 +83,7 @@ impl Default for Metrics {
         );
         let requests = RequestTimes::register(&mut registry);
         let database = DatabaseGauges::register(&mut registry);
+        let admission = AdmissionGauges::register(&mut registry);
         Self {
             registry,
             batches,
@@ -83,14 +98,53 @@ impl Default for Metrics {
             default_partition_bytes,
             requests,
             database,
+            admission,
         }
     }
 }
 
+impl AdmissionGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            connections: gauge("connections", "Open connections of clients"),
+            connections_turned_away: gauge(
+                "connections_turned_away",
+                "Connections closed at the door since the start",
+            ),
+            body_bytes_held: gauge("body_bytes_held", "Bytes of bodies in memory"),
+            ingest_in_work: gauge("ingest_in_work", "Requests of ingest that use the database"),
+            ingest_waiting: gauge("ingest_waiting", "Requests of ingest that wait for a place"),
+            ingest_refused: gauge("ingest_refused", "Requests of ingest answered 503 since the start"),
+            backlog_bytes_per_s: gauge(
+                "backlog_bytes_per_s",
+                "What all agents together may send of their backlogs",
+            ),
+        }
+    }
+
+    fn set(&self, look: &Look) {
+        let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.connections.set(size(look.connections));
+        self.connections_turned_away.set(number(look.turned_away));
+        self.body_bytes_held.set(size(look.body_bytes));
+        self.ingest_in_work.set(size(look.in_work));
+        self.ingest_waiting.set(size(look.waiting));
+        self.ingest_refused.set(number(look.refused));
+        self.backlog_bytes_per_s.set(number(look.backlog_bytes_per_s));
+    }
+}
+
 impl Metrics {
-    /// The text exposition.
+    /// The text exposition, with what is let in now.
     #[must_use]
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, look: &Look) -> String {
+        self.admission.set(look);
         let mut out = String::new();
         if text::encode(&mut out, &self.registry).is_err() {
             tracing::error!("the metrics could not be written as text");

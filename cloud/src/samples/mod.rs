@@ -2,6 +2,7 @@
 //!
 //! Read in a [snapshot](crate::db::Db::snapshot): between two statements of another transaction samples may move.
 
+pub(crate) mod aggregate;
 pub(crate) mod day;
 mod decode;
 mod packed;

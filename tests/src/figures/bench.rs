@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
+use super::chain::{self, Beside, Chain};
 use super::ingest::Rig;
 use super::outage::{self, Outcome, Size};
 use super::{footprint, progress};
@@ -18,6 +19,8 @@ pub(super) struct Bench {
     parts: usize,
     backlog: Option<PathBuf>,
     outages: Vec<(Size, Outcome)>,
+    chain: Option<Chain>,
+    beside: Option<Beside>,
 }
 
 impl Bench {
@@ -28,7 +31,16 @@ impl Bench {
                 "the folder for temporary files is in memory, where syncing costs nothing: set TMPDIR",
             )?;
         }
-        Ok(Self { rig: None, cluster: None, run_dir, parts: 0, backlog: None, outages: Vec::new() })
+        Ok(Self {
+            rig: None,
+            cluster: None,
+            run_dir,
+            parts: 0,
+            backlog: None,
+            outages: Vec::new(),
+            chain: None,
+            beside: None,
+        })
     }
 
     /// An empty folder.
@@ -72,6 +84,25 @@ impl Bench {
         let outcome = outage::run(self.rig().await?, size).await?;
         self.outages.push((size, outcome));
         Ok(outcome)
+    }
+
+    /// A chain with a month of samples: filled once, for all that read it.
+    pub(super) async fn chain(&mut self) -> anyhow::Result<&Chain> {
+        if self.chain.is_none() {
+            let dir = self.part("chain")?;
+            self.chain = Some(Chain::fill(self.rig().await?, chain::WHOLE, &dir).await?);
+        }
+        anyhow::Context::context(self.chain.as_ref(), "the chain was filled")
+    }
+
+    /// Ours and VictoriaMetrics with the same samples.
+    pub(super) async fn beside(&mut self) -> anyhow::Result<Beside> {
+        if let Some(beside) = self.beside {
+            return Ok(beside);
+        }
+        let dir = self.part("beside")?;
+        let beside = Beside::measure(self.rig().await?, &dir).await?;
+        Ok(*self.beside.insert(beside))
     }
 
     /// Stops in order what was started.

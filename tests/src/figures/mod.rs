@@ -12,6 +12,7 @@
 
 mod append;
 mod bench;
+mod chain;
 mod codec;
 mod cpu;
 mod figure;

@@ -1,6 +1,7 @@
 //! What can be measured: each subject at some sizes, a figure each (`ingest` at 64, 100 and 1,000: `ingest-64`, …).
 
 use super::bench::Bench;
+use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
 use super::{append, codec, footprint, ingest, seal, spool_disk, wire};
@@ -19,6 +20,14 @@ pub(super) enum Subject {
     DiskCloud,
     Compaction,
     DiskCompacted,
+    ReadDay,
+    ReadHotDay,
+    ReadMonth,
+    BesideIngest,
+    BesideDisk,
+    BesideDay,
+    BesideHours,
+    BesideCrash,
     Binary,
     MemoryIdle,
     MemorySteady,
@@ -37,7 +46,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 30] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -49,6 +58,14 @@ impl Subject {
         Self::DiskCloud,
         Self::Compaction,
         Self::DiskCompacted,
+        Self::ReadDay,
+        Self::ReadHotDay,
+        Self::ReadMonth,
+        Self::BesideIngest,
+        Self::BesideDisk,
+        Self::BesideDay,
+        Self::BesideHours,
+        Self::BesideCrash,
         Self::Binary,
         Self::MemoryIdle,
         Self::MemorySteady,
@@ -75,6 +92,14 @@ impl Subject {
             Self::DiskCloud => "disk-cloud",
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
+            Self::ReadDay => "read-day",
+            Self::ReadHotDay => "read-hot-day",
+            Self::ReadMonth => "read-month-by-hour",
+            Self::BesideIngest => "beside-ingest",
+            Self::BesideDisk => "beside-disk",
+            Self::BesideDay => "beside-day",
+            Self::BesideHours => "beside-hours",
+            Self::BesideCrash => "beside-crash",
             Self::Binary => "binary",
             Self::MemoryIdle => "memory-idle",
             Self::MemorySteady => "memory-steady",
@@ -109,9 +134,22 @@ impl Subject {
         if size == NO_SIZE { self.word().to_owned() } else { format!("{}-{size}", self.word()) }
     }
 
-    /// Takes minutes, and is measured only if it is called for.
+    /// Takes minutes, or another database, and is measured only if it is called for.
     const fn is_by_name_only(self) -> bool {
-        matches!(self, Self::OutageDense | Self::OutageDenseLive | Self::OutageDenseAttempt)
+        matches!(
+            self,
+            Self::OutageDense
+                | Self::OutageDenseLive
+                | Self::OutageDenseAttempt
+                | Self::ReadDay
+                | Self::ReadHotDay
+                | Self::ReadMonth
+                | Self::BesideIngest
+                | Self::BesideDisk
+                | Self::BesideDay
+                | Self::BesideHours
+                | Self::BesideCrash
+        )
     }
 
     /// What its values count.
@@ -120,12 +158,21 @@ impl Subject {
             Self::Encode | Self::Decode => "ns a sample",
             Self::Append => "samples/s",
             Self::Seal => "samples/CPU s",
-            Self::Wire | Self::WireHeader | Self::DiskSpool | Self::DiskCloud | Self::DiskCompacted => {
-                "bytes a sample"
-            }
-            Self::Ingest | Self::Compaction => "µs CPU a sample",
+            Self::Wire
+            | Self::WireHeader
+            | Self::DiskSpool
+            | Self::DiskCloud
+            | Self::DiskCompacted
+            | Self::BesideDisk => "bytes a sample",
+            Self::Ingest | Self::Compaction | Self::BesideIngest => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
-            Self::StartBacklog => "ms",
+            Self::StartBacklog
+            | Self::ReadDay
+            | Self::ReadHotDay
+            | Self::ReadMonth
+            | Self::BesideDay
+            | Self::BesideHours => "ms",
+            Self::BesideCrash => "samples",
             Self::OutageReference
             | Self::OutageReferenceLive
             | Self::OutageReferenceAttempt
@@ -163,6 +210,18 @@ impl Subject {
                 "upkeep + PostgreSQL, inbox to series_days, by samples a batch | limit: ingest of the same"
             }
             Self::DiskCompacted => "growth of series_days with indexes | limit: the bodies as sent",
+            Self::ReadDay => {
+                "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster"
+            }
+            Self::ReadHotDay => "the day that is still in the inbox, the same",
+            Self::ReadMonth => "30 days of a series by the hour, the same",
+            Self::BesideIngest => {
+                "ingest, PostgreSQL and compaction | limit: VictoriaMetrics, the same samples"
+            }
+            Self::BesideDisk => "series_days with indexes | limit: the folder of VictoriaMetrics, merged",
+            Self::BesideDay => "a day of a series, 95 of 100 | limit: VictoriaMetrics, the same day",
+            Self::BesideHours => "5 days by the hour, 95 of 100 | limit: VictoriaMetrics, the same",
+            Self::BesideCrash => "acknowledged and gone after SIGKILL of everything | limit: VictoriaMetrics",
             Self::Binary => "the shipped agent on disk, stripped",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
             Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
@@ -195,6 +254,14 @@ impl Subject {
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,
+            Self::ReadDay => chain::day(bench.chain().await?).await,
+            Self::ReadHotDay => chain::hot_day(bench.chain().await?).await,
+            Self::ReadMonth => chain::month_by_hour(bench.chain().await?).await,
+            Self::BesideIngest => Ok(bench.beside().await?.figure(Comparison::Ingest)),
+            Self::BesideDisk => Ok(bench.beside().await?.figure(Comparison::Disk)),
+            Self::BesideDay => Ok(bench.beside().await?.figure(Comparison::Day)),
+            Self::BesideHours => Ok(bench.beside().await?.figure(Comparison::Hours)),
+            Self::BesideCrash => chain::samples_lost(&std::env::current_exe()?, &bench.part("crash")?).await,
             Self::Binary => footprint::binary(),
             Self::MemoryIdle => footprint::idle(bench).await,
             Self::MemorySteady => footprint::steady(bench).await,
@@ -257,7 +324,9 @@ mod tests {
 
     #[test]
     fn what_takes_minutes_is_measured_only_by_its_name() {
-        let takes_minutes = |name: &String| name.starts_with("outage-dense");
+        let takes_minutes = |name: &String| {
+            ["outage-dense", "read-", "beside-"].iter().any(|beginning| name.starts_with(beginning))
+        };
         assert!(!chosen(&[]).iter().any(takes_minutes));
         assert_eq!(chosen(&["outage"]).iter().filter(|name| takes_minutes(name)).count(), 3);
     }

@@ -1,17 +1,22 @@
 //! `cargo torture`: the product under blows, judged from outside.
 
+mod cloud;
 mod compaction;
 mod damage;
+mod fleet;
 mod kills;
 mod power_cuts;
 mod rounds;
+mod wire;
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use self::cloud::CloudArgs;
 use self::damage::Damage;
+use self::fleet::FleetArgs;
 use self::kills::Kills;
 use self::power_cuts::PowerCuts;
 
@@ -24,6 +29,10 @@ pub enum TortureCommand {
     PowerCuts(TortureArgs),
     /// SIGKILL, and damage to the files of the spool: what is lost must be told, collection must be back at once
     Damage(TortureArgs),
+    /// Retries, reordering, closing and cut answers in many streams, and SIGKILL of the cloud: each answer must be true
+    Cloud(CloudArgs),
+    /// A fleet whose links come back at once: nothing lost, live values on time, memory bounded
+    Fleet(FleetArgs),
     /// SIGKILL of upkeep while it compacts what is being written and read
     Compaction(TortureArgs),
 }
@@ -55,5 +64,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::PowerCuts(args) => rounds::run(PowerCuts, args, testbed, out).await,
         TortureCommand::Compaction(args) => compaction::run(args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
+        TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
+        TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
     }
 }

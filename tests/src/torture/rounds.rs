@@ -213,7 +213,8 @@ async fn trouble_link(link: Arc<Proxy>, mut rng: StdRng, calm: CancellationToken
     }
 }
 
-async fn strike_cloud(
+/// Kills the cloud at random moments until it is calm.
+pub(super) async fn strike_cloud(
     mut cloud: CloudProcess,
     mut rng: StdRng,
     calm: CancellationToken,

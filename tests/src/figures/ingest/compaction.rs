@@ -11,6 +11,7 @@ use storepulse_agent::time::now_ms;
 
 use super::super::figure::Figure;
 use super::super::progress;
+use super::super::reference::ReferenceStore;
 use super::super::rounds::median;
 use super::super::wire::bytes_a_sample;
 use super::Rig;
@@ -78,7 +79,9 @@ pub(in crate::figures) async fn disk(rig: &Rig) -> anyhow::Result<Figure> {
 /// Eight stores with one UTC day each, so many days ago.
 fn one_day(rig: &Rig, size: usize, days_ago: i64) -> anyhow::Result<Senders> {
     let from_ms = (now_ms().div_euclid(DAY_MS) - days_ago) * DAY_MS;
-    Senders::with_pool(rig, size, DAY_SAMPLES / size, from_ms)
+    let mut senders = Senders::of(rig, &rig.stores)?;
+    senders.load(&ReferenceStore::open(from_ms).batches(DAY_SAMPLES / size, size))?;
+    Ok(senders)
 }
 
 async fn bytes(rig: &Rig) -> anyhow::Result<i64> {

@@ -11,7 +11,7 @@ mod bare_loop;
 pub(super) mod compaction;
 pub(super) mod disk;
 mod rig;
-mod sender;
+pub(super) mod sender;
 
 use std::fmt;
 use std::time::Duration;

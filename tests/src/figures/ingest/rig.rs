@@ -26,10 +26,10 @@ pub(in crate::figures) struct Rig {
 
 /// Processor time so far: of the cloud process, of this one, of PostgreSQL.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clocks {
-    pub(super) service: Duration,
-    pub(super) client: Duration,
-    pub(super) server: Duration,
+pub(in crate::figures) struct Clocks {
+    pub(in crate::figures) service: Duration,
+    pub(in crate::figures) client: Duration,
+    pub(in crate::figures) server: Duration,
 }
 
 impl Rig {
@@ -56,12 +56,12 @@ impl Rig {
         format!("{}/v1/metrics/batch", self.cloud.url())
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(in crate::figures) fn ca(&self) -> PathBuf {
         self.cloud.ca()
     }
 
     /// The clocks of all who take part.
-    pub(super) fn clocks(&self) -> anyhow::Result<Clocks> {
+    pub(in crate::figures) fn clocks(&self) -> anyhow::Result<Clocks> {
         let service = self.cloud.pid().context("the cloud process has ended")?;
         Ok(Clocks {
             service: cpu::of_process(service)?,
@@ -71,7 +71,7 @@ impl Rig {
     }
 
     /// Has the server write everything out, so that it does so between turns and not within one.
-    pub(super) async fn checkpoint(&self) -> anyhow::Result<()> {
+    pub(in crate::figures) async fn checkpoint(&self) -> anyhow::Result<()> {
         let mut admin = PgConnection::connect_with(&self.db.admin).await?;
         sqlx::raw_sql("checkpoint").execute(&mut admin).await?;
         Ok(admin.close().await?)

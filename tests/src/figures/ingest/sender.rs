@@ -1,4 +1,4 @@
-//! Eight stores that send batches made beforehand, each under new numbers of an epoch of its own.
+//! Stores that send batches made beforehand, each under new numbers of an epoch of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use storepulse_agent::time::now_ms;
 use storepulse_shared::answer::Ack;
 use storepulse_shared::batch::encode::encode;
 use storepulse_shared::batch::header::{BatchHeader, BodyDigest, NAME};
-use storepulse_shared::batch::{Clock, Lane};
+use storepulse_shared::batch::{Batch, Clock, Lane};
 use storepulse_shared::gzip;
 use storepulse_shared::ids::{BatchId, Epoch};
 use tokio::task::JoinSet;
@@ -36,12 +36,12 @@ pub(super) struct Body {
 
 /// What was sent and stored.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Sent {
-    pub(super) samples: usize,
-    pub(super) bytes: usize,
+pub(in crate::figures) struct Sent {
+    pub(in crate::figures) samples: usize,
+    pub(in crate::figures) bytes: usize,
 }
 
-pub(super) struct Senders {
+pub(in crate::figures) struct Senders {
     pub(super) pool: Arc<Vec<Body>>,
     pub(super) all: Vec<Sender>,
 }
@@ -52,37 +52,44 @@ pub(super) struct Sender {
     client: reqwest::Client,
     url: String,
     last_seq: u64,
-    pool: Arc<Vec<Body>>,
 }
 
 impl Senders {
+    /// One for each of the rig's eight stores, with batches of this size to send over and over.
     pub(super) fn connect(rig: &Rig, size: usize) -> anyhow::Result<Self> {
-        Self::with_pool(rig, size, POOL, now_ms() - i64::try_from(BACK.as_millis())?)
+        let mut senders = Self::of(rig, &rig.stores)?;
+        let from_ms = now_ms() - i64::try_from(BACK.as_millis())?;
+        senders.load(&ReferenceStore::open(from_ms).batches(POOL, size))?;
+        Ok(senders)
     }
 
-    /// The same with so many batches, which begin at this time.
-    pub(super) fn with_pool(rig: &Rig, size: usize, pool: usize, from_ms: i64) -> anyhow::Result<Self> {
-        let batches = ReferenceStore::open(from_ms).batches(pool, size);
+    /// One for each of these stores, with nothing to send yet.
+    pub(in crate::figures) fn of(rig: &Rig, stores: &[Store]) -> anyhow::Result<Self> {
+        let ca = rig.ca();
+        let all = stores.iter().map(|store| Sender::new(rig.url(), &ca, store));
+        Ok(Self { pool: Arc::default(), all: all.collect::<anyhow::Result<_>>()? })
+    }
+
+    /// What all of them send from now on.
+    pub(in crate::figures) fn load(&mut self, batches: &[Batch<'_>]) -> anyhow::Result<()> {
         let bodies = batches.iter().map(|batch| {
             let gzipped = gzip::compress(&encode(batch));
             let digest = BodyDigest::of(&gzipped);
             Ok(Body { gzipped, digest, samples: u32::try_from(batch.samples())? })
         });
-        let pool = Arc::new(bodies.collect::<anyhow::Result<Vec<Body>>>()?);
-        let ca = rig.ca();
-        let all = rig.stores.iter().map(|store| Sender::new(rig.url(), &ca, store, &pool));
-        Ok(Self { all: all.collect::<anyhow::Result<_>>()?, pool })
+        self.pool = Arc::new(bodies.collect::<anyhow::Result<Vec<Body>>>()?);
+        Ok(())
     }
 
-    pub(super) fn pool_len(&self) -> usize {
+    pub(in crate::figures) fn pool_len(&self) -> usize {
         self.pool.len()
     }
 
     /// Has each send so many batches, all at once.
-    pub(super) async fn send(&mut self, each: usize) -> anyhow::Result<Sent> {
+    pub(in crate::figures) async fn send(&mut self, each: usize) -> anyhow::Result<Sent> {
         let mut tasks = JoinSet::new();
         for sender in self.all.drain(..) {
-            tasks.spawn(sender.send(each));
+            tasks.spawn(sender.send(Arc::clone(&self.pool), each));
         }
         let mut sum = Sent::default();
         while let Some(done) = tasks.join_next().await {
@@ -96,14 +103,13 @@ impl Senders {
 }
 
 impl Sender {
-    fn new(url: String, ca: &Path, store: &Store, pool: &Arc<Vec<Body>>) -> anyhow::Result<Self> {
-        let (store, pool) = (store.clone(), Arc::clone(pool));
-        Ok(Self { store, epoch: Epoch::random(), client: http_client(Some(ca))?, url, last_seq: 0, pool })
+    fn new(url: String, ca: &Path, store: &Store) -> anyhow::Result<Self> {
+        let (store, client) = (store.clone(), http_client(Some(ca))?);
+        Ok(Self { store, epoch: Epoch::random(), client, url, last_seq: 0 })
     }
 
-    async fn send(mut self, count: usize) -> anyhow::Result<(Self, Sent)> {
+    async fn send(mut self, pool: Arc<Vec<Body>>, count: usize) -> anyhow::Result<(Self, Sent)> {
         let mut sent = Sent::default();
-        let pool = Arc::clone(&self.pool);
         for body in pool.iter().cycle().take(count) {
             self.last_seq += 1;
             self.send_one(body).await?;

@@ -25,14 +25,21 @@ pub(super) fn all() -> Vec<Device> {
 
 /// Fifty devices with ten metrics each, every ten seconds.
 pub(super) fn dense() -> Vec<Device> {
-    let device = |n| {
-        let mut device = pos(n);
-        device.every_ms = 10_000;
-        device.metrics.push(("system.memory.usage", Signal::drift(0.7 * GIB, 3e6, PAGE)));
-        device.metrics.push(("system.network.io.receive", Signal::counter(20_000.0, 8_123_456_789.0)));
-        device
-    };
-    (1..=50).map(device).collect()
+    (1..=50).map(|n| pos_and_box(n, 10_000)).collect()
+}
+
+/// Ten devices with ten metrics each, every minute.
+pub(super) fn chain() -> Vec<Device> {
+    (1..=10).map(|n| pos_and_box(n, 60_000)).collect()
+}
+
+/// A POS terminal that also tells of the box it runs on.
+fn pos_and_box(n: u32, every_ms: i64) -> Device {
+    let mut device = pos(n);
+    device.every_ms = every_ms;
+    device.metrics.push(("system.memory.usage", Signal::drift(0.7 * GIB, 3e6, PAGE)));
+    device.metrics.push(("system.network.io.receive", Signal::counter(20_000.0, 8_123_456_789.0)));
+    device
 }
 
 fn the_box() -> Device {

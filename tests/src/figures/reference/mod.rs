@@ -54,6 +54,11 @@ impl ReferenceStore {
         Self::with(devices::dense(), 10_000, from_ms)
     }
 
+    /// One of a chain of many: 100 series, all of them every minute, of the same kinds.
+    pub(super) fn open_chain(from_ms: i64) -> Self {
+        Self::with(devices::chain(), 60_000, from_ms)
+    }
+
     fn with(devices: Vec<Device>, pace_ms: i64, from_ms: i64) -> Self {
         let tick_ms = from_ms - from_ms.rem_euclid(pace_ms);
         let rng = Xoshiro256PlusPlus::seed_from_u64(SEED);

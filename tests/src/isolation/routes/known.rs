@@ -4,6 +4,7 @@
 //! here who may pass, and what there is to try.
 
 use super::attempts::{self, Attempt};
+use super::queries::{self, hour};
 use crate::isolation::world::World;
 
 /// Who may pass.
@@ -36,15 +37,29 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 12] = [
+pub(super) const KNOWN: [Route; 26] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("GET", "/v1/stores", Door::StoreKey, |_| attempts::plain("/v1/stores")),
     route("GET", "/v1/stores/{store_id}/status", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
     route("GET", "/v1/stores/{store_id}/metrics", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),
+    route("GET", "/v1/stores/{store_id}/latest", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/latest")),
+    route("GET", "/v1/stores/{store_id}/events", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/events")),
+    route("GET", "/v1/stores/{store_id}/losses", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/losses")),
     route("GET", "/v1/stores/{store_id}/delivery", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/delivery")),
     route("POST", "/v1/key/rotation", Door::StoreKey, attempts::of_post_rotation),
     route("DELETE", "/v1/key/rotation", Door::StoreKey, |_| attempts::of_delete_rotation()),
+    route("GET", "/api/v1/query", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/query", "query=", "")),
+    route("GET", "/api/v1/query_range", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("GET", "/api/v1/series", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/series", "match[]=", "")),
+    route("GET", "/api/v1/labels", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/labels", "match[]=", "")),
+    route("POST", "/api/v1/query", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/query", "query=", "")),
+    route("POST", "/api/v1/query_range", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("POST", "/api/v1/series", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/series", "match[]=", "")),
+    route("POST", "/api/v1/labels", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/labels", "match[]=", "")),
+    route("GET", "/api/v1/label/{name}/values", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/label/origin/values", "match[]=", "")),
+    route("GET", "/api/v1/metadata", Door::StoreKey, |_| attempts::plain("/api/v1/metadata")),
+    route("GET", "/api/v1/status/buildinfo", Door::StoreKey, |_| attempts::plain("/api/v1/status/buildinfo")),
     route("GET", "/health", Door::Open, |_| attempts::plain("/health")),
     route("GET", "/ready", Door::Open, |_| attempts::plain("/ready")),
     route("GET", "/metrics", Door::OpenWithNumbers, |_| attempts::plain("/metrics")),

@@ -10,6 +10,7 @@ mod judge;
 mod known;
 mod matrix;
 mod outside;
+mod queries;
 
 use futures_util::TryStreamExt as _;
 

@@ -1,4 +1,4 @@
-//! Reads of `stores`, `streams`, `losses`, `events` and `series`.
+//! A store, its openings of a spool, and what its status tells of losses and events.
 
 use storepulse_shared::ids::StoreId;
 use time::OffsetDateTime;
@@ -7,14 +7,17 @@ use uuid::Uuid;
 use crate::db::TenantTx;
 
 #[derive(Debug)]
-pub(super) struct StoreRow {
+pub(in crate::store) struct StoreRow {
     pub store_id: String,
     pub name: String,
     pub status: String,
     pub last_received_at: Option<OffsetDateTime>,
 }
 
-pub(super) async fn find_store(tx: &mut TenantTx, store: &StoreId) -> Result<Option<StoreRow>, sqlx::Error> {
+pub(in crate::store) async fn find_store(
+    tx: &mut TenantTx,
+    store: &StoreId,
+) -> Result<Option<StoreRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         StoreRow,
@@ -30,7 +33,7 @@ pub(super) async fn find_store(tx: &mut TenantTx, store: &StoreId) -> Result<Opt
 }
 
 #[derive(Debug)]
-pub(super) struct StreamRow {
+pub(in crate::store) struct StreamRow {
     pub epoch: Uuid,
     pub sealed: i64,
     pub received: i64,
@@ -44,7 +47,7 @@ pub(super) struct StreamRow {
 }
 
 /// The latest openings of the store's spool, newest first.
-pub(super) async fn streams(
+pub(in crate::store) async fn streams(
     tx: &mut TenantTx,
     store: &StoreId,
     limit: i64,
@@ -71,13 +74,16 @@ pub(super) async fn streams(
 }
 
 #[derive(Debug)]
-pub(super) struct StreamTotals {
+pub(in crate::store) struct StreamTotals {
     pub missing: i64,
     pub forked: bool,
 }
 
 /// Over all openings of the store's spool.
-pub(super) async fn stream_totals(tx: &mut TenantTx, store: &StoreId) -> Result<StreamTotals, sqlx::Error> {
+pub(in crate::store) async fn stream_totals(
+    tx: &mut TenantTx,
+    store: &StoreId,
+) -> Result<StreamTotals, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         StreamTotals,
@@ -93,14 +99,17 @@ pub(super) async fn stream_totals(tx: &mut TenantTx, store: &StoreId) -> Result<
 }
 
 #[derive(Debug)]
-pub(super) struct LossTotals {
+pub(in crate::store) struct LossTotals {
     pub reason: String,
     pub losses: i64,
     pub samples: i64,
 }
 
 /// What was lost or rejected, by reason.
-pub(super) async fn loss_totals(tx: &mut TenantTx, store: &StoreId) -> Result<Vec<LossTotals>, sqlx::Error> {
+pub(in crate::store) async fn loss_totals(
+    tx: &mut TenantTx,
+    store: &StoreId,
+) -> Result<Vec<LossTotals>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         LossTotals,
@@ -114,7 +123,7 @@ pub(super) async fn loss_totals(tx: &mut TenantTx, store: &StoreId) -> Result<Ve
 }
 
 #[derive(Debug)]
-pub(super) struct EventRow {
+pub(in crate::store) struct EventRow {
     pub device_id: String,
     pub t: i64,
     pub kind: String,
@@ -122,7 +131,7 @@ pub(super) struct EventRow {
 }
 
 /// The latest events, newest first.
-pub(super) async fn latest_events(
+pub(in crate::store) async fn latest_events(
     tx: &mut TenantTx,
     store: &StoreId,
     limit: i64,
@@ -134,38 +143,6 @@ pub(super) async fn latest_events(
         tenant,
         store.as_str(),
         limit,
-    )
-    .fetch_all(tx.connection())
-    .await
-}
-
-#[derive(Debug)]
-pub(super) struct SeriesRow {
-    pub series_id: i32,
-    pub device_id: String,
-    pub device_kind: String,
-    pub name: String,
-    pub unit: Option<String>,
-}
-
-/// The series of a store, of one device and metric if these are given.
-pub(super) async fn series(
-    tx: &mut TenantTx,
-    store: &StoreId,
-    device: Option<&str>,
-    metric: Option<&str>,
-) -> Result<Vec<SeriesRow>, sqlx::Error> {
-    let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        SeriesRow,
-        r#"select series_id, device_id, device_kind, name, unit from series
-        where tenant_id = $1 and store_id = $2
-          and ($3::text is null or device_id = $3) and ($4::text is null or metric = $4)
-        order by device_id, name"#,
-        tenant,
-        store.as_str(),
-        device,
-        metric,
     )
     .fetch_all(tx.connection())
     .await

@@ -1,0 +1,135 @@
+//! `store`: the stores of a tenant, and what has arrived of each.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use storepulse_shared::ids::TenantId;
+
+use crate::config::DatabaseArgs;
+use crate::db::Db;
+use crate::store::overview::{StoreOverview, overview};
+
+/// Longest that the statement takes.
+const STATEMENT_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Args, Clone)]
+struct Which {
+    /// The tenant's id
+    #[arg(long)]
+    tenant: TenantId,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the stores of a tenant
+    List(Which),
+    /// Show what has arrived of each store, what is missing and what is lost
+    Overview(Which),
+}
+
+pub(crate) async fn run(db: &Db, args: StoreArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    match args.action {
+        Action::List(which) => list(db, &which.tenant, which.json, out).await,
+        Action::Overview(which) => show_overview(db, &which.tenant, which.json, out).await,
+    }
+}
+
+/// Writes id, status and name of every store.
+///
+/// # Errors
+/// There is no such tenant, or the database refused.
+pub async fn list(db: &Db, tenant: &TenantId, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let stores = read(db, tenant).await?;
+    if json {
+        let all = stores.iter().map(|s| serde_json::json!({"id": s.id, "name": s.name, "status": s.status}));
+        writeln!(out, "{}", serde_json::json!({"tenant": tenant, "stores": all.collect::<Vec<_>>()}))?;
+        return Ok(());
+    }
+    let rows = stores.into_iter().map(|s| [s.id, s.status, s.name]).collect();
+    table(out, ["STORE", "STATUS", "NAME"], rows)
+}
+
+/// Writes a line for every store, or everything as JSON.
+///
+/// # Errors
+/// There is no such tenant, or the database refused.
+pub async fn show_overview(
+    db: &Db,
+    tenant: &TenantId,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let stores = read(db, tenant).await?;
+    if json {
+        writeln!(out, "{}", serde_json::json!({"tenant": tenant, "stores": stores}))?;
+        return Ok(());
+    }
+    let head = [
+        "STORE",
+        "STATUS",
+        "LAST RECEIVED",
+        "MISSING",
+        "SAMPLES TODAY",
+        "OPEN LOSSES",
+        "LOST",
+        "REJECTED",
+        "AGENT",
+        "NAME",
+    ];
+    let row = |s: StoreOverview| {
+        let forked = if s.forked { " (forked)" } else { "" };
+        [
+            s.id,
+            s.status,
+            s.last_received.unwrap_or_else(|| "never".to_owned()),
+            s.missing.to_string(),
+            s.samples_today.to_string(),
+            s.open_losses.to_string(),
+            s.lost_samples.to_string(),
+            s.rejected_samples.to_string(),
+            format!("{}{forked}", s.agent_version.as_deref().unwrap_or("unknown")),
+            s.name,
+        ]
+    };
+    table(out, head, stores.into_iter().map(row).collect())
+}
+
+async fn read(db: &Db, tenant: &TenantId) -> anyhow::Result<Vec<StoreOverview>> {
+    let mut tx = db.read(tenant, STATEMENT_MAX).await?;
+    let stores = overview(&mut tx).await?.with_context(|| format!("tenant {tenant} does not exist"))?;
+    tx.rollback().await?;
+    Ok(stores)
+}
+
+/// Columns as wide as their widest text. Names come from people: what would move the cursor is shown as a blank.
+fn table<const N: usize>(
+    out: &mut impl Write,
+    head: [&str; N],
+    rows: Vec<[String; N]>,
+) -> anyhow::Result<()> {
+    let rows: Vec<[String; N]> =
+        rows.into_iter().map(|row| row.map(|text| text.replace(char::is_control, " "))).collect();
+    let width = |at: usize| {
+        let widths = rows.iter().map(|row| row[at].chars().count());
+        widths.chain([head[at].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in std::iter::once(head).chain(rows.iter().map(|row| row.each_ref().map(String::as_str))) {
+        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:<width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `GET /v1/stores/{store_id}/metrics`: samples, or what they sum up to, as JSON at once or in pages, or as a stream.
+
+mod answer;
+mod page;
+mod query;
+mod series;
+mod stream;
+pub(super) mod walk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use storepulse_shared::answer::Problem;
+
+use self::answer::Metrics;
+use self::page::{Filling, Place};
+use self::query::{Asked, MetricsQuery};
+use self::series::ReadSeries;
+use self::walk::{Expected, Walk};
+use super::parameters::{TimeRange, bad_query, failed_read};
+use super::sql;
+use crate::app::{App, now_ms};
+use crate::auth::StoreAuth;
+use crate::export::Format;
+use crate::problem::ApiError;
+use crate::samples::ReadError;
+
+/// Longest that one statement of a read takes.
+const STATEMENT_MAX: Duration = Duration::from_secs(15);
+
+/// Read samples of a store
+///
+/// As they are, or summed up in steps of time. A step without samples is absent and never 0.
+#[utoipa::path(
+    get,
+    path = "/v1/stores/{store_id}/metrics",
+    tag = "stores",
+    security(("store_key" = [])),
+    params(
+        ("store_id" = String, Path, description = "the key's own store"),
+        ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
+        ("Accept" = Option<String>, Header, description = "application/json, application/x-ndjson, text/csv or application/vnd.apache.parquet; `format` comes first"),
+        MetricsQuery,
+    ),
+    responses(
+        (status = 200, description = "every sample of the range once; as JSON, or in another format as a stream, whose end is missing if it could not be read to the end", content(
+            (Metrics = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.parquet"),
+        )),
+        (status = 400, description = "a parameter is not understood, or the cursor belongs to another request", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "more than one answer holds; says how to get it", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_store_metrics(
+    State(app): State<Arc<App>>,
+    auth: StoreAuth,
+    Path(store_id): Path<String>,
+    headers: HeaderMap,
+    query: Result<Query<MetricsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let store = auth.own_store(&store_id)?;
+    let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
+    let mut asked = query.parse(&auth, &headers)?;
+    let place = resume(&mut asked)?;
+    let turn = app.reads.turn(&auth.tenant).await?;
+    let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
+    let rows = sql::series::series(&mut tx, store, &asked.filter).await.map_err(failed_read)?;
+    let ids = rows.iter().map(|row| row.series_id).collect();
+    let series: Vec<ReadSeries> = rows.into_iter().map(ReadSeries::from).collect();
+    let expected = Expected::new(now_ms(), auth.retention_days);
+    let mut walk = Walk::new(store, ids, asked.range, expected);
+    if asked.format != Format::Json {
+        let days = expected.days(asked.range);
+        return stream::respond(
+            stream::Source { tx, turn, walk, series, step: asked.step },
+            asked.format,
+            store,
+            days,
+        )
+        .await;
+    }
+    if let Some((at, time_ms)) = place.map(|place| place.find(&series)) {
+        walk.begin_at(at, time_ms);
+    }
+    let Asked { range, step, page, .. } = &asked;
+    let filling = Filling { walk, series: &series, range: *range, step: step.as_ref(), page: page.as_ref() };
+    let answer = filling.fill(&mut tx).await?;
+    drop((tx, turn));
+    Ok(Json(answer).into_response())
+}
+
+/// Where a page begins, if it is not the first. It is of the same range, whatever time it has become.
+fn resume(asked: &mut Asked) -> Result<Option<Place>, ApiError> {
+    let Some(page) = &asked.page else { return Ok(None) };
+    let Some(cursor) = &page.cursor else { return Ok(None) };
+    let place: Place = page.continued.read(cursor)?;
+    asked.range = TimeRange { from_ms: place.from, to_ms: place.to };
+    Ok(Some(place))
+}
+
+/// Samples could not be read.
+fn failed(error: ReadError) -> ApiError {
+    match error {
+        ReadError::Sqlx(error) => failed_read(error),
+        ReadError::TooMany { .. } => {
+            let detail = format!("{error} in one millisecond of one series: choose another range");
+            ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail)
+        }
+    }
+}
