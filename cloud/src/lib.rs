@@ -24,6 +24,8 @@ mod delivery;
 #[cfg(feature = "service")]
 mod export;
 #[cfg(feature = "service")]
+mod foreign;
+#[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;

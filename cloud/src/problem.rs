@@ -56,7 +56,8 @@ impl ApiError {
         Self::Refused(Box::new(problem))
     }
 
-    fn into_parts(self) -> (Problem, Option<Duration>) {
+    /// The answer, and when to come back. The cause of an internal error is logged here, once.
+    pub(crate) fn into_parts(self) -> (Problem, Option<Duration>) {
         let problem =
             |status: StatusCode, code: &str, detail: &str| Problem::of(status.as_u16(), code, detail);
         match self {

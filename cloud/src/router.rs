@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{admission, delivery, ingest, operation, promql, rotation, store};
+use crate::{admission, delivery, foreign, ingest, operation, promql, rotation, store};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,6 +46,8 @@ impl Modify for Credentials {
 fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ingest::http::post_batch, ingest::http::delete_batch))
+        .routes(routes!(foreign::remote_write::http::write_series))
+        .routes(routes!(foreign::otlp::http::export_metrics))
         .routes(routes!(store::list::list_stores))
         .routes(routes!(store::status::show_store_status))
         .routes(routes!(store::metrics::list_store_metrics))

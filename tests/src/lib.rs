@@ -20,16 +20,15 @@ pub mod fault_vfs;
 #[cfg(feature = "product")]
 pub mod figures;
 #[cfg(feature = "product")]
+pub mod foreign;
+#[cfg(feature = "product")]
 pub mod isolation;
 #[cfg(feature = "product")]
 pub mod odd_tls;
 #[cfg(feature = "product")]
 pub mod oracle;
 #[cfg(feature = "product")]
-pub mod peers {
-    //! Interfaces against foreign programs.
-    pub mod promql;
-}
+pub mod peers;
 #[cfg(feature = "product")]
 pub mod proxy;
 #[cfg(feature = "product")]

@@ -33,10 +33,9 @@ enum Command {
     /// Every promised figure beside its limit
     #[cfg(feature = "product")]
     Figures(storepulse_testbed::figures::FiguresArgs),
-    /// PromQL against Prometheus itself
+    /// Our interfaces against foreign programs
     #[cfg(feature = "product")]
-    #[command(hide = true)]
-    Promql,
+    Peers(storepulse_testbed::peers::PeersArgs),
     /// The agent, as a child
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
@@ -99,7 +98,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         #[cfg(feature = "product")]
         Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
         #[cfg(feature = "product")]
-        Command::Promql => storepulse_testbed::peers::promql::run(out).await,
+        Command::Peers(args) => storepulse_testbed::peers::run(args, &std::env::current_exe()?, out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]

@@ -312,6 +312,6 @@ fn plain_client() -> anyhow::Result<reqwest::Client> {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

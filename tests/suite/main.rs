@@ -13,6 +13,7 @@ mod clocks;
 mod command_line;
 mod delivery;
 mod fault_disk;
+mod foreign;
 mod gateway;
 mod isolation;
 mod operation;

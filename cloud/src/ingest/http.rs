@@ -142,7 +142,7 @@ fn sender(headers: &HeaderMap) -> Sender {
 }
 
 /// The whole body, or how long one was that is too large.
-async fn read_body(mut body: Body) -> Result<Result<bytes::Bytes, usize>, ApiError> {
+pub(crate) async fn read_body(mut body: Body) -> Result<Result<bytes::Bytes, usize>, ApiError> {
     let read = async {
         let mut bytes = bytes::BytesMut::new();
         let mut total = 0;

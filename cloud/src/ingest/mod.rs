@@ -5,7 +5,7 @@
 //! refuses a batch as a whole closes its number before it is answered, so that no number stays open and no content
 //! can be stored twice under two numbers.
 //!
-//! `take` is the flow, which `carried` enters without HTTP; `columns` lays a batch out, `series` finds the ids of its series, `sql` talks to the
+//! `take` is the flow, which `carried` enters without HTTP; `columns` lays a batch out, `unnumbered` is what came without a number, `series` finds the ids of its series, `sql` talks to the
 //! database, `http` to the agent.
 
 mod carried;
@@ -15,7 +15,11 @@ pub(crate) mod http;
 mod series;
 mod sql;
 mod take;
+mod unnumbered;
 
 pub(crate) use self::carried::take_carried;
 pub(crate) use self::chains::CompleteChains;
+pub(crate) use self::columns::{Rejection, SERIES_LIMIT};
 pub(crate) use self::series::SeriesCache;
+pub(crate) use self::take::take_unnumbered;
+pub(crate) use self::unnumbered::Unnumbered;

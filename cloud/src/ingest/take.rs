@@ -17,6 +17,7 @@ use storepulse_shared::seqs::SeqSet;
 use super::columns::{Columns, Rejection, Window, lay_out};
 use super::sql::receipts::{self, Receipt, Sender};
 use super::sql::{idempotency, records, records::Place};
+use super::unnumbered::Unnumbered;
 use crate::app::{App, now_ms};
 use crate::auth::StoreAuth;
 use crate::db::TenantTx;
@@ -242,15 +243,32 @@ pub(super) async fn close_batch(app: &App, auth: &StoreAuth, header: &BatchHeade
 /// Takes a flat body; with an `Idempotency-Key`, once.
 pub(super) async fn take_flat(app: &App, auth: &StoreAuth, received: &Received) -> Result<Ack, ApiError> {
     let text = received.head.text(&received.bytes).map_err(|error| error.problem())?;
-    let body_sha256 = sha256(&text);
     let flat = flat::decode(&text).map_err(|error| flat_problem(&text, error))?;
-    let idempotency_key = received.head.idempotency_key.as_deref();
+    let body = Unnumbered {
+        batch: &flat.batch,
+        samples: flat.rows,
+        refused: &[],
+        by_reason: false,
+        idempotency_key: received.head.idempotency_key.as_deref(),
+        sha256: sha256(&text),
+        digest: BodyDigest::of(&received.bytes),
+        body_bytes: received.bytes.len(),
+    };
+    take_unnumbered(app, auth, &body).await
+}
+
+/// Takes what came without a number; with an idempotency key, once.
+pub(crate) async fn take_unnumbered(
+    app: &App,
+    auth: &StoreAuth,
+    body: &Unnumbered<'_>,
+) -> Result<Ack, ApiError> {
     for _ in 0..ATTEMPTS {
         let mut tx = app.db.tenant(&auth.tenant).await?;
-        if let Some(key) = idempotency_key
+        if let Some(key) = body.idempotency_key
             && let Some(known) = idempotency::find(&mut tx, &auth.store, key).await?
         {
-            return if known.body_sha256 == body_sha256 {
+            return if known.body_sha256 == body.sha256 {
                 app.metrics.duplicates.inc();
                 Ok(known.verdict)
             } else {
@@ -259,24 +277,24 @@ pub(super) async fn take_flat(app: &App, auth: &StoreAuth, received: &Received) 
                 Err(ApiError::refused(StatusCode::CONFLICT, "idempotency_conflict", detail))
             };
         }
-        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, &flat.batch) else {
+        let Some(ids) = app.series.known(&app.db, &auth.tenant, &auth.store, body.batch) else {
             tx.rollback().await?;
-            app.series.create(&app.db, &auth.tenant, &auth.store, &flat.batch).await?;
+            app.series.create(&app.db, &auth.tenant, &auth.store, body.batch).await?;
             continue;
         };
         let (columns, rejections) =
-            lay_out(&flat.batch, &ids, 0, Window::new(now_ms(), auth.retention_days, true));
-        let digest = BodyDigest::of(&received.bytes);
-        let bytes = received.bytes.len();
+            lay_out(body.batch, &ids, 0, Window::new(now_ms(), auth.retention_days, true));
+        let rejections = body.all_rejections(rejections);
+        let (digest, bytes) = (body.digest, body.body_bytes);
         let batch = receipts::take_flat(&mut tx, &auth.store, digest, bytes, &columns).await?;
         records::insert_rejections(&mut tx, Place { store: &auth.store, batch }, Lane::Normal, &rejections)
             .await?;
         let rejected: Vec<Rejected> = rejections.into_iter().map(|r| r.told).collect();
         let lost: u64 = rejected.iter().map(|r| r.samples).sum();
         let through = BTreeMap::from([(batch.epoch, batch.seq)]);
-        let answer = ack(batch, (flat.rows as u64).saturating_sub(lost), false, rejected, through);
-        if let Some(key) = idempotency_key
-            && !idempotency::remember(&mut tx, &auth.store, key, &body_sha256, &answer).await?
+        let answer = ack(batch, (body.samples as u64).saturating_sub(lost), false, rejected, through);
+        if let Some(key) = body.idempotency_key
+            && !idempotency::remember(&mut tx, &auth.store, key, &body.sha256, &answer).await?
         {
             tx.rollback().await?;
             continue;
@@ -287,7 +305,7 @@ pub(super) async fn take_flat(app: &App, auth: &StoreAuth, received: &Received) 
         app.metrics.body_bytes.inc_by(bytes as u64);
         return Ok(answer);
     }
-    Err(ApiError::Internal(anyhow::anyhow!("a flat body found no rest in {ATTEMPTS} attempts")))
+    Err(ApiError::Internal(anyhow::anyhow!("a body without a number found no rest in {ATTEMPTS} attempts")))
 }
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {

@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) samples: Counter,
     /// Bytes of stored bodies, as sent.
     pub(crate) body_bytes: Counter,
+    /// Samples of foreign protocols that said nothing: NaN, infinite, stale.
+    pub(crate) samples_without_value: Counter,
     /// Batches (and flat bodies) that were stored before.
     pub(crate) duplicates: Counter,
     /// Numbers that came with another body: a clone, perhaps.
@@ -63,6 +65,8 @@ impl Default for Metrics {
         let batches = counter("batches", "Batches stored");
         let samples = counter("samples", "Samples stored");
         let body_bytes = counter("body_bytes", "Bytes of stored bodies as sent");
+        let samples_without_value =
+            counter("samples_without_value", "Samples of foreign protocols that are NaN, infinite or stale");
         let duplicates = counter("duplicates", "Batches that had been stored before");
         let conflicts = counter("conflicts", "Batch numbers that came with another body");
         let refused_credentials = counter("refused_credentials", "Requests whose credential opened nothing");
@@ -89,6 +93,7 @@ impl Default for Metrics {
             batches,
             samples,
             body_bytes,
+            samples_without_value,
             duplicates,
             conflicts,
             refused_credentials,

@@ -12,7 +12,8 @@ use storepulse_shared::ids::{Epoch, LossId};
 use storepulse_shared::seqs::SeqSet;
 
 use super::place::{Place, number};
-use super::wire;
+use super::wire::{self, Request};
+use crate::foreign::{self, OTLP_PATH, WRITE_PATH};
 
 /// The device that every store has.
 pub(super) const DEVICE: &str = "fridge-1";
@@ -23,7 +24,8 @@ const MINUTE_MS: i64 = 60_000;
 /// Further ahead than the cloud takes.
 const AHEAD_MS: i64 = 120 * MINUTE_MS;
 
-/// A batch with all that a batch can hold, a closed number, and a flat body that is remembered.
+/// A batch with all that a batch can hold, a closed number, a flat body that is remembered, and what foreign protocols
+/// bring.
 pub(super) async fn send(address: SocketAddr, place: &mut Place) -> anyhow::Result<()> {
     let flat = wire::send(address, &place.post_flat(&place.word, &flat(place))).await?;
     anyhow::ensure!(flat.status == 200, "a flat body of {} was refused: {}", place.name(), flat.text());
@@ -33,7 +35,8 @@ pub(super) async fn send(address: SocketAddr, place: &mut Place) -> anyhow::Resu
     let after = number(place.earlier, 4);
     let first = place.post(number(place.epoch, 1), &batch_of(place, 1), |header| header.after = Some(after));
     let third = place.delete(number(place.epoch, 3));
-    for (request, expected) in [(first, 200), (third, 410)] {
+    let [written, exported] = foreign_requests(place)?;
+    for (request, expected) in [(first, 200), (third, 410), (written, 204), (exported, 200)] {
         let answer = wire::send(address, &request).await?;
         anyhow::ensure!(answer.status == expected, "{}: {}", place.name(), answer.text());
     }
@@ -46,6 +49,30 @@ pub(super) async fn send_more(address: SocketAddr, place: &Place) -> anyhow::Res
     let answer = wire::send(address, &second).await?;
     anyhow::ensure!(answer.status == 200, "{}: {}", place.name(), answer.text());
     Ok(())
+}
+
+/// One sample by Prometheus remote write and one by OTLP, of series that are named alike in every store.
+fn foreign_requests(place: &Place) -> anyhow::Result<[Request; 2]> {
+    let (time, value) = (now_ms() - MINUTE_MS, place.base + 0.625);
+    Ok([remote_write(time, value)?, otlp(time, value)]
+        .map(|request| request.with("host", "storepulse.example").with("authorization", &place.bearer())))
+}
+
+/// A request of Prometheus without credentials.
+pub(super) fn remote_write(time: i64, value: f64) -> anyhow::Result<Request> {
+    let mut request = Request::new("POST", WRITE_PATH)
+        .with("content-type", "application/x-protobuf")
+        .with("content-encoding", "snappy");
+    let labels = [("__name__", METRIC), ("instance", DEVICE)];
+    request.body = foreign::snappy(&foreign::series(&labels, &[(time, value)]))?;
+    Ok(request)
+}
+
+/// A request of an OTLP exporter without credentials.
+pub(super) fn otlp(time: i64, value: f64) -> Request {
+    let mut request = Request::new("POST", OTLP_PATH).with("content-type", "application/json");
+    request.body = foreign::of_till(&foreign::gauge(METRIC, time, &value.to_string())).into_bytes();
+    request
 }
 
 /// Samples of several series, and one that will be rejected.

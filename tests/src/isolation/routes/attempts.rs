@@ -5,7 +5,8 @@ use storepulse_shared::ids::Epoch;
 use storepulse_shared::key::StoreKey;
 use storepulse_shared::rotation::{NewKey, PATH as ROTATION_PATH};
 
-use crate::isolation::content::{DEVICE, METRIC, batch_of};
+use crate::foreign::{OTLP_PATH, WRITE_PATH};
+use crate::isolation::content::{self, DEVICE, METRIC, batch_of};
 use crate::isolation::place::{BATCH_PATH, number};
 use crate::isolation::wire::Request;
 use crate::isolation::world::{NOBODYS_STORE, World};
@@ -108,6 +109,23 @@ pub(super) fn of_post_batch(world: &World) -> Vec<Attempt> {
         ),
         flat("no body", String::new()),
         attempt("a batch", agent, Aim::Callers),
+    ]
+}
+
+/// Series that every store has. Names in them are their writer's own and grant nothing.
+pub(super) fn of_remote_write() -> Vec<Attempt> {
+    let empty = Request::new("POST", WRITE_PATH);
+    let sample = content::remote_write(now_ms() - 1_000, 1.0);
+    let sample = sample.ok().map(|request| attempt("a sample", request, Aim::Callers));
+    sample.into_iter().chain([attempt("no body", empty, Aim::Callers)]).collect()
+}
+
+/// The same, in the other protocol.
+pub(super) fn of_otlp() -> Vec<Attempt> {
+    let empty = Request::new("POST", OTLP_PATH).with("content-type", "application/json");
+    vec![
+        attempt("a data point", content::otlp(now_ms() - 1_000, 1.0), Aim::Callers),
+        attempt("no body", empty, Aim::Callers),
     ]
 }
 

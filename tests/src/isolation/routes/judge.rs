@@ -132,7 +132,7 @@ impl References {
         match self.owed(route, credential.standing, forgery, &attempt.aim) {
             Owed::Exactly(owed) => differs(answer, owed),
             Owed::ExactlyOrBadRequest(owed) if answer.status != 400 => differs(answer, owed),
-            Owed::Own if !matches!(answer.status, 200 | 400 | 409 | 410 | 422) => {
+            Owed::Own if !matches!(answer.status, 200 | 204 | 400 | 409 | 410 | 422) => {
                 Some(format!("the caller's own is answered {}", answer.text()))
             }
             Owed::Ok if answer.status != 200 => Some(format!("{} {}", answer.status, answer.text())),

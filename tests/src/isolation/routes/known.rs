@@ -37,9 +37,11 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 26] = [
+pub(super) const KNOWN: [Route; 28] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
+    route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
+    route("POST", "/v1/metrics", Door::StoreKey, |_| attempts::of_otlp()),
     route("GET", "/v1/stores", Door::StoreKey, |_| attempts::plain("/v1/stores")),
     route("GET", "/v1/stores/{store_id}/status", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
     route("GET", "/v1/stores/{store_id}/metrics", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),

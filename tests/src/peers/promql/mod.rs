@@ -10,7 +10,7 @@ mod data;
 mod queries;
 mod reference;
 
-use std::io::Write;
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -18,10 +18,10 @@ use serde_json::Value;
 use self::client::Client;
 use self::data::Samples;
 use self::reference::Prometheus;
+use super::{Shown, program};
 use crate::by_hand::ByHand;
 use crate::cloud::Cloud;
 use crate::cluster::Cluster;
-use crate::run_dir::RunDir;
 use crate::store;
 
 /// Differences that are told one by one.
@@ -36,18 +36,11 @@ struct Question {
     in_order: bool,
 }
 
-/// Asks both; `true` if every answer is the same.
-///
-/// # Errors
-/// A server does not start, or does not answer.
-pub async fn run(out: &mut impl Write) -> anyhow::Result<bool> {
-    let run_dir = RunDir::create("promql")?;
-    let cluster = Cluster::start(&run_dir, false).await?;
+pub(super) async fn run(cluster: &Cluster, dir: &Path) -> anyhow::Result<Shown> {
     let db = cluster.database().await?;
     let cloud = Cloud::start(&db, None).await?;
     let stores =
-        store::onboard(&db, "la-villa", &["T01", "T02"], &cloud.url(), None, &run_dir.part("package")?)
-            .await?;
+        store::onboard(&db, "la-villa", &["T01", "T02"], &cloud.url(), None, &dir.join("both")).await?;
     let samples = Samples::generated(storepulse_cloud::app::now_ms());
     for (store, bodies) in
         [(&stores[0], samples.flat_bodies()), (&stores[1], Samples::of_another_store().flat_bodies())]
@@ -61,7 +54,7 @@ pub async fn run(out: &mut impl Write) -> anyhow::Result<bool> {
             );
         }
     }
-    let prometheus = Prometheus::start(&run_dir.part("prometheus")?, &samples.open_metrics()).await?;
+    let prometheus = Prometheus::start(&dir.join("prometheus"), &samples.open_metrics()).await?;
     let theirs = Client::new(&prometheus.url(), None)?;
     let ours = Client::new(&cloud.url(), Some(stores[0].bearer()))?;
 
@@ -76,22 +69,23 @@ pub async fn run(out: &mut impl Write) -> anyhow::Result<bool> {
     }
     let by_promtool =
         client::by_promtool(&prometheus.url(), &cloud.url(), &stores[0].bearer(), &samples).await?;
-    let asked = questions.len();
-    writeln!(
-        out,
-        "{} expressions, {asked} answers compared ({with_content} with series), {} differ; {} runs of promtool, {} differ",
+    let more = format!(
+        "{} expressions, {with_content} of the answers with series; {} runs of promtool",
         queries::ALL.len(),
-        differences.len(),
-        by_promtool.runs,
-        by_promtool.differences.len()
-    )?;
+        by_promtool.runs
+    );
     differences.extend(by_promtool.differences);
-    for difference in differences.iter().take(TOLD) {
-        writeln!(out, "  {difference}")?;
-    }
     prometheus.stop().await?;
     cloud.stop().await?;
-    Ok(differences.is_empty())
+    let version = program::version(Path::new("prometheus"), &["--version"])?;
+    let compared = questions.len() + by_promtool.runs;
+    Ok(Shown {
+        version,
+        series: with_content,
+        compared,
+        unequal: differences.into_iter().take(TOLD).collect(),
+        more,
+    })
 }
 
 fn questions(samples: &Samples) -> Vec<Question> {

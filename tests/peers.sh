@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs the foreign programs that `cargo peers` runs, by name: Debian packages, whose daemons are not started, and PyPI
+# packages in a virtual environment under target/peers.
+set -eu
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# Debian asks this file whether an installation may start daemons. We use the programs only.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod +x "$policy"
+fi
+as_root apt-get update
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv
+
+[ -e target/peers/venv/bin/python ] || python3 -m venv target/peers/venv
+target/peers/venv/bin/pip install --quiet --requirement tests/peers/requirements.txt
