@@ -59,6 +59,8 @@ pub struct App {
     pub(crate) waiver: SettingsWaiver,
     /// When the database was last looked at for readiness, and what was found.
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
+    /// When it was last asked for its own numbers.
+    pub(crate) numbers_read: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl App {
@@ -80,6 +82,7 @@ impl App {
             openapi: router::openapi_json()?,
             waiver,
             readiness: tokio::sync::Mutex::default(),
+            numbers_read: tokio::sync::Mutex::default(),
         })
     }
 }

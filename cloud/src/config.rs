@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{import, key, onboard, store, upkeep};
+use crate::commands::{bi_role, import, key, onboard, store, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -30,10 +31,14 @@ pub(crate) enum Command {
     Onboard(onboard::OnboardArgs),
     /// Issue, list and revoke the keys of a store
     Key(key::KeyArgs),
+    /// Make, list and drop logins that read one tenant's data in SQL
+    BiRole(bi_role::BiRoleArgs),
     /// List the stores of a tenant, and what has arrived of each
     Store(store::StoreArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
+    /// Compare what the database holds with itself: counts, hashes, gaps, receipts
+    Verify(verify::VerifyArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
 }
@@ -108,6 +113,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    /// Tell in the log of statements that take longer than this
+    #[arg(long, env = "STOREPULSE_SLOW_STATEMENT", default_value = "2s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) slow_statement: Duration,
     /// Certificate chain (PEM)
     #[arg(long, env = "STOREPULSE_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,

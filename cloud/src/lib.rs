@@ -10,6 +10,8 @@ pub mod app;
 #[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
+pub mod bi;
+#[cfg(feature = "service")]
 mod budget;
 #[cfg(feature = "service")]
 pub mod commands;
@@ -45,6 +47,8 @@ mod tenant;
 pub mod tls;
 #[cfg(feature = "service")]
 pub mod upkeep;
+#[cfg(feature = "service")]
+pub mod verify;
 
 #[cfg(feature = "service")]
 pub use commands::run_cli;

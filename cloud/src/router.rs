@@ -82,6 +82,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
+        // Outside of it: what waits or is refused there is timed, too.
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time))
         .with_state(app)
 }
 

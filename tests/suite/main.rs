@@ -6,6 +6,7 @@
 
 mod account;
 mod bad_input;
+mod bi;
 mod carried;
 mod cleanup;
 mod clocks;
@@ -17,6 +18,7 @@ mod foreign;
 mod gateway;
 mod inbox;
 mod isolation;
+mod operation;
 mod overload;
 mod promql;
 mod reads;
@@ -26,3 +28,4 @@ mod rotation;
 mod setting;
 mod spool;
 mod upkeep;
+mod verify;

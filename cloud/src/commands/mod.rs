@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+pub mod bi_role;
 pub mod import;
 pub mod key;
 mod migrate;
@@ -7,6 +8,7 @@ pub mod onboard;
 mod serve;
 pub mod store;
 pub mod upkeep;
+pub mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -67,9 +69,16 @@ async fn run(command: Command) -> anyhow::Result<()> {
             close(db, server).await;
             outcome
         }
+        Command::BiRole(args) => bi_role::command(args, out).await,
         Command::Upkeep(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = upkeep::run(&db, args.options(), out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Verify(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = verify::run(&db, &args.request(), out, &mut std::io::stderr()).await;
             close(db, server).await;
             outcome
         }

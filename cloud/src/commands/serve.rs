@@ -11,6 +11,7 @@ use super::prepare_embedded;
 use crate::app::{self, Config};
 use crate::config::{ConfigError, ServeArgs};
 use crate::embedded::{Embedded, Options};
+use crate::operation::slow::LogFormat;
 use crate::tls::{self, TlsFiles};
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
@@ -21,7 +22,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         .with_env_filter(filter.from_env_lossy())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
+        .event_format(LogFormat::default())
         .init();
     let admission = args.admission();
     let tls = match (args.tls_self_signed, args.tls_cert, args.tls_key) {
@@ -49,6 +50,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         }
         None => (None, args.database.urls()?),
     };
+    let database = database.telling_of_statements_slower_than(args.slow_statement);
     let stop = CancellationToken::new();
     let service = app::run(Config { database, tls, admission }, listener, stop.clone());
     tokio::pin!(service);

@@ -122,6 +122,13 @@ pub(super) async fn roles_and_schema(
         select c.oid::regclass::text, 'may be truncated by ' || g.grantee::regrole::text
         from pg_class c, aclexplode(c.relacl) g
         where c.relnamespace = 'public'::regnamespace and g.privilege_type = 'TRUNCATE' and g.grantee <> c.relowner
+        union all
+        -- People read as `sp_bi_<tenant>`; the name is what the policies go by.
+        select r.rolname::text, 'is a member of storepulse_bi, and ' || case
+            when r.rolsuper or r.rolbypassrls then 'not bound by row-level security' else 'named for no tenant' end
+        from pg_auth_members m join pg_roles r on r.oid = m.member
+        where m.roleid = to_regrole('storepulse_bi') and pg_has_role(r.oid, m.roleid, 'usage')
+          and (r.rolsuper or r.rolbypassrls or r.rolname !~ '^sp_bi_[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$')
         limit 1
         "#
     )

@@ -64,6 +64,13 @@ impl Connections {
         self.pool.options().get_max_connections()
     }
 
+    /// How many are open: lent, and at rest here or in the pool.
+    pub(super) fn open(&self) -> (u32, u32) {
+        let free = u32::try_from(self.shelf.slots.available_permits()).unwrap_or(u32::MAX);
+        let lent = self.count().saturating_sub(free);
+        (lent, self.pool.size().saturating_sub(lent))
+    }
+
     /// Begins a transaction with this statement.
     ///
     /// # Errors

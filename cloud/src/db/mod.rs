@@ -40,6 +40,18 @@ pub struct DatabaseConfig {
     pub waiver: SettingsWaiver,
 }
 
+impl DatabaseConfig {
+    /// Statements that take longer are told in the log; a second, unless this says otherwise.
+    #[must_use]
+    pub fn telling_of_statements_slower_than(mut self, limit: Duration) -> Self {
+        let tell =
+            |login: PgConnectOptions| login.log_slow_statements(tracing::log::LevelFilter::Warn, limit);
+        self.app = tell(self.app);
+        self.control = tell(self.control);
+        self
+    }
+}
+
 /// Why the service will not use a database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -96,10 +108,7 @@ impl Db {
                 },
             )
         };
-        let named = |options: &PgConnectOptions| {
-            let options = options.clone().application_name("storepulse-cloud");
-            options.log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
-        };
+        let named = |options: &PgConnectOptions| options.clone().application_name("storepulse-cloud");
         let app = pool(config.connections)
             .after_release(|connection, _| Box::pin(connections::come_home(connection)))
             .connect_with(named(&config.app));
@@ -229,6 +238,12 @@ impl Db {
         sqlx::query_scalar!(r#"select pg_relation_size('public.sample_batches_default') as "bytes!""#)
             .fetch_one(&self.control)
             .await
+    }
+
+    /// Connections that requests share: in use, idle.
+    #[must_use]
+    pub fn connections_open(&self) -> (u32, u32) {
+        self.app.open()
     }
 
     /// Closes all connections, after what is running has ended.

@@ -92,6 +92,8 @@ pub struct Access {
     pub app: PgConnectOptions,
     /// As `storepulse_control`.
     pub control: PgConnectOptions,
+    /// As the superuser: for what makes roles, never for the service.
+    pub admin: PgConnectOptions,
 }
 
 impl Access {
@@ -107,7 +109,11 @@ impl Access {
             let line = line.ok_or_else(|| EmbeddedError::folder(&path, format!("{name} is missing")))?;
             line.parse::<PgConnectOptions>().map_err(|e| EmbeddedError::folder(&path, e))
         };
-        Ok(Self { app: url("STOREPULSE_DATABASE_URL")?, control: url("STOREPULSE_CONTROL_URL")? })
+        Ok(Self {
+            app: url("STOREPULSE_DATABASE_URL")?,
+            control: url("STOREPULSE_CONTROL_URL")?,
+            admin: url("STOREPULSE_MIGRATE_URL")?,
+        })
     }
 }
 
@@ -303,7 +309,8 @@ impl Secrets {
     }
 }
 
-fn random_secret() -> String {
+/// 32 letters and digits: 160 bits, and nothing that an URL or a shell would read otherwise.
+pub(crate) fn random_secret() -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut rng = rand::rng();
     (0..32).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()

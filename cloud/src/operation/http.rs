@@ -16,6 +16,10 @@ use crate::problem::ApiError;
 
 /// How long a look at the database counts: whoever asks more often costs it nothing.
 const READINESS_KEPT: Duration = Duration::from_secs(1);
+/// The same for the numbers that the database has.
+const NUMBERS_KEPT: Duration = Duration::from_secs(5);
+/// How long `/metrics` waits for them: the others must be told above all when the database is slow.
+const NUMBERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,6 +89,21 @@ async fn look(app: &App) -> bool {
     }
 }
 
+/// Looks at the database for the numbers that it has, unless somebody just did.
+async fn refresh(app: &App) {
+    let mut last = app.numbers_read.lock().await;
+    if last.is_some_and(|at| at.elapsed() < NUMBERS_KEPT) {
+        return;
+    }
+    *last = Some(Instant::now());
+    let looked = tokio::time::timeout(NUMBERS_TIMEOUT, app.metrics.database.refresh(&app.db)).await;
+    match looked {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the database's own numbers could not be read"),
+        Err(_) => tracing::warn!("the database's own numbers could not be read in time"),
+    }
+}
+
 /// Show the service's own numbers
 #[utoipa::path(
     get,
@@ -93,6 +112,7 @@ async fn look(app: &App) -> bool {
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "application/openmetrics-text"))
 )]
 pub(crate) async fn show_metrics(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 1], String) {
+    refresh(&app).await;
     (
         [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         app.metrics.text(&app.admission.look()),

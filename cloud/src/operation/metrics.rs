@@ -5,6 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::database::DatabaseGauges;
+use super::requests::RequestTimes;
 use crate::admission::Look;
 
 /// What is counted.
@@ -33,6 +35,10 @@ pub(crate) struct Metrics {
     pub(crate) upkeep_finished: Gauge,
     /// Bytes in the partition that must stay empty.
     pub(crate) default_partition_bytes: Gauge,
+    /// How long requests take.
+    pub(crate) requests: RequestTimes,
+    /// What the database says of itself.
+    pub(super) database: DatabaseGauges,
     admission: AdmissionGauges,
 }
 
@@ -79,6 +85,8 @@ impl Default for Metrics {
             "Bytes in the DEFAULT partition of the inbox, which must stay empty",
             default_partition_bytes.clone(),
         );
+        let requests = RequestTimes::register(&mut registry);
+        let database = DatabaseGauges::register(&mut registry);
         let admission = AdmissionGauges::register(&mut registry);
         Self {
             registry,
@@ -93,6 +101,8 @@ impl Default for Metrics {
             upkeep_failures,
             upkeep_finished,
             default_partition_bytes,
+            requests,
+            database,
             admission,
         }
     }

@@ -3,8 +3,12 @@
 do $$
 declare
     member record;
+    held record;
 begin
-    perform pg_advisory_xact_lock(hashtext('storepulse bootstrap'));
+    -- A superuser may have kept these locks for the service; see below.
+    if has_function_privilege('pg_advisory_xact_lock(bigint)', 'execute') then
+        perform pg_advisory_xact_lock(hashtext('storepulse bootstrap'));
+    end if;
 
     if to_regrole('storepulse_owner') is null then
         create role storepulse_owner nologin;
@@ -44,5 +48,21 @@ begin
     revoke create on schema public from public;
     grant usage, create on schema public to storepulse_owner;
     grant usage on schema public to storepulse_app, storepulse_control, storepulse_bi;
+
+    -- The server lets everybody take any advisory lock, upkeep's too, and store large objects. People who read need neither.
+    -- Only a superuser can take that from everybody; elsewhere a reader could hold up upkeep, though see nothing.
+    if (select rolsuper from pg_roles where rolname = current_user) then
+        for held in
+            select oid::regprocedure::text as name, proname ~ 'advisory' as is_lock from pg_proc
+            where pronamespace = 'pg_catalog'::regnamespace
+              and (proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
+                or proname in ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_open', 'lo_put', 'lowrite'))
+        loop
+            execute format('revoke execute on function %s from public', held.name);
+            if held.is_lock then
+                execute format('grant execute on function %s to storepulse_owner, storepulse_app, storepulse_control', held.name);
+            end if;
+        end loop;
+    end if;
 end
 $$;

@@ -19,7 +19,7 @@ const fn breakage(name: &'static str, sql: &'static str, reported: &'static str)
 
 /// What the catalogue must report. All can be rolled back.
 #[rustfmt::skip]
-pub const IN_CATALOGUE: [Breakage; 44] = [
+pub const IN_CATALOGUE: [Breakage; 67] = [
     breakage("a policy shows everything", "alter policy events_app on events using (true)", "policy events to storepulse_app"),
     breakage("a policy lets everything be written", "alter policy events_app on events with check (true)", "events.events_app: the policy reads and checks the same"),
     breakage("a policy is dropped", "drop policy events_app on events", "policy events to storepulse_app"),
@@ -64,6 +64,64 @@ pub const IN_CATALOGUE: [Breakage; 44] = [
     breakage("a large object", "select lo_create(0)", "no large object"),
     breakage("a foreign server", "create foreign data wrapper more; create server more foreign data wrapper more", "no subscription and no foreign server"),
     breakage("tables can be made", "grant create on schema public to storepulse_app", "schema to storepulse_app"),
+    breakage("a reader's policy shows everything", "alter policy events_bi on events using (true)", "policy events to storepulse_bi: true"),
+    breakage("a reader's policy believes the session", "alter policy events_bi on events using (tenant_id = current_setting('app.tenant_id', true))", "policy events to storepulse_bi: (tenant_id = current_setting"),
+    breakage("a reader may write", "create policy more on events to storepulse_bi using (false)", "events.more: the policy is for named roles"),
+    breakage("keys are for readers", "grant select on store_keys to storepulse_bi", "grant store_keys to storepulse_bi"),
+    breakage("a reader has a grant of its own", "create role \"sp_bi_more\" in role storepulse_bi; grant select on tenants to \"sp_bi_more\"", "grant tenants to sp_bi_more"),
+    breakage("a reader gets past row-level security", "create role \"sp_bi_more\" bypassrls in role storepulse_bi", "sp_bi_more: the role is bound"),
+    breakage("a reader makes roles", "create role \"sp_bi_more\" createrole in role storepulse_bi", "sp_bi_more: the role is bound"),
+    breakage("a reader is something else, too", "create role \"sp_bi_more\" in role storepulse_bi, storepulse_app", "sp_bi_more: the role is a member of no other"),
+    breakage("somebody of no tenant reads", "create role more in role storepulse_bi", "storepulse_bi: only readers of one tenant each"),
+    breakage("a reader lets others in", "create role \"sp_bi_more\"; grant storepulse_bi to \"sp_bi_more\" with admin option", "storepulse_bi: only readers of one tenant each"),
+    breakage("a reader begins as somebody else", "create role \"sp_bi_more\" in role storepulse_bi; alter role \"sp_bi_more\" set role = 'storepulse_app'", "no setting of a role"),
+    breakage("the group of readers logs in", "alter role storepulse_bi login", "storepulse_bi: only those log in who serve"),
+    breakage("what people write is in the statistics", "alter table events alter column text set statistics -1", "events.text: what people write has no statistics"),
+    breakage("locks are for everybody", "grant execute on function pg_advisory_lock(bigint) to public", "nothing by which a reader could hold up"),
+    breakage("large objects are for everybody", "grant execute on function lo_create(oid) to public", "nothing by which a reader could hold up"),
+    breakage("a policy asks another table", "alter policy events_app on events using (exists (select from stores s where s.tenant_id = events.tenant_id))", "events.events_app: the policy asks no other table"),
+    breakage("a policy calls what may change", "alter policy events_app on events using (tenant_id = current_setting('app.tenant_id', true) or random() < 0)", "events.events_app: the policy calls nothing volatile"),
+    breakage("a key has its tenant last", "create table more (n integer, tenant_id text, primary key (n, tenant_id))", "more.more_pkey: the constraint leads with tenant_id"),
+    breakage("rows are numbered by themselves", "alter table upkeep_jobs add column n integer generated always as identity", "upkeep_jobs.n: the column numbers nothing"),
+    breakage("a tenant's table refers to one of nobody", "create table more (job text primary key); alter table events add column job text references more (job)", "events: the foreign key stays within the tenant"),
+    breakage("deleting a parent changes a tenant_id", "alter table events drop constraint events_tenant_id_store_id_fkey, add foreign key (tenant_id, store_id) references stores on delete set null", "events: the foreign key stays within the tenant"),
+    breakage("a tenant's id has an order of its own", "create table more (tenant_id text collate \"C\" primary key)", "more: tenant_id is of one type"),
+    breakage("a partition has another border", "create table more (tenant_id text, n integer, primary key (tenant_id, n)) partition by list (n); create table more_1 partition of more for values in (1) partition by range (n)", "more_1: the table is whole, or cut once by range"),
+];
+
+/// What a reader must notice in SQL: these are committed, seen, and taken back.
+#[rustfmt::skip]
+pub const FOR_A_READER: [Breakage; 15] = [
+    Breakage { name: "a reader sees everything", sql: "alter policy losses_bi on losses using (true)",
+        undo: "alter policy losses_bi on losses using (tenant_id = substr(current_user, 7))", reported: "reads losses" },
+    Breakage { name: "a reader sees what begins with its name", sql: "alter policy streams_bi on streams using (starts_with(tenant_id, substr(current_user, 7)))",
+        undo: "alter policy streams_bi on streams using (tenant_id = substr(current_user, 7))", reported: "the reader of la reads streams" },
+    Breakage { name: "a reader sees what its name begins with", sql: "alter policy stores_bi on stores using (starts_with(substr(current_user, 7), tenant_id))",
+        undo: "alter policy stores_bi on stores using (tenant_id = substr(current_user, 7))", reported: "the reader of la-villa reads stores" },
+    Breakage { name: "a reader sees what its session says", sql: "alter policy series_bi on series using (tenant_id in (substr(current_user, 7), current_setting('app.tenant_id', true)))",
+        undo: "alter policy series_bi on series using (tenant_id = substr(current_user, 7))", reported: "reads series" },
+    Breakage { name: "a reader sees nothing", sql: "alter policy series_days_bi on series_days using (tenant_id = substr(current_user, 6))",
+        undo: "alter policy series_days_bi on series_days using (tenant_id = substr(current_user, 7))", reported: "reads series_days" },
+    Breakage { name: "the group sees everything", sql: "alter policy events_bi on events using (tenant_id = substr(current_user, 7) or current_user = 'storepulse_bi')",
+        undo: "alter policy events_bi on events using (tenant_id = substr(current_user, 7))", reported: "reads events as its group" },
+    Breakage { name: "the inbox is open", sql: "alter table sample_batches disable row level security",
+        undo: "alter table sample_batches enable row level security", reported: "reads sample_batches" },
+    Breakage { name: "the view reads as a superuser", sql: "alter view samples reset (security_invoker); alter view samples owner to current_user",
+        undo: "alter view samples set (security_invoker = true); alter view samples owner to storepulse_owner", reported: "reads samples" },
+    Breakage { name: "a reader sees keys", sql: "grant select on store_keys to storepulse_bi; create policy more on store_keys for select to storepulse_bi using (tenant_id = substr(current_user, 7))",
+        undo: "revoke select on store_keys from storepulse_bi; drop policy more on store_keys", reported: "a reader may not SELECT store_keys" },
+    Breakage { name: "a reader deletes", sql: "grant delete on events to storepulse_bi; create policy more on events for delete to storepulse_bi using (tenant_id = substr(current_user, 7))",
+        undo: "revoke delete on events from storepulse_bi; drop policy more on events", reported: "a reader may not DELETE events" },
+    Breakage { name: "a reader sees a partition", sql: "grant select on series_days_default to storepulse_bi",
+        undo: "revoke select on series_days_default from storepulse_bi", reported: "a reader may not SELECT series_days_default" },
+    Breakage { name: "a reader drops partitions", sql: "grant execute on function drop_partitions(date) to storepulse_bi",
+        undo: "revoke execute on function drop_partitions(date) from storepulse_bi", reported: "select drop_partitions" },
+    Breakage { name: "a reader holds up upkeep", sql: "grant execute on function pg_advisory_xact_lock(bigint) to public",
+        undo: "revoke execute on function pg_advisory_xact_lock(bigint) from public", reported: "storepulse upkeep" },
+    Breakage { name: "a reader stores large objects", sql: "grant execute on function lo_from_bytea(oid, bytea) to public",
+        undo: "revoke execute on function lo_from_bytea(oid, bytea) from public", reported: "select lo_from_bytea" },
+    Breakage { name: "a reader makes tables", sql: "grant create on schema public to storepulse_bi",
+        undo: "revoke create on schema public from storepulse_bi", reported: "create table public.intruder" },
 ];
 
 /// What one of the roles must notice in SQL: these are committed, seen, and taken back.

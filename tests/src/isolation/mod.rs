@@ -1,19 +1,23 @@
 //! `cargo isolation`: every way that a tenant could see another one's data, tried.
 //!
-//! A [`world::World`] of tenants with the same names, and three groups of cases against it: what strangers get over HTTP
-//! ([`routes`]), what the roles get in SQL ([`sql`]), and what the catalogue says that they might ([`catalogue`]). The
-//! integration tests run the same groups, and break a database of their own to see them fail.
+//! A [`world::World`] of tenants with the same names, and four groups of cases against it: what strangers get over HTTP
+//! ([`routes`]), what the service's roles get in SQL ([`sql`]), what the logins of reading people get ([`bi`]), and what the
+//! catalogue says that they might ([`catalogue`]). The integration tests run the same groups, and break a database of their own
+//! to see them fail.
 
 pub mod case;
 pub mod catalogue;
 pub mod world;
 
 pub mod bad_cloud;
+pub mod bi;
 pub mod breakages;
 pub mod canary;
 mod content;
 mod keys;
+pub mod mutate;
 pub mod place;
+mod readers;
 pub mod routes;
 pub mod session;
 mod snapshot;
@@ -41,6 +45,9 @@ pub struct IsolationArgs {
     /// End with one line of JSON
     #[arg(long)]
     json: bool,
+    /// Break everything once, and see that it is noticed
+    #[arg(long)]
+    mutate: bool,
 }
 
 /// A group of cases.
@@ -52,6 +59,8 @@ pub enum Group {
     Routes,
     /// As the roles of the service.
     Sql,
+    /// As people who read in SQL.
+    Bi,
 }
 
 /// What it came to, as the last line.
@@ -63,13 +72,14 @@ struct Outcome {
 
 impl Group {
     /// In the order in which they are tried.
-    pub const ALL: [Self; 3] = [Self::Catalogue, Self::Sql, Self::Routes];
+    pub const ALL: [Self; 4] = [Self::Catalogue, Self::Sql, Self::Bi, Self::Routes];
 
     fn name(self) -> &'static str {
         match self {
             Self::Catalogue => "catalogue",
             Self::Routes => "routes",
             Self::Sql => "sql",
+            Self::Bi => "bi",
         }
     }
 
@@ -87,11 +97,12 @@ impl Group {
             }
             Self::Routes => routes::cases(world).await,
             Self::Sql => sql::cases(world).await,
+            Self::Bi => bi::cases(world).await,
         }
     }
 }
 
-/// Tries everything; `true` if nothing leaked.
+/// Tries everything; `true` if nothing leaked. Or breaks everything; `true` if all of it was noticed.
 ///
 /// # Errors
 /// Something could not be tried.
@@ -100,12 +111,29 @@ pub async fn run(args: IsolationArgs, out: &mut impl Write) -> anyhow::Result<bo
     let run_dir = RunDir::create("isolation")?;
     say("starting PostgreSQL and the cloud; tenants with the same names move in …")?;
     let cluster = Cluster::start(&run_dir, false).await?;
-    let world = World::build(&cluster.database().await?, &run_dir.part("stores")?).await?;
+    let mut world = World::build(&cluster.database().await?, &run_dir.part("stores")?).await?;
+    let (holds, line) = if args.mutate {
+        let outcome = mutate::run(&mut world, out).await?;
+        (outcome.holds(), serde_json::to_string(&outcome)?)
+    } else {
+        let outcome = every_group(&world, out).await?;
+        (outcome.cases > 0 && outcome.leaks == 0, serde_json::to_string(&outcome)?)
+    };
+    world.stop().await?;
+    cluster.stop().await;
+    say(&format!("{:.1} s", begun.elapsed().as_secs_f64()))?;
+    if args.json {
+        writeln!(out, "{line}")?;
+    }
+    Ok(holds)
+}
+
+async fn every_group(world: &World, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     writeln!(out, "{:<12}{:>8}{:>8}", "group", "cases", "leaks")?;
     for group in Group::ALL {
         let begun = Instant::now();
-        let cases = group.cases(&world).await?;
+        let cases = group.cases(world).await?;
         say(&format!("{}: {:.1} s", group.name(), begun.elapsed().as_secs_f64()))?;
         let leaks = case::leaks(&cases);
         for leak in leaks.iter().take(LEAKS_SHOWN) {
@@ -118,13 +146,7 @@ pub async fn run(args: IsolationArgs, out: &mut impl Write) -> anyhow::Result<bo
         outcome.cases += cases.len();
         outcome.leaks += leaks.len();
     }
-    world.stop().await?;
-    cluster.stop().await;
-    say(&format!("{:.1} s", begun.elapsed().as_secs_f64()))?;
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
-    }
-    Ok(outcome.cases > 0 && outcome.leaks == 0)
+    Ok(outcome)
 }
 
 /// Progress, for people.

@@ -13,6 +13,7 @@ use super::canary::Canary;
 use super::content;
 use super::keys::{self, OddKeys};
 use super::place::Place;
+use super::readers::Readers;
 use super::session::{Session, quote};
 use crate::cloud::Cloud;
 use crate::cluster::TestDb;
@@ -24,6 +25,8 @@ pub(super) const VICTIM: &str = "la-villa";
 pub(super) const STRANGER: &str = "el-prado";
 /// A tenant that is suspended.
 const SUSPENDED: &str = "costa-sur";
+/// A tenant whose name the victim's begins with.
+pub(super) const PREFIX: &str = "la";
 /// A tenant with stores of the same names, and nothing in them.
 pub(super) const NEWCOMER: &str = "nueva";
 /// A store that nobody has.
@@ -50,6 +53,10 @@ pub struct World {
     pub stranger_sibling: Place,
     /// `costa-sur/T01`, of a suspended tenant.
     pub suspended_tenant: Place,
+    /// `la/T01`: what compares tenants by how they begin shows it the victim's, or its own to the victim.
+    pub prefix: Place,
+    /// Who reads one tenant each, in SQL.
+    pub(super) readers: Readers,
     pub(super) odd_keys: OddKeys,
     cloud: Cloud,
 }
@@ -67,6 +74,7 @@ impl World {
             open(db, &cloud, dir, VICTIM, ["T01", "T02", "T03", "V77"], 910_100).await?;
         let [stranger, stranger_sibling] = open(db, &cloud, dir, STRANGER, ["T01", "T02"], 920_100).await?;
         let [suspended_tenant] = open(db, &cloud, dir, SUSPENDED, ["T01"], 930_100).await?;
+        let [prefix] = open(db, &cloud, dir, PREFIX, ["T01"], 940_100).await?;
         upkeep::run(db).await?;
         let all = [
             &victim,
@@ -76,6 +84,7 @@ impl World {
             &stranger,
             &stranger_sibling,
             &suspended_tenant,
+            &prefix,
         ];
         for place in all {
             content::send_more(address, place).await?;
@@ -105,6 +114,8 @@ impl World {
             stranger,
             stranger_sibling,
             suspended_tenant,
+            prefix,
+            readers: Readers::open(db).await?,
             odd_keys,
             cloud,
         };
@@ -114,7 +125,7 @@ impl World {
 
     /// Every store with data.
     #[must_use]
-    pub fn places(&self) -> [&Place; 7] {
+    pub fn places(&self) -> [&Place; 8] {
         [
             &self.victim,
             &self.sibling,
@@ -123,10 +134,11 @@ impl World {
             &self.stranger,
             &self.stranger_sibling,
             &self.suspended_tenant,
+            &self.prefix,
         ]
     }
 
-    /// The tenants with data.
+    /// The tenants with data whose name is in no other word. That of `la` is in too many; its stores' texts are not.
     pub(super) fn tenants() -> [&'static str; 3] {
         [VICTIM, STRANGER, SUSPENDED]
     }
@@ -163,7 +175,7 @@ impl World {
             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition";
         for table in admin.run(tables).await?.column() {
             let tenants = admin.run(&format!("select distinct tenant_id from {table}")).await?.column();
-            for tenant in Self::tenants() {
+            for tenant in Self::tenants().into_iter().chain([PREFIX]) {
                 let there = tenants.iter().any(|t| t == tenant);
                 anyhow::ensure!(
                     there,

@@ -2,7 +2,7 @@
 
 use super::Absent;
 
-pub(super) const ALL: [Absent; 16] = [
+pub(super) const ALL: [Absent; 17] = [
     Absent {
         name: "no sequence numbers things across tenants",
         sql: "select oid::regclass::text from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace",
@@ -37,7 +37,7 @@ pub(super) const ALL: [Absent; 16] = [
         sql: "select setdatabase || ' ' || setrole::regrole || ' ' || setting
             from pg_db_role_setting, unnest(setconfig) setting
             where setting ~* '^(app\\.|row_security=|role=|session_authorization=|search_path=|session_replication_role=|.*preload)'
-              and (setrole = 0 or setrole::regrole::text like 'storepulse\\_%')
+              and (setrole = 0 or setrole in (select oid from pg_roles where rolname ~ '^(storepulse|sp_bi)_'))
               and setdatabase in (0, (select oid from pg_database where datname = current_database()))",
     },
     Absent {
@@ -55,6 +55,12 @@ pub(super) const ALL: [Absent; 16] = [
             where deptype = 'o' and refclassid = 'pg_authid'::regclass
               and dbid in (0, (select oid from pg_database where datname = current_database()))
               and refobjid in ('storepulse_app'::regrole, 'storepulse_control'::regrole, 'storepulse_bi'::regrole)",
+    },
+    Absent {
+        name: "nothing by which a reader could hold up the service or fill its disk is for everybody",
+        sql: "select oid::regprocedure::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace
+            and (proname ~ '^pg_(try_)?advisory_(xact_)?lock' or proname in ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_put'))
+            and has_function_privilege('storepulse_bi', oid, 'execute')",
     },
     Absent { name: "no publication sends rows elsewhere", sql: "select pubname from pg_publication" },
     Absent {

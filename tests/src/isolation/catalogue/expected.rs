@@ -9,24 +9,36 @@ pub(super) const CONTROL_TABLES: [&str; 3] = ["store_keys", "stores", "tenants"]
 /// Tables with tenants' rows that `storepulse_app` has no business with.
 pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
 
+/// What reading people may read, beside the view `samples`.
+pub(super) const READ_BY_PEOPLE: [&str; 7] =
+    ["events", "losses", "sample_batches", "series", "series_days", "stores", "streams"];
+
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 18] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 26] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
     ("events", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("events", "storepulse_bi", &["SELECT"]),
     ("idempotency_keys", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("losses", "storepulse_bi", &["SELECT"]),
     ("recoveries", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("sample_batches", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("sample_batches", "storepulse_bi", &["SELECT"]),
     ("samples", "storepulse_app", &["SELECT"]),
+    ("samples", "storepulse_bi", &["SELECT"]),
     ("series", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("series", "storepulse_bi", &["SELECT"]),
     ("series_counters", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("series_days", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("series_days", "storepulse_bi", &["SELECT"]),
     ("store_keys", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("store_tallies", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("stores", "storepulse_app", &["SELECT"]),
+    ("stores", "storepulse_bi", &["SELECT"]),
     ("stores", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
+    ("streams", "storepulse_bi", &["SELECT"]),
     ("tenants", "storepulse_app", &["SELECT"]),
     ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("upkeep_jobs", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
@@ -66,3 +78,6 @@ pub(super) const DATABASE: [&str; 10] = [
 
 /// The one form of a policy for `storepulse_app`.
 pub(super) const OF_TENANT: &str = "(tenant_id = current_setting('app.tenant_id'::text, true))";
+
+/// The one form of a policy for `storepulse_bi`: the name of the login says which tenant.
+pub(super) const OF_READER: &str = "(tenant_id = substr((CURRENT_USER)::text, 7))";

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::expected::{
-    CONTROL_TABLES, DATABASE, FUNCTIONS, GRANTS, NOT_FOR_APP, OF_TENANT, TABLES_WITHOUT_TENANT,
+    CONTROL_TABLES, DATABASE, FUNCTIONS, GRANTS, NOT_FOR_APP, OF_READER, OF_TENANT, READ_BY_PEOPLE,
+    TABLES_WITHOUT_TENANT,
 };
 use crate::isolation::case::Case;
 use crate::isolation::session::Session;
@@ -73,11 +74,14 @@ pub(super) async fn cases(admin: &mut Session) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Every table with tenants has the one policy for `storepulse_app`, and control tables one for `storepulse_control`.
+/// Every table with tenants has the one policy for `storepulse_app`; control tables have one for `storepulse_control`, and what
+/// people read one for `storepulse_bi`.
 fn policies(tables: &BTreeSet<String>) -> BTreeSet<String> {
     let of_app = tables.iter().filter(|table| !NOT_FOR_APP.contains(&table.as_str()));
     let of_app = of_app.map(|table| format!("{table} to storepulse_app: {OF_TENANT}"));
-    of_app.chain(CONTROL_TABLES.map(|table| format!("{table} to storepulse_control: true"))).collect()
+    let of_control = CONTROL_TABLES.map(|table| format!("{table} to storepulse_control: true"));
+    let of_readers = READ_BY_PEOPLE.map(|table| format!("{table} to storepulse_bi: {OF_READER}"));
+    of_app.chain(of_control).chain(of_readers).collect()
 }
 
 fn set(lines: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {

@@ -5,6 +5,7 @@
 //! another table, policy or grant is another case without a line here.
 
 mod absent;
+mod distribution;
 pub(super) mod expected;
 mod lists;
 mod roles;
@@ -33,7 +34,7 @@ struct Absent {
 /// The server refused a statement, or a rule found nothing to hold for.
 pub async fn cases(admin: &mut Session) -> anyhow::Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for rule in tables::RULES.iter().chain(&roles::RULES) {
+    for rule in tables::RULES.iter().chain(&roles::RULES).chain(&distribution::RULES) {
         let rows = admin.run(rule.sql).await?.rows;
         anyhow::ensure!(!rows.is_empty(), "{}: there is nothing it could hold for", rule.name);
         for row in rows {

@@ -2,7 +2,7 @@
 
 use super::Rule;
 
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 12] = [
     Rule {
         name: "row-level security is on and forced",
         sql: "select c.oid::regclass::text,
@@ -19,9 +19,10 @@ pub(super) const RULES: [Rule; 11] = [
             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')",
     },
     Rule {
-        name: "the policy is for named roles, for all commands, and permissive",
+        name: "the policy is for named roles, for all commands or people's reading, and permissive",
         sql: "select tablename || '.' || policyname,
-                case when 'public' = any (roles) then 'it is for PUBLIC' when cmd <> 'ALL' then 'it is for ' || cmd
+                case when 'public' = any (roles) then 'it is for PUBLIC'
+                    when cmd <> case when 'storepulse_bi' = any (roles) then 'SELECT' else 'ALL' end then 'it is for ' || cmd
                     when permissive <> 'PERMISSIVE' then 'it is restrictive' end
             from pg_policies where schemaname = 'public'",
     },
@@ -29,7 +30,7 @@ pub(super) const RULES: [Rule; 11] = [
         name: "the policy reads and checks the same",
         sql: "select tablename || '.' || policyname,
                 case when with_check is distinct from qual then coalesce(with_check, 'nothing') || ' is not ' || qual end
-            from pg_policies where schemaname = 'public'",
+            from pg_policies where schemaname = 'public' and cmd <> 'SELECT'",
     },
     Rule {
         name: "tenant_id leads the index, so that no key and no search spans tenants",
@@ -74,6 +75,13 @@ pub(super) const RULES: [Rule; 11] = [
                     when p.proacl is null or exists (select from aclexplode(p.proacl) g where g.grantee = 0)
                         then 'PUBLIC may execute it' end
             from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prosecdef",
+    },
+    Rule {
+        name: "what people write has no statistics, which anybody's estimates would show",
+        sql: "select a.attrelid::regclass || '.' || a.attname,
+                case when a.attstattarget <> 0 then 'its statistics are collected' end
+            from pg_attribute a where (a.attrelid, a.attname) in (('stores'::regclass, 'name'), ('events'::regclass, 'text'),
+                ('losses'::regclass, 'reason'), ('losses'::regclass, 'path'), ('streams'::regclass, 'host_id'))",
     },
     Rule {
         name: "it is the owner's",

@@ -27,7 +27,7 @@ pub(super) async fn cases(schema: &Schema, logins: &mut Logins) -> anyhow::Resul
 }
 
 /// A statement for each privilege, which needs no other one. A view is read, and nothing else.
-fn uses(relation: &Relation) -> Vec<(&'static str, String)> {
+pub(in crate::isolation) fn uses(relation: &Relation) -> Vec<(&'static str, String)> {
     let name = &relation.name;
     let mut uses = vec![("SELECT", format!("select 1 from {name}"))];
     if !relation.is_view {

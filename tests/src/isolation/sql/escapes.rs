@@ -5,7 +5,7 @@ use crate::isolation::case::Case;
 use crate::isolation::session::Reply;
 
 /// What either role might try. The name of the role stands for `<role>`.
-const ESCAPES: [&str; 52] = [
+pub(in crate::isolation) const ESCAPES: [&str; 52] = [
     "set role storepulse_owner",
     "set role storepulse_admin",
     "set role pg_read_all_data",
@@ -70,7 +70,8 @@ const OF_THE_OTHER: [(&str, &str); 5] = [
 ];
 
 /// Syntax, names and types that are wrong: such a refusal says nothing of privileges.
-const MEANINGLESS: [&str; 6] = ["42601", "42P01", "42883", "42704", "42703", "42804"];
+pub(in crate::isolation) const MEANINGLESS: [&str; 6] =
+    ["42601", "42P01", "42883", "42704", "42703", "42804"];
 
 /// A case for every role and escape.
 pub(super) async fn cases(logins: &mut Logins) -> anyhow::Result<Vec<Case>> {
@@ -85,6 +86,6 @@ pub(super) async fn cases(logins: &mut Logins) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn went_through(reply: &Reply) -> Option<String> {
+pub(in crate::isolation) fn went_through(reply: &Reply) -> Option<String> {
     reply.refusal.is_none().then(|| format!("was not refused; {}", reply.text()))
 }

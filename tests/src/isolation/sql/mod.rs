@@ -1,14 +1,14 @@
 //! The roles: what `storepulse_app` and `storepulse_control` get from the database, as real logins, whatever the service
 //! in front of it would let through.
 
-mod denied;
-mod escapes;
+pub(super) mod denied;
+pub(super) mod escapes;
 mod oracles;
-mod reads;
-mod relations;
-mod system;
+pub(super) mod reads;
+pub(super) mod relations;
+pub(super) mod system;
 mod unbound;
-mod writes;
+pub(super) mod writes;
 
 use self::relations::Schema;
 use super::case::{self, Case};

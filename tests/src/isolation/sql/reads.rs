@@ -53,8 +53,8 @@ async fn all_and_only_own(
     Ok(Case::new(format!("{APP} bound to {tenant} reads its {}", relation.name), leak))
 }
 
-/// Statements that reach for the victim's rows.
-fn roads(relation: &Relation) -> Vec<(&'static str, String)> {
+/// Statements by which a stranger reaches for the victim's rows.
+pub(in crate::isolation) fn roads(relation: &Relation) -> Vec<(&'static str, String)> {
     let (all, name, victim) = (relation.select_all(), &relation.name, quote(VICTIM));
     let mut roads = vec![
         ("by name", format!("{all} where tenant_id = {victim}")),

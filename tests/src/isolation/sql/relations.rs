@@ -6,7 +6,7 @@ use crate::isolation::session::Session;
 
 /// A table, view or partition.
 #[derive(Debug)]
-pub(super) struct Relation {
+pub(in crate::isolation) struct Relation {
     pub name: String,
     pub is_view: bool,
     pub is_partition: bool,
@@ -17,7 +17,7 @@ pub(super) struct Relation {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Schema(Vec<Relation>);
+pub(in crate::isolation) struct Schema(Vec<Relation>);
 
 const RELATIONS: &str = "select c.oid::regclass::text, (c.relkind = 'v')::text, c.relispartition::text,
         string_agg(a.attname, ',' order by a.attnum),
@@ -27,7 +27,7 @@ const RELATIONS: &str = "select c.oid::regclass::text, (c.relkind = 'v')::text, 
     group by c.oid order by 1";
 
 impl Schema {
-    pub(super) async fn read(admin: &mut Session) -> anyhow::Result<Self> {
+    pub(in crate::isolation) async fn read(admin: &mut Session) -> anyhow::Result<Self> {
         let mut all = Vec::new();
         for row in admin.run(RELATIONS).await?.rows {
             let mut columns = row.into_iter().map(Option::unwrap_or_default);
@@ -48,34 +48,34 @@ impl Schema {
     }
 
     /// Everything.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Relation> {
+    pub(in crate::isolation) fn all(&self) -> impl Iterator<Item = &Relation> {
         self.0.iter()
     }
 
     /// What holds tenants' rows, and is not itself a part of that.
-    pub(super) fn with_tenants(&self) -> impl Iterator<Item = &Relation> {
+    pub(in crate::isolation) fn with_tenants(&self) -> impl Iterator<Item = &Relation> {
         self.all().filter(|relation| !relation.is_partition && relation.has("tenant_id"))
     }
 
     /// The tables among them.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Relation> {
+    pub(in crate::isolation) fn tables(&self) -> impl Iterator<Item = &Relation> {
         self.with_tenants().filter(|relation| !relation.is_view)
     }
 }
 
 impl Relation {
     /// Whether it has this column.
-    pub(super) fn has(&self, column: &str) -> bool {
+    pub(in crate::isolation) fn has(&self, column: &str) -> bool {
         self.columns.iter().any(|c| c == column)
     }
 
     /// Whether the explicit list lets a role do this to it.
-    pub(super) fn allows(&self, role: &str, privilege: &str) -> bool {
+    pub(in crate::isolation) fn allows(&self, role: &str, privilege: &str) -> bool {
         expected::allows(role, &self.name, privilege)
     }
 
     /// All rows, each as one text.
-    pub(super) fn select_all(&self) -> String {
+    pub(in crate::isolation) fn select_all(&self) -> String {
         format!("select row_to_json(whole)::text from {} whole", self.name)
     }
 }

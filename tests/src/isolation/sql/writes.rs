@@ -7,7 +7,7 @@ use crate::isolation::session::{Reply, quote};
 use crate::isolation::world::{STRANGER, VICTIM};
 
 /// `insufficient_privilege`: no grant, or a policy.
-pub(super) const DENIED: &str = "42501";
+pub(in crate::isolation) const DENIED: &str = "42501";
 /// `feature_not_supported`: COPY FROM under row-level security.
 const NOT_UNDER_RLS: &str = "0A000";
 
