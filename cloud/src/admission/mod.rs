@@ -29,10 +29,12 @@ use storepulse_shared::answer::{Ack, Pace};
 use storepulse_shared::batch::Lane;
 use storepulse_shared::batch::header::BatchHeader;
 
-use self::bodies::{Bodies, Held};
+use self::bodies::Bodies;
+pub(crate) use self::bodies::Held;
 use self::door::Door;
 use self::pace::{Heard, Pacer};
-use self::places::{Place, Places};
+pub(crate) use self::places::Place;
+use self::places::Places;
 use self::requests::Requests;
 pub(crate) use self::requests::admit;
 use crate::auth::StoreAuth;

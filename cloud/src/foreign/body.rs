@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use storepulse_shared::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX, SAMPLES_MAX}
 
 use super::gathered::{TooManyDays, TooManySamples};
 use super::protobuf::Broken;
+use crate::admission::{Held, Place};
+use crate::app::App;
 use crate::ingest;
 use crate::problem::ApiError;
 
@@ -81,13 +83,17 @@ impl From<BodyError> for ApiError {
     }
 }
 
-/// The body as sent.
-pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match ingest::http::read_body(body).await {
-        Ok(read) => read.map_err(|length| BodyError::TooLong(length).into()),
+/// The body as sent, and what was let in of it: to be held until the answer.
+pub(super) async fn read(app: &App, body: Body) -> Result<(Bytes, (Held, Place)), ApiError> {
+    let mut held = app.admission.hold_body(None, body.size_hint().exact())?;
+    let sent = match ingest::http::read_body(body).await {
+        Ok(read) => read.map_err(BodyError::TooLong)?,
         // It did not arrive whole. That is nobody's fault, and it may arrive another time.
-        Err(_) => Err(ApiError::Overloaded { retry_after: Duration::from_secs(1) }),
-    }
+        Err(_) => return Err(ApiError::Overloaded { retry_after: Duration::from_secs(1) }),
+    };
+    held.shrink_to(sent.len());
+    let place = app.admission.enter(None).await?;
+    Ok((sent, (held, place)))
 }
 
 /// Unpacks one block of snappy, whose header promises a length.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use storepulse_shared::batch::Batch;
 use storepulse_shared::ids::{StoreId, TenantId};
@@ -17,6 +18,8 @@ use crate::db::Db;
 
 /// Series remembered at most, over all stores; beyond it the stores that were quiet longest are forgotten.
 const SERIES_MAX: usize = 2_000_000;
+/// How long they are believed: upkeep removes a series two days after it was retired, and nobody may remember its id then.
+const BELIEVED: Duration = Duration::from_secs(24 * 3600);
 
 type Store = (TenantId, StoreId);
 
@@ -100,9 +103,18 @@ pub(crate) struct SeriesCache {
 #[derive(Debug, Default)]
 struct Remembered {
     generation: u64,
-    stores: HashMap<Store, (u64, Arc<StoreSeries>)>,
+    stores: HashMap<Store, Loaded>,
     series: usize,
     clock: u64,
+}
+
+/// The series of a store, as they were when they were loaded.
+#[derive(Debug)]
+struct Loaded {
+    /// When they were last asked for, by the count of questions.
+    used: u64,
+    at: Instant,
+    series: Arc<StoreSeries>,
 }
 
 impl SeriesCache {
@@ -151,9 +163,9 @@ impl SeriesCache {
         }
         inner.clock += 1;
         let now = inner.clock;
-        let (used, series) = inner.stores.get_mut(key)?;
-        *used = now;
-        Some(Arc::clone(series))
+        let loaded = inner.stores.get_mut(key)?;
+        loaded.used = now;
+        (loaded.at.elapsed() < BELIEVED).then(|| Arc::clone(&loaded.series))
     }
 
     fn put(&self, key: Store, generation: u64, series: StoreSeries) {
@@ -162,10 +174,10 @@ impl SeriesCache {
             *inner = Remembered { generation, ..Remembered::default() };
         }
         inner.clock += 1;
-        let entry = (inner.clock, Arc::new(series));
-        inner.series += entry.1.count;
-        if let Some((_, old)) = inner.stores.insert(key, entry) {
-            inner.series -= old.count;
+        let loaded = Loaded { used: inner.clock, at: Instant::now(), series: Arc::new(series) };
+        inner.series += loaded.series.count;
+        if let Some(old) = inner.stores.insert(key, loaded) {
+            inner.series -= old.series.count;
         }
         if inner.series > SERIES_MAX {
             inner.forget_the_quiet_half();
@@ -180,11 +192,11 @@ impl SeriesCache {
 
 impl Remembered {
     fn forget_the_quiet_half(&mut self) {
-        let mut used: Vec<u64> = self.stores.values().map(|(used, _)| *used).collect();
+        let mut used: Vec<u64> = self.stores.values().map(|loaded| loaded.used).collect();
         used.sort_unstable();
         let middle = used.get(used.len() / 2).copied().unwrap_or_default();
-        self.stores.retain(|_, (used, _)| *used > middle);
-        self.series = self.stores.values().map(|(_, series)| series.count).sum();
+        self.stores.retain(|_, loaded| loaded.used > middle);
+        self.series = self.stores.values().map(|loaded| loaded.series.count).sum();
     }
 }
 

@@ -105,14 +105,19 @@ fn decimals(samples: &[(i64, f64)]) -> Option<(u8, Vec<i64>)> {
     u8::try_from(decimals).ok().map(|decimals| (decimals, numbers))
 }
 
-/// The whole number that gives this very value when it is divided by `power`.
+/// The whole number that gives this very value when it is divided by `power`: not so a zero with a sign.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a whole number within ±2^53"
+)]
 fn whole(value: f64, power: f64) -> Option<i64> {
     let number = (value * power).round();
     if number.abs() > WHOLE_MAX {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number within ±2^53")]
-    ((number / power).to_bits() == value.to_bits()).then_some(number as i64)
+    let number = number as i64;
+    ((number as f64 / power).to_bits() == value.to_bits()).then_some(number)
 }
 
 #[cfg(test)]

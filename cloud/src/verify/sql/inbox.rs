@@ -38,9 +38,15 @@ pub(in crate::verify) async fn faults(
     let mut rows = sqlx::query!(
         r#"select b.epoch, b.seq, b.received_day,
             not coalesce(s.received @> b.seq, false) as "unreceived!", coalesce(s.void @> b.seq, false) as "void!",
-            b.n = cardinality(b.vals) and b.n = cardinality(b.t_offsets)
-                and cardinality(b.series_ids) = cardinality(b.run_lengths)
-                and b.n = (select coalesce(sum(length), 0) from unnest(b.run_lengths) as length) as "fits!",
+            b.n = cardinality(b.vals)
+                -- Without group_runs every run is a group of its own.
+                and (b.group_runs is null or cardinality(b.group_runs) = cardinality(b.run_lengths))
+                and (
+                    select coalesce(sum(coalesce(g.runs, 1)), 0) = cardinality(b.series_ids)
+                        and coalesce(sum(coalesce(g.runs, 1) * g.length), 0) = b.n
+                        and coalesce(sum(g.length), 0) = cardinality(b.t_offsets)
+                    from unnest(b.group_runs, b.run_lengths) as g (runs, length)
+                ) as "fits!",
             (b.n = 0) = (b.t_min is null) and (b.n = 0) = (b.t_max is null)
                 and coalesce((select min(t) = 0 and max(t) = b.t_max - b.t_min from unnest(b.t_offsets) as t), true) as "spans!",
             (select string_agg(id::text, ', ') from unnest(b.series_ids) as id where not exists (

@@ -45,7 +45,10 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
         for value in [&only_the_victims, &nobodys] {
             let there = format!(r#"{{"tenant_id": "{NEWCOMER}", "{parent}": {value}}}"#);
             let reply = logins.app.attempt(Some(NEWCOMER), &insert(table, &row, &there, "")).await?;
-            let text = reply.text().replace(value.trim_matches('"'), "<parent>");
+            // A store's name may be quoted back to whoever said it. A number is not, and stands in the names of partitions too.
+            let said = value.trim_matches('"');
+            let text =
+                if parent == "store_id" { reply.text().replace(said, "<parent>") } else { reply.text() };
             answers.push(format!("{} {} {text}", reply.affected, reply.code()));
         }
         cases.push(Case::holds(
