@@ -406,7 +406,7 @@ mod tests {
                 one.bytes_per_s = pace.backlog_bytes_per_s;
                 one.from = one.from.max(now + Duration::from_millis(pace.start_in_ms));
             }
-            if (now - begun).as_millis() % 1_000 == 0 {
+            if (now - begun).as_millis().is_multiple_of(1_000) {
                 taken.push(std::mem::take(&mut second));
             }
             assert!(

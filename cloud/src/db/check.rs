@@ -96,6 +96,11 @@ pub(super) async fn roles_and_schema(
     if let Some(found) = [me.name, me.role].into_iter().find(|name| name != expected) {
         return Err(CheckError::OtherRole { found, expected }.into());
     }
+    schema(connection).await
+}
+
+/// Looks for what a reader could get past.
+async fn schema(connection: &mut PgConnection) -> Result<(), DbError> {
     let hole = sqlx::query!(
         r#"
         -- A table with tenants in it that does not bind even its owner.
