@@ -14,7 +14,7 @@ if [ ! -e "$policy" ]; then
     as_root chmod +x "$policy"
 fi
 as_root apt-get update
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv victoria-metrics
 
 [ -e target/peers/venv/bin/python ] || python3 -m venv target/peers/venv
 target/peers/venv/bin/pip install --quiet --requirement tests/peers/requirements.txt

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
@@ -70,8 +71,11 @@ fn is_read(request: &Request) -> bool {
     request.method() == Method::GET && (path.starts_with("/v1/") || path.starts_with("/api/"))
 }
 
-/// The answer with its turn, which ends when the body does.
-fn held_by_body(answer: Response, turn: OwnedSemaphorePermit) -> Response {
+/// The answer with its turn, which ends when the body does. Its length stays known: every 401 is to look like all others.
+fn held_by_body(mut answer: Response, turn: OwnedSemaphorePermit) -> Response {
+    if let Some(length) = answer.body().size_hint().exact() {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     answer.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _until_the_end = &turn;

@@ -102,13 +102,14 @@ pub(in crate::ingest) async fn take(
                 batches = s.batches + 1,
                 samples = s.samples + excluded.samples,
                 bytes = s.bytes + excluded.bytes,
-                days = case when s.day = excluded.day then s.days
+                days = case when s.day >= excluded.day then s.days
                     else s.days || jsonb_build_object(s.day, jsonb_build_array(s.day_batches, s.day_samples, s.day_bytes))
                     end,
-                day = excluded.day,
-                day_batches = case when s.day = excluded.day then s.day_batches else 0 end + 1,
-                day_samples = case when s.day = excluded.day then s.day_samples else 0 end + excluded.samples,
-                day_bytes = case when s.day = excluded.day then s.day_bytes else 0 end + excluded.bytes
+                -- A transaction that began before midnight may come after one that began behind it: it counts there.
+                day = greatest(s.day, excluded.day),
+                day_batches = case when s.day >= excluded.day then s.day_batches else 0 end + 1,
+                day_samples = case when s.day >= excluded.day then s.day_samples else 0 end + excluded.samples,
+                day_bytes = case when s.day >= excluded.day then s.day_bytes else 0 end + excluded.bytes
             where not s.received @> $4::bigint and not s.void @> $4::bigint
             returning through(received + void) as through
         ), stored as (
@@ -308,13 +309,14 @@ pub(in crate::ingest) async fn take_flat(
                 batches = s.batches + 1,
                 samples = s.samples + excluded.samples,
                 bytes = s.bytes + excluded.bytes,
-                days = case when s.day = excluded.day then s.days
+                days = case when s.day >= excluded.day then s.days
                     else s.days || jsonb_build_object(s.day, jsonb_build_array(s.day_batches, s.day_samples, s.day_bytes))
                     end,
-                day = excluded.day,
-                day_batches = case when s.day = excluded.day then s.day_batches else 0 end + 1,
-                day_samples = case when s.day = excluded.day then s.day_samples else 0 end + excluded.samples,
-                day_bytes = case when s.day = excluded.day then s.day_bytes else 0 end + excluded.bytes
+                -- A transaction that began before midnight may come after one that began behind it: it counts there.
+                day = greatest(s.day, excluded.day),
+                day_batches = case when s.day >= excluded.day then s.day_batches else 0 end + 1,
+                day_samples = case when s.day >= excluded.day then s.day_samples else 0 end + excluded.samples,
+                day_bytes = case when s.day >= excluded.day then s.day_bytes else 0 end + excluded.bytes
             returning epoch, sealed
         ), stored as (
             insert into sample_batches (tenant_id, store_id, epoch, seq, body_digest, clock, n, t_min, t_max,
