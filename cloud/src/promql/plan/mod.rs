@@ -1,7 +1,7 @@
 //! A query as it will be evaluated: names resolved to functions, modifiers to times, selectors numbered with the samples
 //! that each needs.
 //!
-//! [`build`] makes it from the parser's tree and refuses what is outside of the subset. It knows the times of the query,
+//! [`build()`] makes it from the parser's tree and refuses what is outside of the subset. It knows the times of the query,
 //! so that `@ start()`, `offset` and subqueries are plain milliseconds from here on.
 
 mod build;
