@@ -50,6 +50,8 @@ impl Layout {
         sorted.extend_from_slice(numbers);
         sorted.sort_unstable();
         let mut best: Option<(usize, Self)> = None;
+        // Divisions are dear: what all have in common is found once, and what only those inside have, for the best alone.
+        let unit = common_unit(sorted);
         let mut without = 0;
         loop {
             let kept = sorted.len() - without;
@@ -58,7 +60,7 @@ impl Layout {
             }
             let narrowest = (0..=without).min_by_key(|at| sorted[at + kept - 1].abs_diff(sorted[*at]));
             let at = narrowest.unwrap_or_default();
-            let mut layout = Self::between(&sorted[at..at + kept]);
+            let mut layout = Self::between(sorted[at], sorted[at + kept - 1], unit);
             if layout.width < 64 {
                 layout.patches = sorted.partition_point(|n| *n < layout.base)
                     + (sorted.len() - sorted.partition_point(|n| *n <= layout.top));
@@ -73,25 +75,22 @@ impl Layout {
             without = if without < 4 { without + 1 } else { without * 2 };
         }
         let whole = Self { width: 64, base: 0, unit: 1, top: i64::MAX, patches: 0 };
-        best.map_or(whole, |(_, layout)| layout)
+        let Some((_, best)) = best else { return whole };
+        if best.patches == 0 {
+            return best;
+        }
+        let inside = sorted.partition_point(|n| *n < best.base)..sorted.partition_point(|n| *n <= best.top);
+        let unit = common_unit(&sorted[inside]);
+        Self { patches: best.patches, ..Self::between(best.base, best.top, unit) }
     }
 
-    /// For these ascending numbers.
-    fn between(kept: &[i64]) -> Self {
-        let (base, top) = (kept[0], kept[kept.len() - 1]);
+    /// For numbers between these two, which are so many units above the lower one.
+    fn between(base: i64, top: i64, unit: u32) -> Self {
         let range = top.abs_diff(base);
-        let mut unit = 0;
-        for number in kept {
-            unit = common_divisor(unit, number.abs_diff(base));
-            if unit == 1 {
-                break;
-            }
-        }
-        let unit = u32::try_from(unit.max(1)).unwrap_or(1);
-        let width = u64::BITS - (range / u64::from(unit)).leading_zeros();
         if u64::BITS - range.leading_zeros() > WIDTH_MAX {
             return Self { width: 64, base: 0, unit: 1, top: i64::MAX, patches: 0 };
         }
+        let width = u64::BITS - (range / u64::from(unit)).leading_zeros();
         Self { width, base, unit, top, patches: 0 }
     }
 
@@ -130,6 +129,18 @@ impl Layout {
         }
         fields.finish()
     }
+}
+
+/// What divides the distances between these ascending numbers, if it fits.
+fn common_unit(sorted: &[i64]) -> u32 {
+    let mut unit = 0;
+    for pair in sorted.windows(2).filter(|pair| pair[0] != pair[1]) {
+        unit = common_divisor(pair[1].abs_diff(pair[0]), unit);
+        if unit == 1 {
+            break;
+        }
+    }
+    u32::try_from(unit.max(1)).unwrap_or(1)
 }
 
 fn common_divisor(mut a: u64, mut b: u64) -> u64 {
