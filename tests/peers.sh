@@ -6,15 +6,18 @@ cd "$(dirname "$0")/.."
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# Debian asks this file whether an installation may start daemons. We use the programs only.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'as_root rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-    as_root chmod +x "$policy"
+# What is there already needs nobody's rights.
+if ! command -v prometheus >/dev/null || ! command -v victoria-metrics >/dev/null || ! python3 -c 'import ensurepip' 2>/dev/null; then
+    # Debian asks this file whether an installation may start daemons. We use the programs only.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'as_root rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+    fi
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv victoria-metrics
 fi
-as_root apt-get update
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv victoria-metrics
 
 [ -e target/peers/venv/bin/python ] || python3 -m venv target/peers/venv
 target/peers/venv/bin/pip install --quiet --requirement tests/peers/requirements.txt
