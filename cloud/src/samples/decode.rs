@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::inbox::runs;
-use super::{Range, ReadError, SeriesSamples, StoredPart};
+use super::{Range, ReadError, SeriesSamples, StoredPart, in_order};
 
 /// The arrays of one row of the [inbox](super::inbox).
 #[derive(Debug, Default)]
@@ -72,17 +72,7 @@ impl Samples {
     pub(super) fn finish(mut self) -> HashMap<i32, SeriesSamples> {
         self.series.retain(|_, samples| !samples.is_empty());
         for samples in self.series.values_mut() {
-            if !samples.is_sorted_by(|a, b| a.0 < b.0) {
-                // Stable: what was received later stands behind what it replaces.
-                samples.sort_by_key(|(time, _)| *time);
-                samples.dedup_by(|later, earlier| {
-                    let same = later.0 == earlier.0;
-                    if same {
-                        earlier.1 = later.1;
-                    }
-                    same
-                });
-            }
+            in_order(samples);
         }
         self.series
     }

@@ -33,6 +33,22 @@ pub(crate) struct Range<'a> {
 /// Samples of one series: time in Unix milliseconds and value, in ascending order of time, each time once.
 pub(crate) type SeriesSamples = Vec<(i64, f64)>;
 
+/// Samples in the order of their receipt become samples in the order of time; of one millisecond the last received stays.
+pub(crate) fn in_order(samples: &mut SeriesSamples) {
+    if samples.is_sorted_by(|a, b| a.0 < b.0) {
+        return;
+    }
+    // Stable: what was received later stands behind what it replaces.
+    samples.sort_by_key(|(time, _)| *time);
+    samples.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            earlier.1 = later.1;
+        }
+        same
+    });
+}
+
 /// Why samples cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {

@@ -4,6 +4,7 @@
 //! What overlaps is taken out, merged and written anew; so are small parts, when there are too many of them.
 
 use crate::samples::day::{Part, parts};
+use crate::samples::in_order;
 
 /// So many parts of one day are left alone before the small ones among them are merged.
 const PARTS_LEFT: usize = 4;
@@ -42,22 +43,6 @@ pub(super) fn merge(mut samples: Vec<(i64, f64)>, taken_numbers: &[i16]) -> Vec<
     in_order(&mut samples);
     let free = (0..i16::MAX).filter(|number| !taken_numbers.contains(number));
     free.zip(parts(&samples)).collect()
-}
-
-/// Sorts by time and leaves the last of each millisecond.
-pub(super) fn in_order(samples: &mut Vec<(i64, f64)>) {
-    if samples.is_sorted_by(|a, b| a.0 < b.0) {
-        return;
-    }
-    // Stable: what was received later stands behind what it replaces.
-    samples.sort_by_key(|(time, _)| *time);
-    samples.dedup_by(|later, earlier| {
-        let same = later.0 == earlier.0;
-        if same {
-            earlier.1 = later.1;
-        }
-        same
-    });
 }
 
 #[cfg(test)]

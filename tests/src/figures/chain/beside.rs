@@ -5,11 +5,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::Connection as _;
-use sqlx::postgres::PgConnection;
-
 use super::super::figure::Figure;
 use super::super::ingest::Rig;
+use super::super::ingest::compaction::series_days_bytes;
 use super::super::ingest::sender::Senders;
 use super::super::progress;
 use super::super::reference::ReferenceStore;
@@ -145,16 +143,4 @@ async fn timed_theirs(
 
 fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
-}
-
-#[expect(clippy::disallowed_methods, reason = "sizes are no business of the service")]
-async fn series_days_bytes(rig: &Rig) -> anyhow::Result<i64> {
-    let mut admin = PgConnection::connect_with(&rig.db.admin).await?;
-    let bytes = sqlx::query_scalar(
-        "select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint from pg_inherits
-        where inhparent = 'series_days'::regclass",
-    );
-    let bytes = bytes.fetch_one(&mut admin).await?;
-    admin.close().await?;
-    Ok(bytes)
 }

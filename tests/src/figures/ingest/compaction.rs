@@ -66,11 +66,11 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
 /// Growth of `series_days`, with indexes and TOAST, by a day of eight stores.
 pub(in crate::figures) async fn disk(rig: &Rig) -> anyhow::Result<Figure> {
     upkeep::run(&rig.db).await?;
-    let before = bytes(rig).await?;
+    let before = series_days_bytes(rig).await?;
     let mut senders = one_day(rig, ANY_SIZE, 5)?;
     let sent = senders.send(senders.pool_len()).await?;
     upkeep::run(&rig.db).await?;
-    let grown = usize::try_from(bytes(rig).await? - before)?;
+    let grown = usize::try_from(series_days_bytes(rig).await? - before)?;
     Ok(Figure::new(bytes_a_sample(grown, sent.samples))
         .beside(bytes_a_sample(sent.bytes, sent.samples))
         .at_most(BYTES_MAX))
@@ -84,7 +84,8 @@ fn one_day(rig: &Rig, size: usize, days_ago: i64) -> anyhow::Result<Senders> {
     Ok(senders)
 }
 
-async fn bytes(rig: &Rig) -> anyhow::Result<i64> {
+/// Of every month, with indexes and TOAST.
+pub(in crate::figures) async fn series_days_bytes(rig: &Rig) -> anyhow::Result<i64> {
     let mut admin = PgConnection::connect_with(&rig.db.admin).await?;
     let bytes = sqlx::query_scalar(
         "select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint from pg_inherits
