@@ -52,8 +52,9 @@ pub(super) trait Blow: Copy {
 const PACE: Duration = Duration::from_millis(20);
 /// Time between two changes of the link, in milliseconds.
 const BETWEEN_FAULTS_MS: std::ops::Range<u64> = 100..1_000;
-/// Time between two blows to the cloud, in milliseconds.
+/// Time between two blows to the cloud, in milliseconds, and until the first: also a short run on a fast machine has one.
 const BETWEEN_CLOUD_BLOWS_MS: std::ops::Range<u64> = 2_000..6_000;
+const FIRST_CLOUD_BLOW_MS: std::ops::Range<u64> = 200..1_000;
 /// How long the agents may take to deliver everything afterwards.
 const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 
@@ -220,8 +221,8 @@ pub(super) async fn strike_cloud(
     calm: CancellationToken,
 ) -> anyhow::Result<(CloudProcess, u32)> {
     let mut kills = 0;
+    let mut wait = wait_ms(&mut rng, FIRST_CLOUD_BLOW_MS);
     loop {
-        let wait = wait_ms(&mut rng, BETWEEN_CLOUD_BLOWS_MS);
         tokio::select! {
             () = calm.cancelled() => return Ok((cloud, kills)),
             () = tokio::time::sleep(wait) => {}
@@ -229,6 +230,7 @@ pub(super) async fn strike_cloud(
         cloud.kill()?;
         kills += 1;
         cloud.restart().await?;
+        wait = wait_ms(&mut rng, BETWEEN_CLOUD_BLOWS_MS);
     }
 }
 
