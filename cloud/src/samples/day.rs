@@ -13,7 +13,7 @@ const BITS: u8 = 64;
 /// 10 to the power of decimals; beyond these, bits are as short.
 const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// Whole numbers up to here are doubles without a gap.
-const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+const WHOLE_MAX: u64 = 1 << 53;
 
 /// Samples of one series, ascending in time and within one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,17 +91,26 @@ fn numbers(samples: &[(i64, f64)]) -> (u8, Vec<i64>) {
         .unwrap_or_else(|| (BITS, samples.iter().map(|(_, v)| v.to_bits().cast_signed()).collect()))
 }
 
+/// Whole numbers of the last decimal that any of the values has. A number that was found with fewer decimals is that many times
+/// ten of the last one: both quotients are the same fraction, so both round to the same value.
 fn decimals(samples: &[(i64, f64)]) -> Option<(u8, Vec<i64>)> {
     let mut decimals = 0;
+    let mut numbers: Vec<i64> = Vec::with_capacity(samples.len());
     for (_, value) in samples {
-        while whole(*value, POWERS[decimals]).is_none() {
+        let number = loop {
+            if let Some(number) = whole(*value, POWERS[decimals]) {
+                break number;
+            }
             decimals += 1;
             if decimals == POWERS.len() {
                 return None;
             }
-        }
+            for number in &mut numbers {
+                *number = number.checked_mul(10).filter(|number| number.unsigned_abs() <= WHOLE_MAX)?;
+            }
+        };
+        numbers.push(number);
     }
-    let numbers = samples.iter().map(|(_, value)| whole(*value, POWERS[decimals])).collect::<Option<_>>()?;
     u8::try_from(decimals).ok().map(|decimals| (decimals, numbers))
 }
 
@@ -109,15 +118,14 @@ fn decimals(samples: &[(i64, f64)]) -> Option<(u8, Vec<i64>)> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "a whole number within ±2^53"
+    reason = "saturates beyond ±2^53, where no number is taken"
 )]
 fn whole(value: f64, power: f64) -> Option<i64> {
-    let number = (value * power).round();
-    if number.abs() > WHOLE_MAX {
-        return None;
-    }
-    let number = number as i64;
-    ((number as f64 / power).to_bits() == value.to_bits()).then_some(number)
+    let scaled = value * power;
+    // Nearer than `round`, which is a call: what this rounds wrongly does not give the value back.
+    let number = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    (number.unsigned_abs() <= WHOLE_MAX && (number as f64 / power).to_bits() == value.to_bits())
+        .then_some(number)
 }
 
 #[cfg(test)]

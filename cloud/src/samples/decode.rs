@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use super::inbox::runs;
+use super::packed::Damaged;
 use super::{Range, ReadError, SeriesSamples, StoredPart, in_order};
 
 /// The arrays of one row of the [inbox](super::inbox).
@@ -16,6 +17,11 @@ pub(super) struct StoredBatch {
     pub run_lengths: Vec<i32>,
     pub t_offsets: Vec<i32>,
     pub vals: Vec<f64>,
+}
+
+/// A row of the inbox that cannot be read.
+pub(crate) fn of_inbox(damaged: &Damaged) -> sqlx::Error {
+    sqlx::Error::Decode(format!("a row of sample_batches: {damaged}; `verify` finds it").into())
 }
 
 /// Samples by series, as they come.
@@ -38,7 +44,8 @@ impl Samples {
     /// Adds what a row holds of them.
     pub(super) fn add(&mut self, batch: &StoredBatch) -> Result<(), ReadError> {
         let StoredBatch { t_min, series_ids, group_runs, run_lengths, t_offsets, vals } = batch;
-        for (id, times, values) in runs(series_ids, group_runs.as_deref(), run_lengths, t_offsets, vals) {
+        let runs = runs(series_ids, group_runs.as_deref(), run_lengths, t_offsets, vals);
+        for (id, times, values) in runs.map_err(|damaged| of_inbox(&damaged))? {
             let Some(samples) = self.series.get_mut(&id) else { continue };
             let run = times.iter().zip(values).map(|(offset, value)| (t_min + i64::from(*offset), *value));
             let before = samples.len();

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use storepulse_shared::ids::StoreId;
 
 use self::decode::Samples;
+pub(crate) use self::decode::of_inbox;
 pub(crate) use self::sql::{StoredPart, day_of};
 use crate::db::TenantTx;
 

@@ -12,7 +12,9 @@ use time::{Date, Duration};
 use super::merge;
 use super::sql::compaction as sql;
 use crate::db::{Db, TenantTx};
-use crate::samples::{day_of, inbox::runs};
+use crate::samples::day::DAY_MS;
+use crate::samples::inbox::runs;
+use crate::samples::{day_of, of_inbox};
 
 /// Samples that one transaction takes out of the inbox, unless a single batch has more. They are held in memory, twice.
 const SAMPLES_AT_ONCE: i64 = 1_000_000;
@@ -62,7 +64,7 @@ pub(super) async fn compact_some(
         samples: rows.iter().map(|row| row.vals.len() as u64).sum(),
         replaced: 0,
     };
-    let days = by_series_and_day(rows);
+    let days = by_series_and_day(rows)?;
     done.replaced = store(&mut tx, days).await?;
     sql::count(&mut tx, &store_day.store, done).await?;
     tx.commit().await?;
@@ -115,26 +117,29 @@ impl Clock {
 
 type SeriesDays = BTreeMap<(i32, Date), SeriesDay>;
 
-fn by_series_and_day(rows: Vec<sql::InboxRow>) -> SeriesDays {
+fn by_series_and_day(rows: Vec<sql::InboxRow>) -> Result<SeriesDays, sqlx::Error> {
     let mut days = SeriesDays::new();
     for row in rows {
         let clock = Clock::of(Some(&row.clock));
         let t_min = row.t_min.unwrap_or_default();
         let group_runs = row.group_runs.as_deref();
-        for (series, times, values) in
-            runs(&row.series_ids, group_runs, &row.run_lengths, &row.t_offsets, &row.vals)
-        {
-            let times = times.iter().map(|offset| t_min + i64::from(*offset));
-            let samples: Vec<(i64, f64)> = times.zip(values.iter().copied()).collect();
-            // A run seldom reaches over midnight: look once, not for each sample.
-            for run in samples.chunk_by(|a, b| day_of(a.0) == day_of(b.0)) {
-                let of_day = days.entry((series, day_of(run[0].0))).or_default();
-                of_day.samples.extend_from_slice(run);
+        let runs = runs(&row.series_ids, group_runs, &row.run_lengths, &row.t_offsets, &row.vals);
+        for (series, offsets, values) in runs.map_err(|damaged| of_inbox(&damaged))? {
+            let (mut offsets, mut values) = (offsets, values);
+            while let Some(first) = offsets.first() {
+                let day = (t_min + i64::from(*first)).div_euclid(DAY_MS);
+                // A run seldom reaches over midnight.
+                let is_of_day = |offset: &i32| (t_min + i64::from(*offset)).div_euclid(DAY_MS) == day;
+                let count = offsets.iter().position(|offset| !is_of_day(offset)).unwrap_or(offsets.len());
+                let of_day = days.entry((series, day_of(day * DAY_MS))).or_default();
+                let times = offsets[..count].iter().map(|offset| t_min + i64::from(*offset));
+                of_day.samples.extend(times.zip(values[..count].iter().copied()));
                 of_day.clock = of_day.clock.max(clock);
+                (offsets, values) = (&offsets[count..], &values[count..]);
             }
         }
     }
-    days
+    Ok(days)
 }
 
 /// Puts them beside, or into, what is stored; returns how many samples another one has replaced.

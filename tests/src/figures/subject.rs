@@ -24,6 +24,7 @@ pub(super) enum Subject {
     ReadDay,
     ReadHotDay,
     ReadMonth,
+    ReadOverview,
     BesideIngest,
     BesideDisk,
     BesideDay,
@@ -47,7 +48,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 32] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -63,6 +64,7 @@ impl Subject {
         Self::ReadDay,
         Self::ReadHotDay,
         Self::ReadMonth,
+        Self::ReadOverview,
         Self::BesideIngest,
         Self::BesideDisk,
         Self::BesideDay,
@@ -98,6 +100,7 @@ impl Subject {
             Self::ReadDay => "read-day",
             Self::ReadHotDay => "read-hot-day",
             Self::ReadMonth => "read-month-by-hour",
+            Self::ReadOverview => "read-overview",
             Self::BesideIngest => "beside-ingest",
             Self::BesideDisk => "beside-disk",
             Self::BesideDay => "beside-day",
@@ -148,6 +151,8 @@ impl Subject {
                 | Self::ReadDay
                 | Self::ReadHotDay
                 | Self::ReadMonth
+                | Self::ReadOverview
+                | Self::ReadOverview
                 | Self::BesideIngest
                 | Self::BesideDisk
                 | Self::BesideDay
@@ -223,6 +228,9 @@ impl Subject {
             }
             Self::ReadHotDay => "the day that is still in the inbox, the same",
             Self::ReadMonth => "30 days of a series by the hour, the same",
+            Self::ReadOverview => {
+                "1,000 stores of a tenant, with what has arrived, is missing and is lost of each; 95 of 100 are faster"
+            }
             Self::BesideIngest => {
                 "ingest, PostgreSQL and compaction | limit: VictoriaMetrics, the same samples"
             }
@@ -266,6 +274,11 @@ impl Subject {
             Self::ReadDay => chain::day(bench.chain().await?).await,
             Self::ReadHotDay => chain::hot_day(bench.chain().await?).await,
             Self::ReadMonth => chain::month_by_hour(bench.chain().await?).await,
+            Self::ReadOverview => {
+                bench.chain().await?;
+                let dir = bench.part("overview")?;
+                chain::overview(bench.rig().await?, &dir).await
+            }
             Self::BesideIngest => Ok(bench.beside().await?.figure(Comparison::Ingest)),
             Self::BesideDisk => Ok(bench.beside().await?.figure(Comparison::Disk)),
             Self::BesideDay => Ok(bench.beside().await?.figure(Comparison::Day)),

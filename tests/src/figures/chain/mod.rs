@@ -5,6 +5,7 @@
 
 mod beside;
 mod crash;
+mod overview;
 mod reads;
 mod victoria;
 
@@ -16,6 +17,7 @@ use storepulse_agent::time::now_ms;
 
 pub(super) use self::beside::{Beside, Comparison};
 pub(super) use self::crash::samples_lost;
+pub(super) use self::overview::overview;
 pub(super) use self::reads::{day, hot_day, month_by_hour};
 use super::ingest::Rig;
 use super::ingest::sender::Senders;
