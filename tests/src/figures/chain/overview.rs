@@ -55,5 +55,5 @@ pub(in crate::figures) async fn overview(rig: &Rig, dir: &Path) -> anyhow::Resul
         }
     }
     db.close().await;
-    Ok(reads::slow(&taken).at_most(100.0))
+    Ok(reads::slow(&taken).at_most(100.0).binding())
 }

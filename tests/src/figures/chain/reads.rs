@@ -12,18 +12,18 @@ const OF_A_DAY: usize = 1_440;
 pub(in crate::figures) async fn day(chain: &Chain) -> anyhow::Result<Figure> {
     let days = chain.size.days;
     let figure = a_day(chain, || rand::random_range(0..days - 1)).await?;
-    Ok(figure.at_most(5.0))
+    Ok(figure.at_most(5.0).binding())
 }
 
 /// The day that is not.
 pub(in crate::figures) async fn hot_day(chain: &Chain) -> anyhow::Result<Figure> {
     let last = chain.size.days - 1;
-    Ok(a_day(chain, || last).await?.at_most(60.0))
+    Ok(a_day(chain, || last).await?.at_most(60.0).binding())
 }
 
 /// A whole month of a series, an average an hour.
 pub(in crate::figures) async fn month_by_hour(chain: &Chain) -> anyhow::Result<Figure> {
-    Ok(slow(&hours(chain, chain.size.days).await?).at_most(20.0))
+    Ok(slow(&hours(chain, chain.size.days).await?).at_most(20.0).binding())
 }
 
 async fn a_day(chain: &Chain, mut which: impl FnMut() -> i64) -> anyhow::Result<Figure> {

@@ -46,7 +46,7 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
         rig.checkpoint().await?;
         Ok(percentile_99_ms(commits.commit_by(timetable.get(), TURN_ACKS).await?))
     };
-    Ok(rounds::alternate(ROUNDS, value, limit).await?.ratio_at_most(RATIO_MAX))
+    Ok(rounds::alternate(ROUNDS, value, limit).await?.ratio_at_most(RATIO_MAX).binding())
 }
 
 /// How long a batch of each sender takes when all bring as many as they can.

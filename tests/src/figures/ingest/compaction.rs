@@ -60,7 +60,7 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
     let ratios = values.iter().zip(&limits).map(|(value, limit)| value / limit).collect();
     let figure =
         Figure { limit: Some(median(limits)), ratio: Some(median(ratios)), ..Figure::new(median(values)) };
-    Ok(figure.ratio_at_most(RATIO_MAX))
+    Ok(figure.ratio_at_most(RATIO_MAX).binding())
 }
 
 /// Growth of `series_days`, with indexes and TOAST, by a day of eight stores.
@@ -73,7 +73,8 @@ pub(in crate::figures) async fn disk(rig: &Rig) -> anyhow::Result<Figure> {
     let grown = usize::try_from(series_days_bytes(rig).await? - before)?;
     Ok(Figure::new(bytes_a_sample(grown, sent.samples))
         .beside(bytes_a_sample(sent.bytes, sent.samples))
-        .at_most(BYTES_MAX))
+        .at_most(BYTES_MAX)
+        .binding())
 }
 
 /// Eight stores with one UTC day each, so many days ago.

@@ -25,7 +25,7 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
     let grown = usize::try_from(bytes(rig).await? - before)?;
     let figure = Figure::new(bytes_a_sample(grown, sent.samples));
     let most = if size == 94 { 18.0 } else { 4.0 };
-    Ok(figure.beside(bytes_a_sample(sent.bytes, sent.samples)).at_most(most))
+    Ok(figure.beside(bytes_a_sample(sent.bytes, sent.samples)).at_most(most).binding())
 }
 
 /// Of every partition, since midnight may pass.

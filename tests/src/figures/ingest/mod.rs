@@ -54,7 +54,7 @@ pub(super) async fn measure(size: usize, rig: &Rig) -> anyhow::Result<Figure> {
     };
     let figure = rounds::alternate(ROUNDS, value, limit).await?;
     progress::say(&format!("    service {of_service}  beside  client {of_loop}"))?;
-    let figure = figure.ratio_at_most(RATIO_MAX);
+    let figure = figure.ratio_at_most(RATIO_MAX).binding();
     Ok(if size == 1_000 { figure.at_most(1.0) } else { figure })
 }
 
