@@ -152,7 +152,6 @@ impl Subject {
                 | Self::ReadHotDay
                 | Self::ReadMonth
                 | Self::ReadOverview
-                | Self::ReadOverview
                 | Self::BesideIngest
                 | Self::BesideDisk
                 | Self::BesideDay
@@ -180,6 +179,7 @@ impl Subject {
             | Self::ReadDay
             | Self::ReadHotDay
             | Self::ReadMonth
+            | Self::ReadOverview
             | Self::BesideDay
             | Self::BesideHours => "ms",
             Self::BesideCrash => "samples",
