@@ -32,26 +32,40 @@ pub(crate) struct Part {
     pub checksum: i32,
 }
 
-/// Cuts ascending samples of one day into parts.
-pub(crate) fn parts(samples: &[(i64, f64)]) -> impl Iterator<Item = Part> {
-    samples.chunks(NUMBERS_MAX).map(Part::of)
+/// Makes parts, one series after the other. The series of a device have the same times, which are packed once.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    times: Vec<i64>,
+    packed: Vec<u8>,
 }
 
-impl Part {
-    fn of(samples: &[(i64, f64)]) -> Self {
-        let times: Vec<i64> = samples.iter().map(|(time, _)| *time).collect();
+impl Packer {
+    /// Cuts ascending samples of one day into parts.
+    pub(crate) fn parts(&mut self, samples: &[(i64, f64)]) -> impl Iterator<Item = Part> {
+        samples.chunks(NUMBERS_MAX).map(|samples| self.part(samples))
+    }
+
+    fn part(&mut self, samples: &[(i64, f64)]) -> Part {
+        let is_as_before = self.times.len() == samples.len()
+            && self.times.iter().zip(samples).all(|(before, (time, _))| before == time);
+        if !is_as_before {
+            self.times = samples.iter().map(|(time, _)| *time).collect();
+            self.packed = packed::pack(0, &self.times);
+        }
         let (form, numbers) = numbers(samples);
-        let (times_packed, vals) = (packed::pack(0, &times), packed::pack(form, &numbers));
-        Self {
+        let (times, vals) = (self.packed.clone(), packed::pack(form, &numbers));
+        Part {
             n: i32::try_from(samples.len()).unwrap_or(i32::MAX),
-            t_first: times.first().copied().unwrap_or_default(),
-            t_last: times.last().copied().unwrap_or_default(),
-            checksum: checksum(&times_packed, &vals),
-            times: times_packed,
+            t_first: samples.first().map_or(0, |(time, _)| *time),
+            t_last: samples.last().map_or(0, |(time, _)| *time),
+            checksum: checksum(&times, &vals),
+            times,
             vals,
         }
     }
+}
 
+impl Part {
     /// Adds its samples between two times, both included.
     ///
     /// # Errors
@@ -135,7 +149,8 @@ mod tests {
     use super::*;
 
     fn there_and_back(samples: &[(i64, f64)]) -> Part {
-        let mut all = parts(samples);
+        let mut packer = Packer::default();
+        let mut all = packer.parts(samples);
         let part = all.next().unwrap();
         let mut back = Vec::new();
         part.read(i64::MIN, i64::MAX, &mut back).unwrap();
@@ -168,7 +183,7 @@ mod tests {
     #[test]
     fn a_long_day_is_cut_and_a_range_is_read_from_it() {
         let day: Vec<(i64, f64)> = (0..25_000).map(|n| (n, 1.0)).collect();
-        let all: Vec<Part> = parts(&day).collect();
+        let all: Vec<Part> = Packer::default().parts(&day).collect();
         assert_eq!(all.iter().map(|p| p.n).collect::<Vec<_>>(), [10_000, 10_000, 5_000]);
         let mut some = Vec::new();
         for part in &all {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::arrays::Numbers;
 use super::inbox::runs;
 use super::packed::Damaged;
 use super::{Range, ReadError, SeriesSamples, StoredPart, in_order};
@@ -12,11 +13,11 @@ use super::{Range, ReadError, SeriesSamples, StoredPart, in_order};
 #[derive(Debug, Default)]
 pub(super) struct StoredBatch {
     pub t_min: i64,
-    pub series_ids: Vec<i32>,
-    pub group_runs: Option<Vec<i16>>,
-    pub run_lengths: Vec<i32>,
-    pub t_offsets: Vec<i32>,
-    pub vals: Vec<f64>,
+    pub series_ids: Numbers<i32>,
+    pub group_runs: Option<Numbers<i16>>,
+    pub run_lengths: Numbers<i32>,
+    pub t_offsets: Numbers<i32>,
+    pub vals: Numbers<f64>,
 }
 
 /// A row of the inbox that cannot be read.
@@ -92,20 +93,20 @@ mod tests {
     fn batches() -> [StoredBatch; 2] {
         let first = StoredBatch {
             t_min: 1_000,
-            series_ids: vec![1, 2, 1],
-            group_runs: Some(vec![2, 1]),
-            run_lengths: vec![2, 1],
-            t_offsets: vec![0, 10, 20],
-            vals: vec![1.0, 2.0, 9.0, 8.0, 3.0],
+            series_ids: Numbers(vec![1, 2, 1]),
+            group_runs: Some(Numbers(vec![2, 1])),
+            run_lengths: Numbers(vec![2, 1]),
+            t_offsets: Numbers(vec![0, 10, 20]),
+            vals: Numbers(vec![1.0, 2.0, 9.0, 8.0, 3.0]),
         };
         let second = StoredBatch {
             t_min: 1_010,
             // As it was stored before runs shared their times.
-            series_ids: vec![2, 1],
+            series_ids: Numbers(vec![2, 1]),
             group_runs: None,
-            run_lengths: vec![2, 1],
-            t_offsets: vec![0, 1, 0],
-            vals: vec![5.0, 6.0, 7.0],
+            run_lengths: Numbers(vec![2, 1]),
+            t_offsets: Numbers(vec![0, 1, 0]),
+            vals: Numbers(vec![5.0, 6.0, 7.0]),
         };
         [first, second]
     }

@@ -3,6 +3,7 @@
 //! Read in a [snapshot](crate::db::Db::snapshot): between two statements of another transaction samples may move.
 
 pub(crate) mod aggregate;
+pub(crate) mod arrays;
 pub(crate) mod day;
 mod decode;
 pub(crate) mod inbox;

@@ -153,8 +153,13 @@ fn sort(numbers: &[i64], sorted: &mut Vec<i64>) {
 /// What divides the distances between these ascending numbers, if it fits.
 fn common_unit(sorted: &[i64]) -> u32 {
     let mut unit = 0;
-    for pair in sorted.windows(2).filter(|pair| pair[0] != pair[1]) {
-        unit = common_divisor(pair[1].abs_diff(pair[0]), unit);
+    for pair in sorted.windows(2) {
+        let distance = pair[1].abs_diff(pair[0]);
+        // Most are 0 or the same, and a division is dear.
+        if distance == 0 || distance == unit {
+            continue;
+        }
+        unit = common_divisor(distance, unit);
         if unit == 1 {
             break;
         }

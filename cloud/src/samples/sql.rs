@@ -4,6 +4,7 @@ use futures_util::TryStreamExt as _;
 use storepulse_shared::limits::{TIME_MAX_MS, TIME_MIN_MS};
 use time::{Date, OffsetDateTime};
 
+use super::arrays::Numbers;
 use super::day::{DAY_MS, Part};
 use super::decode::{Samples, StoredBatch};
 use super::{Range, ReadError};
@@ -89,7 +90,9 @@ pub(super) async fn add_inbox(
     let tenant = tx.tenant().to_owned();
     let mut rows = sqlx::query_as!(
         StoredBatch,
-        r#"select t_min as "t_min!", series_ids, group_runs, run_lengths, t_offsets, vals
+        r#"select t_min as "t_min!", series_ids as "series_ids: Numbers<i32>",
+            group_runs as "group_runs: Numbers<i16>", run_lengths as "run_lengths: Numbers<i32>",
+            t_offsets as "t_offsets: Numbers<i32>", vals as "vals: Numbers<f64>"
         from sample_batches
         where tenant_id = $1 and store_id = $2 and t_max >= $3 and t_min <= $4 and series_ids && $5
         order by received_at, epoch, seq"#,

@@ -12,7 +12,7 @@ use time::{Date, Duration};
 use super::merge;
 use super::sql::compaction as sql;
 use crate::db::{Db, TenantTx};
-use crate::samples::day::DAY_MS;
+use crate::samples::day::{DAY_MS, Packer};
 use crate::samples::inbox::runs;
 use crate::samples::{day_of, of_inbox};
 
@@ -170,13 +170,13 @@ async fn store(tx: &mut TenantTx, mut days: SeriesDays) -> Result<u64, sqlx::Err
         let added = std::mem::replace(&mut new.samples, old.samples);
         new.samples.extend(added);
     }
-    let mut replaced = 0;
+    let (mut replaced, mut packer) = (0, Packer::default());
     let mut rows = sql::PartColumns::default();
     for (key, day) in days {
         let clock = day.clock.as_column();
         let (mut kept, all) = (0, day.samples.len() as u64);
         let numbers = taken_numbers.remove(&key).unwrap_or_default();
-        for (number, part) in merge::merge(day.samples, &numbers) {
+        for (number, part) in merge::merge(&mut packer, day.samples, &numbers) {
             kept += u64::from(part.n.unsigned_abs());
             rows.push(key, number, part, clock.clone());
         }

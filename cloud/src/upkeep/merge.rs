@@ -3,7 +3,7 @@
 //! Usually nothing of them overlaps: the day is new, or its last minutes came after midnight. Then they are parts of their own.
 //! What overlaps is taken out, merged and written anew; so are small parts, when there are too many of them.
 
-use crate::samples::day::{Part, parts};
+use crate::samples::day::{Packer, Part};
 use crate::samples::in_order;
 
 /// So many parts of one day are left alone before the small ones among them are merged.
@@ -39,10 +39,14 @@ pub(super) fn to_merge(stored: &[Extent], t_first: i64, t_last: i64) -> Vec<i16>
 
 /// Samples in the order of their receipt become parts in the order of time, under numbers that are free; of one millisecond
 /// the last received stays.
-pub(super) fn merge(mut samples: Vec<(i64, f64)>, taken_numbers: &[i16]) -> Vec<(i16, Part)> {
+pub(super) fn merge(
+    packer: &mut Packer,
+    mut samples: Vec<(i64, f64)>,
+    taken_numbers: &[i16],
+) -> Vec<(i16, Part)> {
     in_order(&mut samples);
     let free = (0..i16::MAX).filter(|number| !taken_numbers.contains(number));
-    free.zip(parts(&samples)).collect()
+    free.zip(packer.parts(&samples)).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_last_received_of_one_millisecond_stays_and_numbers_are_those_that_are_free() {
-        let merged = merge(vec![(5, 1.0), (6, 1.0), (5, 2.0)], &[0, 2]);
+        let merged = merge(&mut Packer::default(), vec![(5, 1.0), (6, 1.0), (5, 2.0)], &[0, 2]);
         let [(number, part)] = merged.as_slice() else { panic!("{merged:?}") };
         let mut back = Vec::new();
         part.read(0, 10, &mut back).unwrap();

@@ -80,12 +80,12 @@ fn look(part: StoredPart, samples: &mut SeriesSamples) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::day::parts;
+    use crate::samples::day::Packer;
 
     const DAY: i64 = 1_763_683_200_000;
 
     fn stored(samples: &[(i64, f64)]) -> StoredPart {
-        let part = parts(samples).next().unwrap();
+        let part = Packer::default().parts(samples).next().unwrap();
         StoredPart {
             series_id: 7,
             day: day_of(samples[0].0),

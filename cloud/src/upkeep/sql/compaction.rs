@@ -11,6 +11,7 @@ use super::super::compaction::{Compacted, StoreDay};
 use super::super::merge::Extent;
 use crate::db::TenantTx;
 use crate::samples::StoredPart;
+use crate::samples::arrays::Numbers;
 use crate::samples::day::Part;
 
 /// A row as it leaves the inbox.
@@ -21,11 +22,11 @@ pub(in crate::upkeep) struct InboxRow {
     pub received_at: OffsetDateTime,
     pub clock: String,
     pub t_min: Option<i64>,
-    pub series_ids: Vec<i32>,
-    pub group_runs: Option<Vec<i16>>,
-    pub run_lengths: Vec<i32>,
-    pub t_offsets: Vec<i32>,
-    pub vals: Vec<f64>,
+    pub series_ids: Numbers<i32>,
+    pub group_runs: Option<Numbers<i16>>,
+    pub run_lengths: Numbers<i32>,
+    pub t_offsets: Numbers<i32>,
+    pub vals: Numbers<f64>,
 }
 
 /// The store-days in the inbox that were received before this day, oldest first.
@@ -70,7 +71,9 @@ pub(in crate::upkeep) async fn take(
         InboxRow,
         r#"delete from sample_batches
         where tenant_id = $1 and store_id = $2 and received_day = $3 and ($4::timestamptz is null or received_at <= $4)
-        returning epoch, seq, received_at, clock, t_min, series_ids, group_runs, run_lengths, t_offsets, vals"#,
+        returning epoch, seq, received_at, clock, t_min, series_ids as "series_ids: Numbers<i32>",
+            group_runs as "group_runs: Numbers<i16>", run_lengths as "run_lengths: Numbers<i32>",
+            t_offsets as "t_offsets: Numbers<i32>", vals as "vals: Numbers<f64>""#,
         tenant,
         store_day.store.as_str(),
         store_day.received_day,
