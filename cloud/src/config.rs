@@ -10,7 +10,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{bi_role, import, key, onboard, store, upkeep, verify};
+use crate::commands::{bi_role, import, key, onboard, operator, store, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Onboard(onboard::OnboardArgs),
     /// Issue, list and revoke the keys of a store
     Key(key::KeyArgs),
+    /// Issue, list and revoke the keys of those who manage tenants
+    Operator(operator::OperatorArgs),
     /// Make, list and drop logins that read one tenant's data in SQL
     BiRole(bi_role::BiRoleArgs),
     /// List the stores of a tenant, and what has arrived of each

@@ -8,6 +8,8 @@ pub mod admission;
 #[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
+mod audit;
+#[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
 pub mod bi;
@@ -29,6 +31,8 @@ mod foreign;
 mod ingest;
 #[cfg(feature = "service")]
 mod operation;
+#[cfg(feature = "service")]
+mod operator;
 #[cfg(feature = "service")]
 mod problem;
 #[cfg(feature = "service")]

@@ -39,6 +39,8 @@ impl Modify for Credentials {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("store_<tenant>_<store>_<token>");
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("store_key", SecurityScheme::Http(bearer.build()));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("operator_<token>");
+        components.add_security_scheme("operator_key", SecurityScheme::Http(bearer.build()));
     }
 }
 

@@ -5,6 +5,7 @@ pub mod import;
 pub mod key;
 mod migrate;
 pub mod onboard;
+pub mod operator;
 mod serve;
 pub mod store;
 pub mod upkeep;
@@ -85,6 +86,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Key(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = key::run(&db, args, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Operator(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = operator::run(&db, args, out).await;
             close(db, server).await;
             outcome
         }
