@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Create roles (--bootstrap) and bring the schema up to date
     Migrate(MigrateArgs),
     /// Create a tenant with its stores, keys and the agents' configuration
-    Onboard(onboard::OnboardArgs),
+    Onboard(Box<onboard::OnboardArgs>),
     /// Issue, list and revoke the keys of a store
     Key(key::KeyArgs),
     /// Issue, list and revoke the keys of those who manage tenants

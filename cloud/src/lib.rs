@@ -30,6 +30,8 @@ mod foreign;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
+pub mod onboarding;
+#[cfg(feature = "service")]
 mod operation;
 #[cfg(feature = "service")]
 mod operator;

@@ -4,7 +4,7 @@ pub mod bi_role;
 pub mod import;
 pub mod key;
 mod migrate;
-pub mod onboard;
+pub(crate) mod onboard;
 pub mod operator;
 mod serve;
 pub mod store;
@@ -60,7 +60,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(args, out).await,
         Command::Onboard(args) => {
             let (db, server) = open(&args.database).await?;
-            let outcome = onboard::run(&db, &args.request()?, out).await;
+            let outcome = onboard::run(&db, *args, out).await;
             close(db, server).await;
             outcome
         }
