@@ -18,6 +18,7 @@ mod foreign;
 mod gateway;
 mod inbox;
 mod isolation;
+mod onboarding;
 mod operation;
 mod overload;
 mod promql;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::StoreKey;
+use time::OffsetDateTime;
 
 use crate::db::{ControlTx, TenantTx};
 
@@ -141,6 +142,7 @@ pub(super) struct KeyRow {
     pub key_id: String,
     pub slot: i16,
     pub is_active: bool,
+    pub created_at: OffsetDateTime,
     /// It has opened something, or an agent has made it itself.
     pub is_used: bool,
 }
@@ -153,7 +155,7 @@ pub(super) async fn keys(
 ) -> Result<Vec<KeyRow>, sqlx::Error> {
     sqlx::query_as!(
         KeyRow,
-        r#"select store_id, key_hash, key_id, slot, revoked_at is null as "is_active!",
+        r#"select store_id, key_hash, key_id, slot, revoked_at is null as "is_active!", created_at,
             (last_used_at is not null or replaces is not null) as "is_used!"
         from store_keys where tenant_id = $1 and store_id = any($2)"#,
         tenant.as_str(),
@@ -163,20 +165,20 @@ pub(super) async fn keys(
     .await
 }
 
-/// Which of these stores have ever sent anything.
-pub(super) async fn stores_with_streams(
+/// When each of these stores last sent anything; one that never did is not among them.
+pub(super) async fn last_received(
     tx: &mut TenantTx,
     stores: &[String],
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<(String, OffsetDateTime)>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
-    sqlx::query_scalar!(
-        r#"select wanted.store_id as "store_id!" from unnest($2::text[]) as wanted (store_id)
-        where exists (select from streams s where s.tenant_id = $1 and s.store_id = wanted.store_id)"#,
+    let rows = sqlx::query!(
+        r#"select store_id, max(last_received_at) as "at!" from streams
+        where tenant_id = $1 and store_id = any($2) group by store_id"#,
         tenant,
         stores,
-    )
-    .fetch_all(tx.connection())
-    .await
+    );
+    let rows = rows.fetch_all(tx.connection()).await?;
+    Ok(rows.into_iter().map(|row| (row.store_id, row.at)).collect())
 }
 
 /// Revokes active keys by their hashes.

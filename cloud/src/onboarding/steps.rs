@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::{Origin, StoreKey};
+use time::OffsetDateTime;
 
 use super::sql::{self, KeyRow, TenantRow, texts};
 use super::{Contacts, OnboardError, Request};
@@ -113,17 +114,24 @@ pub(super) async fn stores(
     Ok((made.len(), suspended))
 }
 
+/// When stores last sent anything.
+type Busy = HashMap<String, OffsetDateTime>;
+
+async fn busy(db: &Db, tenant: &TenantId, wanted: &[String]) -> Result<Busy, OnboardError> {
+    let mut tx = db.tenant(tenant).await?;
+    let last = sql::last_received(&mut tx, wanted).await?;
+    tx.rollback().await?;
+    Ok(last.into_iter().collect())
+}
+
 /// The keys that the database knows of these stores.
 #[derive(Debug)]
 pub(super) struct Known(HashMap<String, Vec<KeyRow>>);
 
 impl Known {
-    /// Reads them. A key counts as used, too, if its store has ever sent anything: the time of last use is written late.
     pub(super) async fn read(db: &Db, tenant: &TenantId, stores: &[StoreId]) -> Result<Self, OnboardError> {
         let wanted = texts(stores);
-        let mut tx = db.tenant(tenant).await?;
-        let busy = sql::stores_with_streams(&mut tx, &wanted).await?;
-        tx.rollback().await?;
+        let busy = busy(db, tenant, &wanted).await?;
         let mut tx = db.control().await?;
         Self::locked(&mut tx, tenant, &wanted, &busy).await
     }
@@ -132,11 +140,12 @@ impl Known {
         tx: &mut ControlTx,
         tenant: &TenantId,
         wanted: &[String],
-        busy: &[String],
+        busy: &Busy,
     ) -> Result<Self, OnboardError> {
         let mut known: HashMap<String, Vec<KeyRow>> = HashMap::new();
         for mut row in sql::keys(tx, tenant, wanted).await? {
-            row.is_used |= busy.contains(&row.store_id);
+            // The time of last use is written late, so whatever came after the key was made may have come with it.
+            row.is_used |= busy.get(&row.store_id).is_some_and(|last| row.created_at <= *last);
             known.entry(row.store_id.clone()).or_default().push(row);
         }
         Ok(Self(known))
@@ -188,9 +197,7 @@ pub(super) async fn keys(
     actor: &Actor,
 ) -> Result<(usize, usize), OnboardError> {
     let wanted: Vec<String> = keys.iter().map(|key| key.store().to_string()).collect();
-    let mut data = db.tenant(tenant).await?;
-    let busy = sql::stores_with_streams(&mut data, &wanted).await?;
-    data.rollback().await?;
+    let busy = busy(db, tenant, &wanted).await?;
     let mut tx = db.control().await?;
     sql::lock_tenant(&mut tx, tenant).await?.ok_or(sqlx::Error::RowNotFound)?;
     let known = Known::locked(&mut tx, tenant, &wanted, &busy).await?;
