@@ -3,11 +3,15 @@
 //! An entry is written in the transaction of what it tells of, so there is none without the other. Number, time and hashes
 //! are the database's (migration 0012). Entries speak of ids, never of names of people's or of secrets.
 
+pub(crate) mod http;
+mod read;
 mod sql;
+pub(crate) mod verify;
 
 use serde_json::Value;
-use storepulse_shared::ids::TenantId;
+use storepulse_shared::ids::{StoreId, TenantId};
 
+pub(crate) use self::read::{Chain, Entry, page};
 use crate::db::ControlTx;
 
 /// Who did it.
@@ -25,6 +29,13 @@ pub(crate) enum Actor {
         /// Which key.
         credential_id: String,
     },
+    /// The agent of a store, about its own key.
+    Agent {
+        /// Which store.
+        store: StoreId,
+        /// The public part of its key.
+        key_id: String,
+    },
 }
 
 impl Actor {
@@ -41,6 +52,7 @@ impl std::fmt::Display for Actor {
         match self {
             Self::CommandLine { user } => write!(f, "command-line:{user}"),
             Self::Operator { name, credential_id } => write!(f, "operator:{name}/{credential_id}"),
+            Self::Agent { store, key_id } => write!(f, "agent:{store}/{key_id}"),
         }
     }
 }

@@ -1,10 +1,7 @@
-//! `tenants`, `stores`, `store_keys`.
-
-use std::time::Duration;
+//! `tenants`, `stores`, `store_keys`: what onboarding and imports need of them, each step by itself.
 
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::{Origin, StoreKey};
-use time::OffsetDateTime;
 
 use crate::db::ControlTx;
 
@@ -149,104 +146,4 @@ pub(crate) async fn sealer(
         retention_days: found.retention_days,
         keys: keys.collect(),
     }))
-}
-
-/// A key as it is listed; the key itself is nowhere.
-#[derive(Debug)]
-pub(crate) struct KeyRow {
-    pub key_id: String,
-    pub origin: String,
-    pub created_at: OffsetDateTime,
-    pub revoked_at: Option<OffsetDateTime>,
-}
-
-/// The keys of a store, newest first.
-pub(crate) async fn keys(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-) -> Result<Vec<KeyRow>, sqlx::Error> {
-    sqlx::query_as!(
-        KeyRow,
-        r#"select key_id, origin, created_at, revoked_at from store_keys
-        where tenant_id = $1 and store_id = $2 order by created_at desc, key_id"#,
-        tenant.as_str(),
-        store.as_str(),
-    )
-    .fetch_all(tx.connection())
-    .await
-}
-
-/// Revokes the active keys with this public part; returns how many there were.
-pub(crate) async fn revoke_key(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    key_id: &str,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"update store_keys set revoked_at = now()
-        where tenant_id = $1 and store_id = $2 and key_id = $3 and revoked_at is null"#,
-        tenant.as_str(),
-        store.as_str(),
-        key_id,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected())
-}
-
-/// Opens a window for one new key; returns when it closes, or `None` if there is no such store.
-pub(crate) async fn open_key_window(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    window: Duration,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"update stores set key_window_opened_at = now(), key_window_closes_at = now() + make_interval(secs => $3)
-        where tenant_id = $1 and store_id = $2
-        returning key_window_closes_at as "closes_at!""#,
-        tenant.as_str(),
-        store.as_str(),
-        window.as_secs_f64(),
-    )
-    .fetch_optional(tx.connection())
-    .await
-}
-
-/// Closes the window for a new key, if one is open; nobody is registering one when this returns.
-pub(crate) async fn close_key_window(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"update stores set key_window_opened_at = null, key_window_closes_at = null
-        where tenant_id = $1 and store_id = $2"#,
-        tenant.as_str(),
-        store.as_str(),
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Active keys that were registered over the keys with this public part.
-pub(crate) async fn active_followers(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    key_id: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select new.key_id from store_keys new
-        join store_keys old on old.tenant_id = new.tenant_id and old.key_hash = new.replaces
-        where new.tenant_id = $1 and new.store_id = $2 and new.revoked_at is null
-          and old.store_id = $2 and old.key_id = $3
-        order by new.key_id"#,
-        tenant.as_str(),
-        store.as_str(),
-        key_id,
-    )
-    .fetch_all(tx.connection())
-    .await
 }
