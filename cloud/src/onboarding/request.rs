@@ -1,17 +1,16 @@
 //! What is to be onboarded, checked before anything is made.
 //!
-//! Names may be in every script. What they may not hold is what could end a line: the templates escape everything else
-//! (see [`super::template`]).
+//! Names may be in every script, as everywhere ([`text`]); whatever they hold, the templates escape it
+//! ([`super::template`]).
 
 use axum::http::Uri;
 use storepulse_shared::ids::{StoreId, TenantId};
 
 use super::OnboardError;
+use crate::operator::text;
 
 /// Stores that one call makes at most.
 pub const STORES_MAX: usize = 5_000;
-/// Characters of a name at most, as the schema has it.
-const NAME_CHARS_MAX: usize = 200;
 /// Characters of an e-mail address at most (RFC 5321).
 const EMAIL_CHARS_MAX: usize = 254;
 /// Numbers for WhatsApp at most.
@@ -104,13 +103,7 @@ pub(super) fn ends_lines(c: char) -> bool {
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), OnboardError> {
-    let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count());
-    if fits && !name.trim().is_empty() && !name.chars().any(ends_lines) {
-        return Ok(());
-    }
-    Err(bad(format!(
-        "{what}: {name:.80?} is not 1 to {NAME_CHARS_MAX} characters of any script, without line breaks and other control characters"
-    )))
+    text::check_name(what, name).map_err(|refusal| bad(refusal.to_string()))
 }
 
 fn check_email(email: &str) -> Result<(), OnboardError> {

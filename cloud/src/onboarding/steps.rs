@@ -165,11 +165,6 @@ impl Known {
             None => FileKey::NotOurs,
         }
     }
-
-    /// Whether the store has a key that somebody may be using.
-    pub(super) fn in_use(&self, store: &StoreId) -> bool {
-        self.of(store).iter().any(|row| row.is_active && row.is_used)
-    }
 }
 
 /// What the database says of a key that stands in a file.
@@ -216,14 +211,14 @@ pub(super) async fn keys(
     sql::revoke_keys(&mut tx, tenant, &hashes).await?;
     sql::add_keys(&mut tx, tenant, &new).await?;
     for row in &orphans {
-        let subject = format!("key:{}/{}", row.store_id, row.key_id);
-        let detail = json!({ "why": "never used, and replaced by onboarding" });
+        let subject = format!("store:{}", row.store_id);
+        let detail = json!({ "key_id": row.key_id, "why": "never used, and replaced by onboarding" });
         audit::record(&mut tx, tenant, actor, Deed { action: "key.revoked", subject: &subject, detail })
             .await?;
     }
     for (key, _) in &new {
-        let subject = format!("key:{}/{}", key.store(), key.label());
-        let deed = Deed { action: "key.issued", subject: &subject, detail: json!({}) };
+        let subject = format!("store:{}", key.store());
+        let deed = Deed { action: "key.issued", subject: &subject, detail: json!({ "key_id": key.label() }) };
         audit::record(&mut tx, tenant, actor, deed).await?;
     }
     tx.commit().await?;

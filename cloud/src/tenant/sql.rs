@@ -1,40 +1,9 @@
-//! `tenants`, `stores`, `store_keys`: what onboarding and imports need of them, each step by itself.
+//! `tenants`, `stores`, `store_keys`: what imports and the issuing of keys need of them, each step by itself.
 
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::{Origin, StoreKey};
 
 use crate::db::ControlTx;
-
-/// Creates a tenant; `false` if it is there already.
-pub(crate) async fn create_tenant(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    company: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "insert into tenants (tenant_id, company) values ($1, $2) on conflict (tenant_id) do nothing",
-        tenant.as_str(),
-        company,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
-}
-
-/// Creates a store; `false` if it is there already.
-pub(crate) async fn create_store(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    name: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"insert into stores (tenant_id, store_id, name) values ($1, $2, $3)
-        on conflict (tenant_id, store_id) do nothing"#,
-        tenant.as_str(),
-        store.as_str(),
-        name,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
-}
 
 /// Why a key could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -80,21 +49,6 @@ pub(crate) async fn add_key(tx: &mut ControlTx, key: &StoreKey) -> Result<(), Ad
         Err(sqlx::Error::Database(e)) if e.constraint() == Some("store_keys_two_active") => Err(two_active()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether this key opens.
-pub(crate) async fn key_is_active(tx: &mut ControlTx, key: &StoreKey) -> Result<bool, sqlx::Error> {
-    let hash = key.hash();
-    sqlx::query_scalar!(
-        r#"select exists (
-            select from store_keys where tenant_id = $1 and key_hash = $2 and store_id = $3 and revoked_at is null
-        ) as "active!""#,
-        key.tenant().as_str(),
-        hash.as_slice(),
-        key.store().as_str(),
-    )
-    .fetch_one(tx.connection())
-    .await
 }
 
 /// A store as far as it can seal a file: with its active keys.

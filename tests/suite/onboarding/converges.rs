@@ -41,8 +41,22 @@ async fn a_process_that_is_killed_leaves_nothing_that_the_next_cannot_finish() {
     let ca = place.cloud.ca.as_ref().unwrap().display().to_string();
     let (url, out_text) = (place.cloud.url(), out.display().to_string());
     let args = [
-        "onboard-role", "--app-url", &app, "--control-url", &control, "--tenant", "killed", "--stores", "40",
-        "--cloud-url", &url, "--ca", &ca, "--out", &out_text, "--worthless-data",
+        "onboard-role",
+        "--app-url",
+        &app,
+        "--control-url",
+        &control,
+        "--tenant",
+        "killed",
+        "--stores",
+        "40",
+        "--cloud-url",
+        &url,
+        "--ca",
+        &ca,
+        "--out",
+        &out_text,
+        "--worthless-data",
     ];
     // At once after each line that it says: in the middle of the step that follows.
     for step in 0..Step::ALL.len() - 1 {

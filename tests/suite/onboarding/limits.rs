@@ -14,7 +14,10 @@ async fn more_stores_than_the_plan_allows_are_refused_before_anything_is_made() 
     let out = folder().await;
     let refused = place.onboard(&place.request("large", 31), &unvalidated(&out)).await.unwrap_err();
     assert!(matches!(refused, OnboardError::StoreLimit { max: 30, wanted: 31, .. }), "{refused}");
-    assert_eq!(refused.to_string(), "tenant large would have 31 stores; its plan basic allows 30: choose a larger plan, or fewer stores");
+    assert_eq!(
+        refused.to_string(),
+        "tenant large would have 31 stores; its plan basic allows 30: choose a larger plan, or fewer stores"
+    );
     assert_eq!((place.count(TENANTS, "large").await, files_below(&out).len()), (0, 0));
 
     place.onboard(&place.request("large", 29), &unvalidated(&out)).await.unwrap();
@@ -47,7 +50,10 @@ async fn mistakes_make_nothing() {
     assert!(error.contains("https://"), "{error}");
 
     let out = folder().await;
-    place.onboard(&Request { stores: vec!["t01".parse().unwrap()], ..good.clone() }, &unvalidated(&out)).await.unwrap();
+    place
+        .onboard(&Request { stores: vec!["t01".parse().unwrap()], ..good.clone() }, &unvalidated(&out))
+        .await
+        .unwrap();
     let refused = place.onboard(&good, &unvalidated(&out)).await.unwrap_err();
     assert!(matches!(refused, OnboardError::SameIgnoringCase(_)), "{refused}");
 }

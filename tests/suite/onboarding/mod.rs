@@ -65,7 +65,8 @@ impl Place {
     }
 
     async fn active_keys(&self, tenant: &str) -> i64 {
-        self.count("select count(*) from store_keys where tenant_id = $1 and revoked_at is null", tenant).await
+        self.count("select count(*) from store_keys where tenant_id = $1 and revoked_at is null", tenant)
+            .await
     }
 
     /// Whether every key that opens something stands in the package, and every store has one.

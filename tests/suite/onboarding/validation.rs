@@ -21,13 +21,23 @@ async fn every_key_is_tried_before_and_after_the_tenant_is_open() {
     let out = folder().await;
     let mut said = Vec::new();
     let request = place.request("tried", 5);
-    let results = storepulse_cloud::onboarding::run(&place.door, &request, &into(&out), &mut said).await.unwrap();
+    let results =
+        storepulse_cloud::onboarding::run(&place.door, &request, &into(&out), &mut said).await.unwrap();
     // 5 while it is closed; then its own, another store, another tenant.
     assert!(matches!(results.validation, Validation::Passed { keys: 5, requests: 20 }), "{results:?}");
     let said = String::from_utf8(said).unwrap();
     let steps: Vec<&str> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    let names =
-        ["tenant:", "stores:", "secrets:", "keys:", "package:", "known:", "active:", "validated:", "results:"];
+    let names = [
+        "tenant:",
+        "stores:",
+        "secrets:",
+        "keys:",
+        "package:",
+        "known:",
+        "active:",
+        "validated:",
+        "results:",
+    ];
     assert_eq!(steps, names, "{said}");
     let written: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(out.join("onboarding_results.json")).unwrap()).unwrap();
@@ -94,9 +104,11 @@ async fn a_suspended_store_does_not_hold_up_the_others() {
     let suspend = "update stores set status = 'suspended' where tenant_id = 'partly' and store_id = 'T02'";
     sqlx::query(suspend).execute(&mut admin).await.unwrap();
     // The cloud has believed for two seconds that it is open.
-    let again = storepulse_testbed::wait::until("the store to be closed", std::time::Duration::from_secs(20), async || {
-        Ok(Some(place.onboard(&place.request("partly", 3), &into(&out)).await?))
-    });
+    let again = storepulse_testbed::wait::until(
+        "the store to be closed",
+        std::time::Duration::from_secs(20),
+        async || Ok(Some(place.onboard(&place.request("partly", 3), &into(&out)).await?)),
+    );
     let again = again.await.unwrap();
     let status: Vec<&str> = again.stores.iter().map(|store| store.status).collect();
     assert_eq!(status, ["active", "suspended", "active"]);
