@@ -122,8 +122,8 @@ async fn no_name_breaks_a_file() {
         let parsed = Command::new("sh").arg("-n").arg(dir.join("deploy.sh")).output().unwrap();
         assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
         let assigned = script.lines().find(|line| line.starts_with("company=")).unwrap();
-        let shown =
-            Command::new("sh").args(["-c", &format!("{assigned}; printf %s \"$company\"")]).current_dir(&dir);
+        let mut shell = Command::new("sh");
+        let shown = shell.args(["-c", &format!("{assigned}; printf %s \"$company\"")]).current_dir(&dir);
         assert_eq!(String::from_utf8(run(shown)).unwrap(), name, "{assigned}");
 
         let results = std::fs::read_to_string(out.join("onboarding_results.json")).unwrap();
