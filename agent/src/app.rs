@@ -175,7 +175,7 @@ fn start_intake(
         tasks.spawn(collector::supervise(kind.clone(), sink, stop.clone()));
     }
     if let (Some(settings), Some(listener)) = (&config.push, push) {
-        let state = Arc::new(PushState::new(spool.clone(), settings, clock.clone()));
+        let state = Arc::new(PushState::load(spool.clone(), settings, clock.clone()));
         tasks.spawn(local::serve_push(state, listener, stop.clone()));
     }
     tasks

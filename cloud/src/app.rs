@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::KeyCache;
+use crate::auth::{KeyRow, OperatorRow, Seen};
 use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
@@ -49,7 +49,8 @@ pub struct Config {
 pub struct App {
     pub(crate) db: Db,
     pub(crate) admission: Admission,
-    pub(crate) keys: KeyCache,
+    pub(crate) keys: Seen<KeyRow>,
+    pub(crate) operators: Seen<OperatorRow>,
     pub(crate) series: SeriesCache,
     pub(crate) streams: Streams,
     pub(crate) metrics: Metrics,
@@ -74,7 +75,8 @@ impl App {
             reads: ReadBudget::of(db.connections()),
             db,
             admission,
-            keys: KeyCache::default(),
+            keys: Seen::default(),
+            operators: Seen::default(),
             series: SeriesCache::default(),
             streams: Streams::default(),
             metrics: Metrics::default(),

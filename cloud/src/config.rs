@@ -10,7 +10,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{bi_role, import, key, onboard, store, upkeep, verify};
+use crate::commands::{audit, bi_role, import, key, onboard, operator, store, tenant, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -28,13 +28,19 @@ pub(crate) enum Command {
     /// Create roles (--bootstrap) and bring the schema up to date
     Migrate(MigrateArgs),
     /// Create a tenant with its stores, keys and the agents' configuration
-    Onboard(onboard::OnboardArgs),
-    /// Issue, list and revoke the keys of a store
+    Onboard(Box<onboard::OnboardArgs>),
+    /// Create, list, change and end tenants
+    Tenant(tenant::TenantArgs),
+    /// Issue, list, take over, rotate and revoke the keys of a store
     Key(key::KeyArgs),
+    /// Issue, list and revoke the keys of those who manage tenants
+    Operator(operator::OperatorArgs),
     /// Make, list and drop logins that read one tenant's data in SQL
     BiRole(bi_role::BiRoleArgs),
-    /// List the stores of a tenant, and what has arrived of each
+    /// Create, suspend and list the stores of a tenant, and show what has arrived of each
     Store(store::StoreArgs),
+    /// Prove who did what, and write it out
+    Audit(audit::AuditArgs),
     /// Make partitions, compact the inbox, remove what is too old, now
     Upkeep(upkeep::UpkeepArgs),
     /// Compare what the database holds with itself: counts, hashes, gaps, receipts

@@ -8,6 +8,8 @@ pub mod admission;
 #[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
+mod audit;
+#[cfg(feature = "service")]
 mod auth;
 #[cfg(feature = "service")]
 pub mod bi;
@@ -28,7 +30,11 @@ mod foreign;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
+pub mod onboarding;
+#[cfg(feature = "service")]
 mod operation;
+#[cfg(feature = "service")]
+mod operator;
 #[cfg(feature = "service")]
 mod problem;
 #[cfg(feature = "service")]

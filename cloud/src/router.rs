@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{admission, delivery, foreign, ingest, operation, promql, rotation, store};
+use crate::{admission, audit, delivery, foreign, ingest, operation, promql, rotation, store, tenant};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,7 @@ use crate::{admission, delivery, foreign, ingest, operation, promql, rotation, s
         (name = "stores", description = "what has arrived"),
         (name = "prometheus", description = "the query API of Prometheus over a store's samples, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
+        (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
         (name = "operation", description = "for those who run the service"),
     )
 )]
@@ -39,6 +40,8 @@ impl Modify for Credentials {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("store_<tenant>_<store>_<token>");
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("store_key", SecurityScheme::Http(bearer.build()));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("operator_<token>");
+        components.add_security_scheme("operator_key", SecurityScheme::Http(bearer.build()));
     }
 }
 
@@ -63,6 +66,21 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promql::http::show_metadata))
         .routes(routes!(promql::http::show_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
+        .routes(routes!(tenant::profile::http::create_tenant, tenant::profile::http::list_tenants))
+        .routes(routes!(
+            tenant::profile::http::show_tenant,
+            tenant::profile::http::update_tenant,
+            tenant::profile::http::delete_tenant
+        ))
+        .routes(routes!(tenant::profile::http::set_tenant_status))
+        .routes(routes!(tenant::stores::http::create_store, tenant::stores::http::list_tenant_stores))
+        .routes(routes!(tenant::stores::http::show_tenant_store, tenant::stores::http::update_tenant_store))
+        .routes(routes!(tenant::keys::http::issue_key, tenant::keys::http::list_keys))
+        .routes(routes!(tenant::keys::http::revoke_key))
+        .routes(routes!(tenant::keys::http::import_key))
+        .routes(routes!(tenant::keys::http::open_rotation, tenant::keys::http::close_rotation))
+        .routes(routes!(audit::http::list_tenant_audit))
+        .routes(routes!(audit::http::list_operator_audit))
         .routes(routes!(operation::http::show_health))
         .routes(routes!(operation::http::show_readiness))
         .routes(routes!(operation::http::show_metrics))

@@ -44,6 +44,11 @@ pub enum KeyError {
     /// A push token that cannot be one.
     #[error("not a push token: expected push_ and {TOKEN_LEN} base62 characters with a matching checksum")]
     PushToken,
+    /// An operator's key that cannot be one.
+    #[error(
+        "not an operator's key: expected operator_ and {TOKEN_LEN} base62 characters with a matching checksum"
+    )]
+    OperatorKey,
 }
 
 /// Who made the token of a key.
@@ -162,44 +167,69 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Lets one sender on the LAN post to a gateway; reads nothing, never reaches the cloud.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PushToken(String);
+/// A credential that is a prefix and a token of ours, and nothing else.
+macro_rules! bare_token {
+    ($(#[$about:meta])* $name:ident, $prefix:literal, $error:expr) => {
+        $(#[$about])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
 
-impl PushToken {
-    /// Makes a new token from the system's random numbers.
-    #[must_use]
-    pub fn issue() -> Self {
-        Self(with_token("push_".to_owned()))
-    }
+        impl $name {
+            /// Makes a new one from the system's random numbers.
+            #[must_use]
+            pub fn issue() -> Self {
+                Self(with_token($prefix.to_owned()))
+            }
 
-    /// SHA-256 of the whole token.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
-    }
+            /// The public part, by which people speak of it.
+            #[must_use]
+            pub fn id(&self) -> &str {
+                &self.0[$prefix.len()..$prefix.len() + ID_LEN]
+            }
 
-    /// The token itself, for the `Authorization` header and a configuration file.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+            /// SHA-256 of the whole of it.
+            #[must_use]
+            pub fn hash(&self) -> [u8; 32] {
+                Sha256::digest(self.0.as_bytes()).into()
+            }
+
+            /// The secret itself, for the `Authorization` header and the file it is kept in; never for a log.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = KeyError;
+
+            fn from_str(text: &str) -> Result<Self, KeyError> {
+                let ours = text.strip_prefix($prefix).is_some_and(has_our_shape) && has_our_checksum(text);
+                if ours { Ok(Self(text.to_owned())) } else { Err($error) }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    };
 }
 
-impl FromStr for PushToken {
-    type Err = KeyError;
+bare_token!(
+    /// Lets one sender on the LAN post to a gateway; reads nothing, never reaches the cloud.
+    PushToken,
+    "push_",
+    KeyError::PushToken
+);
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let ours = text.strip_prefix("push_").is_some_and(has_our_shape) && has_our_checksum(text);
-        if ours { Ok(Self(text.to_owned())) } else { Err(KeyError::PushToken) }
-    }
-}
-
-impl fmt::Debug for PushToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PushToken(redacted)")
-    }
-}
+bare_token!(
+    /// The credential of an operator, who manages tenants: `operator_<token>`. It opens no store's data by itself.
+    OperatorKey,
+    "operator_",
+    KeyError::OperatorKey
+);
 
 fn with_token(mut text: String) -> String {
     let mut rng = rand::rng();

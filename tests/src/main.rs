@@ -51,6 +51,10 @@ enum Command {
     #[cfg(feature = "product")]
     #[command(hide = true)]
     CloudRole(Box<storepulse_testbed::roles::CloudRole>),
+    /// Onboarding, as a child
+    #[cfg(feature = "product")]
+    #[command(hide = true)]
+    OnboardRole(Box<storepulse_testbed::roles::OnboardRole>),
     /// Upkeep, as a child, again and again
     #[cfg(feature = "product")]
     #[command(hide = true)]
@@ -101,6 +105,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Peers(args) => storepulse_testbed::peers::run(args, &std::env::current_exe()?, out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
+        #[cfg(feature = "product")]
+        Command::OnboardRole(role) => storepulse_testbed::roles::onboard(*role).await.map(|()| true),
         #[cfg(feature = "product")]
         Command::UpkeepRole(role) => storepulse_testbed::roles::upkeep(*role).await.map(|()| true),
         #[cfg(feature = "product")]

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app::{self, Config};
 use storepulse_cloud::db::{DatabaseConfig, Db, SettingsWaiver};
+use storepulse_cloud::onboarding::{self, Contacts, How, Request};
 use storepulse_cloud::{tls, upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -132,6 +133,55 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
         _ = terminate.recv() => stop.cancel(),
     }
     Ok(service.await?)
+}
+
+/// Onboarding, with the switch of [`CloudRole`].
+#[derive(Debug, Args)]
+pub struct OnboardRole {
+    #[arg(long)]
+    app_url: PgConnectOptions,
+    #[arg(long)]
+    control_url: PgConnectOptions,
+    #[arg(long)]
+    tenant: String,
+    #[arg(long)]
+    stores: usize,
+    #[arg(long)]
+    cloud_url: String,
+    #[arg(long)]
+    ca: PathBuf,
+    #[arg(long)]
+    out: PathBuf,
+    /// Nothing here need survive a power cut
+    #[arg(long)]
+    worthless_data: bool,
+}
+
+/// Onboards, and says on stderr how far it is.
+///
+/// # Errors
+/// See the onboarding of the cloud.
+pub async fn onboard(role: OnboardRole) -> anyhow::Result<()> {
+    end_with_parent();
+    let config = DatabaseConfig {
+        app: role.app_url,
+        control: role.control_url,
+        connections: 2,
+        waiver: if role.worthless_data { SettingsWaiver::WorthlessData } else { SettingsWaiver::None },
+    };
+    let db = Db::connect(&config).await?;
+    let request = Request {
+        tenant: role.tenant.parse()?,
+        company: "Retail Corp".to_owned(),
+        plan: "premium".to_owned(),
+        contacts: Contacts::default(),
+        stores: onboarding::numbered_stores(role.stores)?,
+        cloud_url: role.cloud_url,
+        ca: Some(std::fs::read_to_string(&role.ca)?),
+    };
+    let how = How { out: role.out, validate: true, stop_after: None };
+    onboarding::run(&db, &request, &how, &mut std::io::stderr()).await?;
+    Ok(())
 }
 
 /// Upkeep of a durable database.

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod audit;
 mod bad_input;
 mod bi;
 mod carried;
@@ -18,6 +19,7 @@ mod foreign;
 mod gateway;
 mod inbox;
 mod isolation;
+mod onboarding;
 mod operation;
 mod overload;
 mod promql;
@@ -27,5 +29,6 @@ mod restored_spool;
 mod rotation;
 mod setting;
 mod spool;
+mod tenants;
 mod upkeep;
 mod verify;

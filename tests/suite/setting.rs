@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use storepulse_cloud::commands;
+use storepulse_cloud::db::Db;
 use storepulse_testbed::by_hand::ByHand;
 use storepulse_testbed::cloud::Cloud;
 use storepulse_testbed::cluster::{Cluster, TestDb};
@@ -80,6 +82,14 @@ impl Setting {
         }
         all
     }
+}
+
+/// An operator called ana, with a key of her own.
+pub(crate) async fn operator(db: &TestDb, cloud: &Cloud) -> ByHand {
+    let door = Db::connect(&db.config()).await.expect("a door");
+    let key = commands::operator::issue(&door, "ana").await.expect("an operator's key");
+    door.close().await;
+    ByHand::new(&cloud.url(), None, Some(format!("Bearer {}", key.expose()))).expect("a client")
 }
 
 /// Now, Unix milliseconds.

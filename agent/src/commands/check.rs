@@ -17,7 +17,12 @@ pub(super) fn run(config: &Config, out: &mut impl Write) -> anyhow::Result<ExitC
     };
     let tls = uplink::check(&config.cloud).map(|()| config.cloud.url.clone()).map_err(|e| e.to_string());
     let mut good = true;
-    for (what, finding) in [("key", key), ("cloud", tls)] {
+    let tokens = config.push.iter().flat_map(|push| &push.tokens);
+    let tokens = tokens.map(|token| {
+        let read = token.read().map(|read| format!("{}, id {}", token.name, read.id()));
+        ("push token", read.map_err(|e| e.to_string()))
+    });
+    for (what, finding) in [("key", key), ("cloud", tls)].into_iter().chain(tokens) {
         good &= finding.is_ok();
         let (mark, text) = match finding {
             Ok(text) => ("ok  ", text),

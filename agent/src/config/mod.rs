@@ -16,7 +16,7 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::{AGENT_DEVICE, DeviceId};
 use storepulse_shared::limits::SAMPLES_MAX;
 
-pub use self::secrets::{InlineKey, KeyError, KeySource, TokenSetting};
+pub use self::secrets::{InlineKey, KeyError, KeySource, TokenFileError, TokenSetting};
 pub(crate) use self::units::duration;
 use crate::collector::Kind;
 
@@ -282,6 +282,9 @@ impl Config {
         if !(1..=SAMPLES_MAX).contains(&samples) {
             return Err(format!("batches.max_samples: {samples}, 1 to {SAMPLES_MAX}"));
         }
+        for token in self.push.iter().flat_map(|push| &push.tokens) {
+            token.check()?;
+        }
         if let Some(push) = &self.push
             && push.tokens.is_empty()
             && !push.listen.ip().is_loopback()
@@ -297,6 +300,10 @@ impl Config {
     fn resolve_paths(&mut self, base: &Path) {
         self.state_dir = base.join(&self.state_dir);
         for path in [&mut self.cloud.key_file, &mut self.cloud.ca_file].into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+        let tokens = self.push.iter_mut().flat_map(|push| &mut push.tokens);
+        for path in tokens.filter_map(|token| token.token_file.as_mut()) {
             *path = base.join(&*path);
         }
     }

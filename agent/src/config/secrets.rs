@@ -31,19 +31,57 @@ impl<'de> Deserialize<'de> for InlineKey {
     }
 }
 
-/// One entry of `push.tokens`.
+/// One entry of `push.tokens`: the token itself, or a file that holds it, so that this one can be shown to others.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSetting {
     /// What people call the sender.
     pub name: String,
     /// Its token.
-    #[serde(deserialize_with = "token")]
-    pub token: PushToken,
+    #[serde(default, deserialize_with = "token")]
+    token: Option<PushToken>,
+    /// The file that holds it.
+    #[serde(default)]
+    pub(super) token_file: Option<PathBuf>,
 }
 
-fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PushToken, D::Error> {
-    String::deserialize(deserializer)?.trim().parse().map_err(D::Error::custom)
+impl TokenSetting {
+    /// The token, which counts from the next start on if the file changes.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold a push token.
+    pub(crate) fn read(&self) -> Result<PushToken, TokenFileError> {
+        if let Some(token) = &self.token {
+            return Ok(token.clone());
+        }
+        let path = self.token_file.clone().unwrap_or_default();
+        let refused = |why: String| TokenFileError { name: self.name.clone(), path: path.clone(), why };
+        let text = std::fs::read_to_string(&path).map_err(|e| refused(e.to_string()))?;
+        text.trim().parse().map_err(|e: FormError| refused(e.to_string()))
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (&self.token, &self.token_file) {
+            (None, None) => Err(format!("push.tokens: {:?} has neither token nor token_file", self.name)),
+            (Some(_), Some(_)) => {
+                Err(format!("push.tokens: {:?} has both token and token_file; keep one", self.name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why the token of a sender is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("push.tokens: {name:?}: token file {path}: {why}")]
+pub struct TokenFileError {
+    name: String,
+    path: PathBuf,
+    why: String,
+}
+
+fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PushToken>, D::Error> {
+    String::deserialize(deserializer)?.trim().parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Where the key is; it is read for every request, so that a corrected or new key needs no restart.

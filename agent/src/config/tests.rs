@@ -61,6 +61,7 @@ fn settings_that_do_not_go_together_are_named() {
         (minimal("spool: {max_size: 1MiB}\n"), "at least 8MiB"),
         (minimal("batches: {max_samples: 50000}\n"), "1 to 20000"),
         (minimal("push: {listen: '0.0.0.0:9751'}\n"), "tokens are required"),
+        (minimal("push: {tokens: [{name: a}]}\n"), "neither token nor token_file"),
         (minimal("devices: {agent: {host: {}}}\n"), "the agent itself"),
         (minimal("").replace("https://cloud.example", "http://cloud.example"), "not https://"),
         (minimal("").replace("https://cloud.example", "https://cloud.example/api"), "has a path"),
@@ -79,6 +80,21 @@ fn the_key_of_the_guide_is_refused_unless_it_is_declared_as_imported() {
     let text = text.replace("  key:", "  imported_key: true\n  key:");
     let key = KeySource::new(&parse(&text).unwrap().cloud, Path::new("/nowhere")).read().unwrap();
     assert_eq!((key.tenant().as_str(), key.store().as_str()), ("tenant1", "T01"));
+}
+
+#[test]
+fn a_push_token_may_stand_in_a_file_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = minimal("push: {listen: '0.0.0.0:9751', tokens: [{name: pos, token_file: push.token}]}\n");
+    let config = Config::parse(&text, &dir.path().join("agent.yaml")).unwrap();
+    let read = || config.push.as_ref().unwrap().tokens[0].read();
+    assert!(read().unwrap_err().to_string().contains("push.token"), "the file is named");
+    let token = PushToken::issue();
+    std::fs::write(dir.path().join("push.token"), format!("{}x", token.expose())).unwrap();
+    let mistyped = read().unwrap_err().to_string();
+    assert!(mistyped.contains("not a push token") && !mistyped.contains(&token.expose()[6..]), "{mistyped}");
+    std::fs::write(dir.path().join("push.token"), format!("{}\n", token.expose())).unwrap();
+    assert_eq!(read().unwrap(), token);
 }
 
 #[test]

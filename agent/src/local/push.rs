@@ -39,15 +39,26 @@ pub(crate) struct PushState {
     spool: Spool,
     lane: Lane,
     clock: BoxClock,
-    /// Hash of the token to the name of the sender; empty: no token is asked for.
+    /// Hash of the token to the name of the sender.
     senders: HashMap<[u8; 32], String>,
+    /// No token is asked for.
+    is_open: bool,
     places: Semaphore,
 }
 
 impl PushState {
-    pub(crate) fn new(spool: Spool, push: &Push, clock: BoxClock) -> Self {
-        let senders = push.tokens.iter().map(|t| (t.token.hash(), t.name.clone())).collect();
-        Self { spool, lane: push.lane, clock, senders, places: Semaphore::new(AT_ONCE) }
+    /// Reads the files that hold tokens. A sender whose file cannot be read is refused until the next start; that is no
+    /// reason to stop collecting.
+    pub(crate) fn load(spool: Spool, push: &Push, clock: BoxClock) -> Self {
+        let mut senders = HashMap::new();
+        for token in &push.tokens {
+            match token.read() {
+                Ok(known) => drop(senders.insert(known.hash(), token.name.clone())),
+                Err(error) => tracing::error!(%error, "this sender cannot push until it is corrected"),
+            }
+        }
+        let is_open = push.tokens.is_empty();
+        Self { spool, lane: push.lane, clock, senders, is_open, places: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -170,7 +181,7 @@ impl PushState {
             let detail = "this is a store key, which never leaves the box it was made for; a gateway takes push tokens";
             return Err(Refusal::new(StatusCode::FORBIDDEN, "store_key_refused", detail));
         }
-        if self.senders.is_empty() {
+        if self.is_open {
             return Ok(Sender(Vec::new()));
         }
         let hash = credential.and_then(|c| c.parse::<PushToken>().ok()).map(|token| token.hash());

@@ -1,10 +1,12 @@
-//! Who is calling: the credential of a request becomes a [`StoreAuth`], or the request ends here.
+//! Who is calling: the credential of a request becomes a [`StoreAuth`] or an [`OperatorAuth`], or the
+//! request ends here.
 //!
 //! Identity comes from the credential only: the key's hash finds the row, tenant and store come from the row. What a
 //! host name or `X-Tenant-ID` says may agree or be refused; it never grants. A handler's signature says who may call
-//! it: whatever takes a `StoreAuth` is for the agent of one store.
+//! it: whatever takes a `StoreAuth` is for the agent of one store, whatever takes an [`OperatorAuth`] for an operator.
 
 mod cache;
+mod operator;
 mod sql;
 
 use std::sync::Arc;
@@ -15,7 +17,9 @@ use axum::http::request::Parts;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::StoreKey;
 
-pub(crate) use self::cache::KeyCache;
+pub(crate) use self::cache::Seen;
+pub(crate) use self::operator::{OperatorAuth, OperatorRow};
+pub(crate) use self::sql::KeyRow;
 use crate::app::App;
 use crate::problem::ApiError;
 
@@ -59,13 +63,8 @@ impl FromRequestParts<Arc<App>> for StoreAuth {
 }
 
 async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
-    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| {
-        // RFC 9110: the scheme is compared ignoring case.
-        scheme.eq_ignore_ascii_case("bearer")
-    });
-    let key: StoreKey = bearer.and_then(|(_, key)| key.trim().parse().ok()).ok_or(ApiError::Unauthorized)?;
-    let row = app.keys.find(&app.db, &key).await?.ok_or(ApiError::Unauthorized)?;
+    let key: StoreKey = bearer(parts).and_then(|key| key.parse().ok()).ok_or(ApiError::Unauthorized)?;
+    let row = find(app, &key).await?.ok_or(ApiError::Unauthorized)?;
     let closed = match (row.tenant_status.as_str(), row.store_status.as_str()) {
         ("active", "active") => None,
         ("active", _) => Some(("store_suspended", "the store is suspended; its data is held, not lost")),
@@ -74,11 +73,36 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
     if let Some((code, detail)) = closed {
         return Err(ApiError::Forbidden { code, detail: detail.to_owned() });
     }
+    claims_no_other_tenant(parts, &row.auth.tenant)?;
+    Ok(row.auth.clone())
+}
+
+/// The row of an active key, or `None`.
+async fn find(app: &App, key: &StoreKey) -> Result<Option<Arc<KeyRow>>, sqlx::Error> {
+    let hash = key.hash();
+    if let Some(row) = app.keys.get(&hash) {
+        return Ok(Some(row));
+    }
+    let mut tx = app.db.control().await?;
+    let found = sql::find_key(&mut tx, key.tenant(), &hash, key.origin()).await?;
+    drop(tx);
+    Ok(found.map(|row| app.keys.put(hash, row)))
+}
+
+/// What follows `Bearer`.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // RFC 9110: the scheme is compared ignoring case.
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// Whoever says which tenant it believes to be must be right.
+fn claims_no_other_tenant(parts: &Parts, tenant: &TenantId) -> Result<(), ApiError> {
     for claimed in parts.headers.get_all(TENANT_HEADER) {
-        if claimed.as_bytes() != row.auth.tenant.as_str().as_bytes() {
+        if claimed.as_bytes() != tenant.as_str().as_bytes() {
             let detail = "X-Tenant-ID names another tenant than the credential; leave it out or correct it";
             return Err(ApiError::Forbidden { code: "tenant_mismatch", detail: detail.to_owned() });
         }
     }
-    Ok(row.auth.clone())
+    Ok(())
 }

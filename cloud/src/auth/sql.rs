@@ -5,15 +5,15 @@ use std::sync::Arc;
 use storepulse_shared::ids::TenantId;
 use storepulse_shared::key::Origin;
 
-use super::StoreAuth;
+use super::{OperatorRow, StoreAuth};
 use crate::db::ControlTx;
 
 /// An active key with what decides whether it opens.
 #[derive(Debug)]
-pub(super) struct KeyRow {
-    pub auth: StoreAuth,
-    pub tenant_status: String,
-    pub store_status: String,
+pub(crate) struct KeyRow {
+    pub(super) auth: StoreAuth,
+    pub(super) tenant_status: String,
+    pub(super) store_status: String,
 }
 
 /// The row of this hash. The tenant in the key's text only says where to look.
@@ -52,4 +52,18 @@ pub(super) async fn find_key(
         tenant_status: row.tenant_status,
         store_status: row.store_status,
     }))
+}
+
+/// The operator whose active key has this hash.
+pub(super) async fn find_operator(
+    tx: &mut ControlTx,
+    hash: &[u8; 32],
+) -> Result<Option<OperatorRow>, sqlx::Error> {
+    sqlx::query_as!(
+        OperatorRow,
+        "select credential_id, name from operators where hash = $1 and revoked_at is null",
+        hash.as_slice(),
+    )
+    .fetch_optional(tx.connection())
+    .await
 }

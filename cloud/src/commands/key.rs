@@ -1,20 +1,18 @@
-//! `key`: issue, list, rotate, revoke. A key is shown once, when it is issued; one that an agent makes itself, never.
+//! `key`: issue, list, take over, rotate, revoke. A key is shown once, when it is issued; one that an agent makes itself,
+//! never. All of it is in the tenant's audit.
 
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use storepulse_shared::ids::{StoreId, TenantId};
-use storepulse_shared::key::StoreKey;
+use storepulse_shared::rotation::KeyHash;
 use time::OffsetDateTime;
 
+use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
-use crate::tenant::sql;
-
-/// Longest window for a rotation.
-const WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
+use crate::tenant::keys::{self, WINDOW_MAX};
 
 #[derive(Args)]
 pub(crate) struct KeyArgs {
@@ -46,6 +44,14 @@ enum Action {
         #[command(flatten)]
         whose: Whose,
     },
+    /// Take over a key of an older system by its SHA-256; it opens where the tenant accepts imported keys
+    Import {
+        #[command(flatten)]
+        whose: Whose,
+        /// SHA-256 of the whole key: 64 hex digits in lower case
+        #[arg(long, value_parser = sha256)]
+        sha256: KeyHash,
+    },
     /// Let the store's agent make a new key, once; it retires the old one itself
     Rotate {
         #[command(flatten)]
@@ -73,20 +79,41 @@ fn window(text: &str) -> Result<Duration, String> {
     if is_possible { Ok(window) } else { Err("1s to 24h".to_owned()) }
 }
 
+fn sha256(text: &str) -> Result<KeyHash, String> {
+    serde_json::from_value(text.into()).map_err(|e| e.to_string())
+}
+
 pub(crate) async fn run(db: &Db, args: KeyArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let actor = Actor::command_line();
     match args.action {
         Action::Issue { whose } => {
             let mut tx = db.control().await?;
-            let key = StoreKey::issue(&whose.tenant, &whose.store);
-            sql::add_key(&mut tx, &key).await?;
+            let key = keys::issue(&mut tx, &actor, &whose.tenant, &whose.store).await?;
             tx.commit().await?;
             writeln!(out, "{}", key.expose())?;
         }
         Action::List { whose } => {
             let mut tx = db.control().await?;
-            for key in sql::keys(&mut tx, &whose.tenant, &whose.store).await? {
-                let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
-                writeln!(out, "{}  {}  {}  {state}", key.key_id, key.origin, key.created_at)?;
+            for key in keys::list(&mut tx, &whose.tenant, &whose.store).await? {
+                let state = key.revoked_at.map_or_else(
+                    || "active".to_owned(),
+                    |at| format!("{} {at}", key.revoked_as.as_deref().unwrap_or("revoked")),
+                );
+                let used = key.last_used_at.map_or_else(|| "not used".to_owned(), |at| format!("used {at}"));
+                writeln!(out, "{}  {}  {}  {used}  {state}", key.key_id, key.origin, key.created_at)?;
+            }
+        }
+        Action::Import { whose, sha256 } => {
+            let mut tx = db.control().await?;
+            let imported = keys::import(&mut tx, &actor, &whose.tenant, &whose.store, sha256).await?;
+            tx.commit().await?;
+            writeln!(out, "imported {}", imported.key_id)?;
+            if !imported.opens {
+                let tenant = &whose.tenant;
+                writeln!(
+                    out,
+                    "it opens nothing until `tenant update --tenant {tenant} --accept-imported-keys true`"
+                )?;
             }
         }
         Action::Rotate { whose, window } => {
@@ -118,18 +145,7 @@ pub async fn open_window(
     window: Duration,
 ) -> anyhow::Result<OffsetDateTime> {
     let mut tx = db.control().await?;
-    let closes_at = sql::open_key_window(&mut tx, tenant, store, window.min(WINDOW_MAX)).await?;
-    let closes_at = closes_at.with_context(|| format!("store {store} of tenant {tenant} does not exist"))?;
-    let keys = sql::keys(&mut tx, tenant, store).await?;
-    match keys.iter().filter(|key| key.revoked_at.is_none()).count() {
-        0 => anyhow::bail!(
-            "store {store} of tenant {tenant} has no active key that another could follow: `key issue` makes one"
-        ),
-        1 => {}
-        _ => anyhow::bail!(
-            "store {store} of tenant {tenant} has two active keys already: revoke the one that its box does not use"
-        ),
-    }
+    let closes_at = keys::open_window(&mut tx, &Actor::command_line(), tenant, store, window).await?;
     tx.commit().await?;
     Ok(closes_at)
 }
@@ -147,15 +163,8 @@ pub async fn revoke(
     compromised: bool,
 ) -> anyhow::Result<Vec<String>> {
     let mut tx = db.control().await?;
-    if compromised {
-        sql::close_key_window(&mut tx, tenant, store).await?;
-    }
-    let revoked = sql::revoke_key(&mut tx, tenant, store, key_id).await?;
-    anyhow::ensure!(
-        revoked > 0,
-        "store {store} of tenant {tenant} has no active key {key_id:?}; `key list` shows what it has"
-    );
-    let followers = sql::active_followers(&mut tx, tenant, store, key_id).await?;
+    let actor = Actor::command_line();
+    let revoked = keys::revoke(&mut tx, &actor, tenant, store, key_id, compromised).await?;
     tx.commit().await?;
-    Ok(followers)
+    Ok(revoked.followers)
 }

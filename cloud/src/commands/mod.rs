@@ -1,12 +1,15 @@
 //! The command line: one file a command, and what they share.
 
+pub mod audit;
 pub mod bi_role;
 pub mod import;
 pub mod key;
 mod migrate;
-pub mod onboard;
+pub(crate) mod onboard;
+pub mod operator;
 mod serve;
 pub mod store;
+pub(crate) mod tenant;
 pub mod upkeep;
 pub mod verify;
 
@@ -52,48 +55,35 @@ where
     }
 }
 
+/// Does something with the database of a command.
+macro_rules! with_database {
+    ($args:ident, $db:ident => $work:expr) => {{
+        let ($db, server) = open(&$args.database).await?;
+        let outcome = $work.await;
+        close($db, server).await;
+        outcome
+    }};
+}
+
 async fn run(command: Command) -> anyhow::Result<()> {
     let out = &mut std::io::stdout();
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Migrate(args) => migrate::run(args, out).await,
-        Command::Onboard(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = onboard::run(&db, &args.request()?, out).await;
-            close(db, server).await;
-            outcome
-        }
+        Command::Onboard(args) => with_database!(args, db => onboard::run(&db, *args, out)),
         Command::Import(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
-            close(db, server).await;
-            outcome
+            with_database!(args, db => import::run(&db, &args.request(), SettingsWaiver::None, out))
         }
         Command::BiRole(args) => bi_role::command(args, out).await,
-        Command::Upkeep(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = upkeep::run(&db, args.options(), out).await;
-            close(db, server).await;
-            outcome
-        }
+        Command::Upkeep(args) => with_database!(args, db => upkeep::run(&db, args.options(), out)),
         Command::Verify(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = verify::run(&db, &args.request(), out, &mut std::io::stderr()).await;
-            close(db, server).await;
-            outcome
+            with_database!(args, db => verify::run(&db, &args.request(), out, &mut std::io::stderr()))
         }
-        Command::Key(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = key::run(&db, args, out).await;
-            close(db, server).await;
-            outcome
-        }
-        Command::Store(args) => {
-            let (db, server) = open(&args.database).await?;
-            let outcome = store::run(&db, args, out).await;
-            close(db, server).await;
-            outcome
-        }
+        Command::Key(args) => with_database!(args, db => key::run(&db, args, out)),
+        Command::Operator(args) => with_database!(args, db => operator::run(&db, args, out)),
+        Command::Store(args) => with_database!(args, db => store::run(&db, args, out)),
+        Command::Tenant(args) => with_database!(args, db => tenant::run(&db, args, out)),
+        Command::Audit(args) => with_database!(args, db => audit::command(&db, args, out)),
     }
 }
 

@@ -1,15 +1,17 @@
-//! `store`: the stores of a tenant, and what has arrived of each.
+//! `store`: the stores of a tenant: make and suspend them, and see what has arrived of each.
 
 use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use storepulse_shared::ids::TenantId;
+use storepulse_shared::ids::{StoreId, TenantId};
 
+use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
 use crate::store::overview::{StoreOverview, overview};
+use crate::tenant::stores::{self, NewStore, StoreChange, StoreStatus};
 
 /// Longest that the statement takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(60);
@@ -38,12 +40,53 @@ enum Action {
     List(Which),
     /// Show what has arrived of each store, what is missing and what is lost
     Overview(Which),
+    /// Create a store, if the tenant may have another one
+    Create {
+        /// The tenant's id
+        #[arg(long)]
+        tenant: TenantId,
+        /// The store's id: 1 to 50 of A-Z, a-z, 0-9 and '-'
+        #[arg(long)]
+        store: StoreId,
+        /// What people call it; its id if it is left out
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Change a store's name, suspend it or let it send again
+    Update {
+        /// The tenant's id
+        #[arg(long)]
+        tenant: TenantId,
+        /// The store's id
+        #[arg(long)]
+        store: StoreId,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        /// Whether its agent may send
+        #[arg(long)]
+        status: Option<StoreStatus>,
+    },
 }
 
 pub(crate) async fn run(db: &Db, args: StoreArgs, out: &mut impl Write) -> anyhow::Result<()> {
     match args.action {
         Action::List(which) => list(db, &which.tenant, which.json, out).await,
         Action::Overview(which) => show_overview(db, &which.tenant, which.json, out).await,
+        Action::Create { tenant, store, name } => {
+            let mut tx = db.control().await?;
+            let new = NewStore { store_id: store, name };
+            let store = stores::create(&mut tx, &Actor::command_line(), &tenant, &new).await?;
+            tx.commit().await?;
+            Ok(writeln!(out, "{}", serde_json::to_string(&store)?)?)
+        }
+        Action::Update { tenant, store, name, status } => {
+            let mut tx = db.control().await?;
+            let change = StoreChange { name, status };
+            let store = stores::update(&mut tx, &Actor::command_line(), &tenant, &store, &change).await?;
+            tx.commit().await?;
+            Ok(writeln!(out, "{}", serde_json::to_string(&store)?)?)
+        }
     }
 }
 

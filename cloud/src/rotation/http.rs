@@ -6,12 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use serde_json::json;
 use storepulse_shared::answer::Problem;
 use storepulse_shared::rotation::{KeyRegistered, KeyRetired, NewKey};
 
 use super::sql::{self, Registration};
 use crate::app::App;
+use crate::audit::{self, Actor, Deed};
 use crate::auth::StoreAuth;
+use crate::db::ControlTx;
 use crate::problem::ApiError;
 
 /// Register the key that is to follow the one of this request
@@ -47,6 +50,7 @@ pub(crate) async fn register_key(
     let refused = |code, detail| Err(ApiError::refused(StatusCode::CONFLICT, code, detail));
     match sql::register(&mut tx, &auth, &new).await? {
         Registration::Done => {}
+        Registration::WasDone => return Ok(Json(KeyRegistered { registered: new.key_id })),
         Registration::OldIsGone => return Err(ApiError::Unauthorized),
         Registration::NoWindow => {
             return refused(
@@ -61,6 +65,7 @@ pub(crate) async fn register_key(
             return refused("key_refused", "this key cannot be taken: make another one");
         }
     }
+    record(&mut tx, &auth, "key.registered", &new.key_id).await?;
     tx.commit().await?;
     tracing::info!(tenant = %auth.tenant, store = %auth.store, key = %auth.key_id, new = new.key_id, "key registered");
     Ok(Json(KeyRegistered { registered: new.key_id }))
@@ -86,11 +91,22 @@ pub(crate) async fn retire_key(
 ) -> Result<Json<KeyRetired>, ApiError> {
     let mut tx = app.db.control().await?;
     let retired = sql::retire_before(&mut tx, &auth).await?;
+    if let Some(retired) = &retired {
+        record(&mut tx, &auth, "key.retired", retired).await?;
+    }
     tx.commit().await?;
     if let Some(retired) = &retired {
         tracing::info!(tenant = %auth.tenant, store = %auth.store, key = %auth.key_id, retired, "key retired");
     }
     Ok(Json(KeyRetired { active: auth.key_id.to_string(), retired }))
+}
+
+/// In the audit of the tenant, in the transaction of what it tells of.
+async fn record(tx: &mut ControlTx, auth: &StoreAuth, action: &str, key_id: &str) -> Result<(), sqlx::Error> {
+    let actor = Actor::Agent { store: auth.store.clone(), key_id: auth.key_id.to_string() };
+    let subject = format!("store:{}", auth.store);
+    let deed = Deed { action, subject: &subject, detail: json!({ "key_id": key_id }) };
+    audit::record(tx, &auth.tenant, &actor, deed).await
 }
 
 /// Characters of a key's public part.

@@ -8,8 +8,10 @@ use crate::db::ControlTx;
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Registration {
-    /// It is registered, now or before.
+    /// It is registered now.
     Done,
+    /// It was before.
+    WasDone,
     /// The key that asks has been revoked meanwhile.
     OldIsGone,
     /// No operator has opened a window, or it has closed.
@@ -50,7 +52,7 @@ pub(super) async fn register(
     }
     let known = keys.iter().find(|key| key.key_hash == new.sha256.0);
     match known {
-        Some(known) if known.ours && known.active => return Ok(Registration::Done),
+        Some(known) if known.ours && known.active => return Ok(Registration::WasDone),
         // Without a window nobody learns from us what there is.
         _ if !window_is_open => return Ok(Registration::NoWindow),
         Some(_) => return Ok(Registration::NotToBeTaken),
@@ -87,7 +89,7 @@ pub(super) async fn retire_before(
     auth: &StoreAuth,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"update store_keys old set revoked_at = now()
+        r#"update store_keys old set revoked_at = now(), revoked_as = 'retired'
         from store_keys new
         where new.tenant_id = $1 and new.key_hash = $2 and new.revoked_at is null
           and old.tenant_id = $1 and old.store_id = new.store_id and old.key_hash = new.replaces

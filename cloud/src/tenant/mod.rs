@@ -1,4 +1,8 @@
 //! Tenants, stores and their keys, as the operator manages them. On the control tables only: no tenant's data is
 //! reachable from here.
 
+pub(crate) mod keys;
+pub(crate) mod profile;
 pub(crate) mod sql;
+pub(crate) mod status;
+pub(crate) mod stores;

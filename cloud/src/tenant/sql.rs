@@ -1,43 +1,9 @@
-//! `tenants`, `stores`, `store_keys`.
-
-use std::time::Duration;
+//! `tenants`, `stores`, `store_keys`: what imports and the issuing of keys need of them, each step by itself.
 
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::{Origin, StoreKey};
-use time::OffsetDateTime;
 
 use crate::db::ControlTx;
-
-/// Creates a tenant; `false` if it is there already.
-pub(crate) async fn create_tenant(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    company: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "insert into tenants (tenant_id, company) values ($1, $2) on conflict (tenant_id) do nothing",
-        tenant.as_str(),
-        company,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
-}
-
-/// Creates a store; `false` if it is there already.
-pub(crate) async fn create_store(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    name: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"insert into stores (tenant_id, store_id, name) values ($1, $2, $3)
-        on conflict (tenant_id, store_id) do nothing"#,
-        tenant.as_str(),
-        store.as_str(),
-        name,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
-}
 
 /// Why a key could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -83,21 +49,6 @@ pub(crate) async fn add_key(tx: &mut ControlTx, key: &StoreKey) -> Result<(), Ad
         Err(sqlx::Error::Database(e)) if e.constraint() == Some("store_keys_two_active") => Err(two_active()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether this key opens.
-pub(crate) async fn key_is_active(tx: &mut ControlTx, key: &StoreKey) -> Result<bool, sqlx::Error> {
-    let hash = key.hash();
-    sqlx::query_scalar!(
-        r#"select exists (
-            select from store_keys where tenant_id = $1 and key_hash = $2 and store_id = $3 and revoked_at is null
-        ) as "active!""#,
-        key.tenant().as_str(),
-        hash.as_slice(),
-        key.store().as_str(),
-    )
-    .fetch_one(tx.connection())
-    .await
 }
 
 /// A store as far as it can seal a file: with its active keys.
@@ -149,104 +100,4 @@ pub(crate) async fn sealer(
         retention_days: found.retention_days,
         keys: keys.collect(),
     }))
-}
-
-/// A key as it is listed; the key itself is nowhere.
-#[derive(Debug)]
-pub(crate) struct KeyRow {
-    pub key_id: String,
-    pub origin: String,
-    pub created_at: OffsetDateTime,
-    pub revoked_at: Option<OffsetDateTime>,
-}
-
-/// The keys of a store, newest first.
-pub(crate) async fn keys(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-) -> Result<Vec<KeyRow>, sqlx::Error> {
-    sqlx::query_as!(
-        KeyRow,
-        r#"select key_id, origin, created_at, revoked_at from store_keys
-        where tenant_id = $1 and store_id = $2 order by created_at desc, key_id"#,
-        tenant.as_str(),
-        store.as_str(),
-    )
-    .fetch_all(tx.connection())
-    .await
-}
-
-/// Revokes the active keys with this public part; returns how many there were.
-pub(crate) async fn revoke_key(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    key_id: &str,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"update store_keys set revoked_at = now()
-        where tenant_id = $1 and store_id = $2 and key_id = $3 and revoked_at is null"#,
-        tenant.as_str(),
-        store.as_str(),
-        key_id,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected())
-}
-
-/// Opens a window for one new key; returns when it closes, or `None` if there is no such store.
-pub(crate) async fn open_key_window(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    window: Duration,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"update stores set key_window_opened_at = now(), key_window_closes_at = now() + make_interval(secs => $3)
-        where tenant_id = $1 and store_id = $2
-        returning key_window_closes_at as "closes_at!""#,
-        tenant.as_str(),
-        store.as_str(),
-        window.as_secs_f64(),
-    )
-    .fetch_optional(tx.connection())
-    .await
-}
-
-/// Closes the window for a new key, if one is open; nobody is registering one when this returns.
-pub(crate) async fn close_key_window(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"update stores set key_window_opened_at = null, key_window_closes_at = null
-        where tenant_id = $1 and store_id = $2"#,
-        tenant.as_str(),
-        store.as_str(),
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Active keys that were registered over the keys with this public part.
-pub(crate) async fn active_followers(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    store: &StoreId,
-    key_id: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select new.key_id from store_keys new
-        join store_keys old on old.tenant_id = new.tenant_id and old.key_hash = new.replaces
-        where new.tenant_id = $1 and new.store_id = $2 and new.revoked_at is null
-          and old.store_id = $2 and old.key_id = $3
-        order by new.key_id"#,
-        tenant.as_str(),
-        store.as_str(),
-        key_id,
-    )
-    .fetch_all(tx.connection())
-    .await
 }

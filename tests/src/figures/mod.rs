@@ -18,6 +18,7 @@ mod cpu;
 mod figure;
 mod footprint;
 mod ingest;
+mod onboard;
 mod outage;
 mod progress;
 mod reference;

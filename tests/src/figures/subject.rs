@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
-use super::{append, codec, footprint, ingest, seal, spool_disk, wire};
+use super::{append, codec, footprint, ingest, onboard, seal, spool_disk, wire};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Subject {
     DiskCloud,
     Compaction,
     DiskCompacted,
+    Onboard,
     ReadDay,
     ReadHotDay,
     ReadMonth,
@@ -61,6 +62,7 @@ impl Subject {
         Self::DiskCloud,
         Self::Compaction,
         Self::DiskCompacted,
+        Self::Onboard,
         Self::ReadDay,
         Self::ReadHotDay,
         Self::ReadMonth,
@@ -97,6 +99,7 @@ impl Subject {
             Self::DiskCloud => "disk-cloud",
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
+            Self::Onboard => "onboard",
             Self::ReadDay => "read-day",
             Self::ReadHotDay => "read-hot-day",
             Self::ReadMonth => "read-month-by-hour",
@@ -120,7 +123,7 @@ impl Subject {
         }
     }
 
-    /// Samples a batch; for `append`, samples a commit.
+    /// Samples a batch; for `append`, samples a commit; for `onboard`, stores.
     const fn sizes(self) -> &'static [usize] {
         match self {
             Self::Encode | Self::Decode => &codec::SIZES,
@@ -132,6 +135,7 @@ impl Subject {
             Self::Ack => &ingest::ack::SIZES,
             Self::DiskCloud => &ingest::disk::SIZES,
             Self::Compaction => &ingest::compaction::SIZES,
+            Self::Onboard => &onboard::SIZES,
             _ => &[NO_SIZE],
         }
     }
@@ -183,7 +187,8 @@ impl Subject {
             | Self::BesideDay
             | Self::BesideHours => "ms",
             Self::BesideCrash => "samples",
-            Self::OutageReference
+            Self::Onboard
+            | Self::OutageReference
             | Self::OutageReferenceLive
             | Self::OutageReferenceAttempt
             | Self::OutageDense
@@ -223,6 +228,9 @@ impl Subject {
                 "upkeep + PostgreSQL, inbox to series_days, by samples a batch | limit: ingest of the same"
             }
             Self::DiskCompacted => "growth of series_days with indexes | limit: the bodies as sent",
+            Self::Onboard => {
+                "a tenant with so many stores, package and validation | limit: the disk, two synced files a store"
+            }
             Self::ReadDay => {
                 "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster"
             }
@@ -271,6 +279,7 @@ impl Subject {
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,
+            Self::Onboard => onboard::measure(size, bench).await,
             Self::ReadDay => chain::day(bench.chain().await?).await,
             Self::ReadHotDay => chain::hot_day(bench.chain().await?).await,
             Self::ReadMonth => chain::month_by_hour(bench.chain().await?).await,

@@ -12,6 +12,7 @@ use storepulse_shared::ids::{Epoch, LossId};
 use storepulse_shared::seqs::SeqSet;
 
 use super::place::{Place, number};
+use super::session::{Session, quote};
 use super::wire::{self, Request};
 use crate::foreign::{self, OTLP_PATH, WRITE_PATH};
 
@@ -48,6 +49,22 @@ pub(super) async fn send_more(address: SocketAddr, place: &Place) -> anyhow::Res
     let second = place.post(number(place.epoch, 2), &batch_of(place, 2), |_| {});
     let answer = wire::send(address, &second).await?;
     anyhow::ensure!(answer.status == 200, "{}: {}", place.name(), answer.text());
+    Ok(())
+}
+
+/// What its operator has said of a store and its tenant, in words that give them away.
+pub(super) async fn manage(control: &mut Session, place: &Place) -> anyhow::Result<()> {
+    let (tenant, store, word) = (quote(place.tenant.as_str()), quote(place.store.as_str()), &place.word);
+    let statements = format!(
+        r#"insert into tenant_settings (tenant_id, type, name, value)
+            values ({tenant}, 'general', 'branding_name', '"{word}"')
+            on conflict do nothing;
+        insert into store_settings (tenant_id, store_id, name, value)
+            values ({tenant}, {store}, 'pos_system', '"{word}"');
+        insert into audit_entries (tenant_id, actor, action, subject)
+            values ({tenant}, 'operator:{word}', 'store.updated', 'store:' || {store})"#
+    );
+    control.run(&statements).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::wire::{self, Request};
 use crate::wait;
 
 /// Revocation and suspension reach every process within this time (design.md, section 5).
-const REVOCATION: Duration = Duration::from_secs(5);
+pub(super) const REVOCATION: Duration = Duration::from_secs(5);
 
 /// Keys with something wrong about them.
 #[derive(Debug)]

@@ -7,6 +7,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use storepulse_cloud::commands::operator;
+use storepulse_cloud::db::Db;
 use storepulse_cloud::schema::{self, RolePasswords};
 
 use super::canary::Canary;
@@ -15,9 +17,10 @@ use super::keys::{self, OddKeys};
 use super::place::Place;
 use super::readers::Readers;
 use super::session::{Session, quote};
+use super::wire::{self, Request};
 use crate::cloud::Cloud;
 use crate::cluster::TestDb;
-use crate::{store, upkeep};
+use crate::{store, upkeep, wait};
 
 /// The tenant that all the others are after.
 pub(super) const VICTIM: &str = "la-villa";
@@ -55,6 +58,10 @@ pub struct World {
     pub suspended_tenant: Place,
     /// `la/T01`: what compares tenants by how they begin shows it the victim's, or its own to the victim.
     pub prefix: Place,
+    /// The value of `Authorization` of an operator.
+    pub operator: String,
+    /// The same of one whose key was revoked.
+    pub(super) revoked_operator: String,
     /// Who reads one tenant each, in SQL.
     pub(super) readers: Readers,
     pub(super) odd_keys: OddKeys,
@@ -91,7 +98,11 @@ impl World {
         }
         store::onboard(db, NEWCOMER, &["T01", "T02"], &cloud.url(), None, &dir.join(NEWCOMER)).await?;
 
+        let [operator, revoked_operator] = operators(db, address).await?;
         let mut control = Session::open(&db.control).await?;
+        for place in all {
+            content::manage(&mut control, place).await?;
+        }
         let odd_keys = keys::make(&mut control, address, &victim, &sibling, &stranger).await?;
         let suspend = format!(
             "update tenants set status = 'suspended' where tenant_id = {};
@@ -115,6 +126,8 @@ impl World {
             stranger_sibling,
             suspended_tenant,
             prefix,
+            operator,
+            revoked_operator,
             readers: Readers::open(db).await?,
             odd_keys,
             cloud,
@@ -193,6 +206,23 @@ impl World {
 /// The server refused.
 pub async fn complete(db: &TestDb) -> anyhow::Result<()> {
     Ok(schema::bootstrap(&db.admin, &RolePasswords::default()).await?)
+}
+
+/// Two operators: one whose key opens, and one whose key was used and then revoked.
+async fn operators(db: &TestDb, address: SocketAddr) -> anyhow::Result<[String; 2]> {
+    let door = Db::connect(&db.config()).await?;
+    let (kept, revoked) = (operator::issue(&door, "ana").await?, operator::issue(&door, "bob").await?);
+    let [kept, bearer] = [&kept, &revoked].map(|key| format!("Bearer {}", key.expose()));
+    let ask = Request::new("GET", "/v1/tenants").with("authorization", &bearer);
+    let used = wire::send(address, &ask).await?;
+    anyhow::ensure!(used.status == 200, "an operator's key opens nothing: {}", used.text());
+    operator::revoke(&door, revoked.id()).await?;
+    door.close().await;
+    wait::until("an operator's key to be refused", keys::REVOCATION, async || {
+        Ok((wire::send(address, &ask).await?.status == 401).then_some(()))
+    })
+    .await?;
+    Ok([kept, bearer])
 }
 
 fn tenant_canary(tenant: &str) -> Canary {

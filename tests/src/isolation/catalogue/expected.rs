@@ -1,10 +1,12 @@
 //! What the schema is meant to be, written down once more, so that a migration that widens it has to say so here.
 
 /// Tables without a `tenant_id`: they hold nothing of any tenant.
-pub(super) const TABLES_WITHOUT_TENANT: [&str; 2] = ["_sqlx_migrations", "upkeep_jobs"];
+pub(super) const TABLES_WITHOUT_TENANT: [&str; 5] =
+    ["_sqlx_migrations", "operator_audit_entries", "operators", "plans", "upkeep_jobs"];
 
 /// Tables that `storepulse_control` reads across tenants.
-pub(super) const CONTROL_TABLES: [&str; 3] = ["store_keys", "stores", "tenants"];
+pub(super) const CONTROL_TABLES: [&str; 6] =
+    ["audit_entries", "store_keys", "store_settings", "stores", "tenant_settings", "tenants"];
 
 /// Tables with tenants' rows that `storepulse_app` has no business with.
 pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
@@ -15,13 +17,18 @@ pub(super) const READ_BY_PEOPLE: [&str; 7] =
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 26] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 35] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
+    ("audit_entries", "storepulse_app", &["INSERT", "SELECT"]),
+    ("audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
     ("events", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("events", "storepulse_bi", &["SELECT"]),
     ("idempotency_keys", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_bi", &["SELECT"]),
+    ("operator_audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
+    ("operators", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("plans", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("recoveries", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("sample_batches", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("sample_batches", "storepulse_bi", &["SELECT"]),
@@ -33,12 +40,16 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 26] = [
     ("series_days", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("series_days", "storepulse_bi", &["SELECT"]),
     ("store_keys", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("store_settings", "storepulse_app", &["SELECT"]),
+    ("store_settings", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("store_tallies", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("stores", "storepulse_app", &["SELECT"]),
     ("stores", "storepulse_bi", &["SELECT"]),
     ("stores", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_app", &["INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_bi", &["SELECT"]),
+    ("tenant_settings", "storepulse_app", &["SELECT"]),
+    ("tenant_settings", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("tenants", "storepulse_app", &["SELECT"]),
     ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("upkeep_jobs", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
@@ -52,11 +63,15 @@ pub(in crate::isolation) fn allows(role: &str, relation: &str, privilege: &str) 
 }
 
 /// Function, as whom it runs, its `search_path`, who may execute it.
-pub(super) const FUNCTIONS: [&str; 7] = [
+pub(super) const FUNCTIONS: [&str; 11] = [
+    "audit_hash(bytea,bigint,timestamp with time zone,text,text,text,jsonb) as invoker, search_path=pg_catalog, pg_temp, for PUBLIC",
     "batch_samples(integer[],smallint[],integer[],integer[],double precision[]) as invoker, search_path=pg_catalog, pg_temp, for PUBLIC",
+    "chain_audit_entry() as invoker, search_path=pg_catalog, public, pg_temp, for nobody",
+    "chain_operator_audit_entry() as invoker, search_path=pg_catalog, public, pg_temp, for nobody",
     "drop_partitions(date) as definer, search_path=pg_catalog, public, pg_temp; lock_timeout=1s, for storepulse_control",
     "make_months(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
     "make_partitions(date,date) as definer, search_path=pg_catalog, public, pg_temp, for storepulse_control",
+    "tell_of_change() as invoker, search_path=pg_catalog, pg_temp, for nobody",
     "through(int8multirange) as invoker, for PUBLIC",
     "unpack(bytea,integer) as invoker, for PUBLIC",
     "unpack_values(bytea,integer) as invoker, for PUBLIC",

@@ -28,7 +28,8 @@ const LIVE_FUNCTIONS: &str = "select p.oid::regprocedure::text ||
         case when p.prosecdef then ' as definer' else ' as invoker' end ||
         coalesce(', ' || array_to_string(p.proconfig, '; '), '') || ', for ' || coalesce(
             (select string_agg(case g.grantee when 0 then 'PUBLIC' else g.grantee::regrole::text end, ', ')
-                from aclexplode(p.proacl) g where g.grantee <> p.proowner), 'PUBLIC')
+                from aclexplode(p.proacl) g where g.grantee <> p.proowner),
+            case when p.proacl is null then 'PUBLIC' else 'nobody' end)
     from pg_proc p where p.pronamespace = 'public'::regnamespace";
 
 const LIVE_POLICIES: &str = "select tablename || ' to ' || array_to_string(roles, ', ') || ': ' || qual

@@ -1,7 +1,7 @@
 //! Everything that a caller can show instead of the right key, and whom the cloud must take them for.
 
 use storepulse_shared::ids::StoreId;
-use storepulse_shared::key::{PushToken, StoreKey};
+use storepulse_shared::key::{OperatorKey, PushToken, StoreKey};
 
 use crate::isolation::keys::{bearer, hex};
 use crate::isolation::place::Place;
@@ -20,6 +20,8 @@ pub(super) enum Standing<'a> {
     Agent(&'a Place),
     /// Two credentials, of which one is this store's: that store, or nobody.
     AgentOrNobody(&'a Place),
+    /// An operator, who is nobody to a store's routes.
+    Operator,
 }
 
 /// What is shown.
@@ -44,6 +46,8 @@ pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
     standing("a key that names the victim in a sibling's row", &world.odd_keys.in_the_siblings_row, sibling);
     standing("a suspended tenant's key", &world.suspended_tenant.key, Standing::OfSuspendedTenant);
     standing("a suspended store's key", &world.suspended_store.key, Standing::OfSuspendedStore);
+    let operator = vec![(AUTHORIZATION, world.operator.clone())];
+    all.push(Credential { name: "an operator's key", headers: operator, standing: Standing::Operator });
     let (key, rubbish) = (world.stranger.bearer(), "Bearer rubbish".to_owned());
     let ambiguous = Standing::AgentOrNobody(&world.stranger);
     for (name, first, second) in [
@@ -84,6 +88,8 @@ fn nobodys(world: &World) -> Vec<Credential<'_>> {
         ("a key of another shape", format!("Bearer store_{}_{}_abc123", victim.tenant, victim.store)),
         ("an imported key where none are accepted", bearer(&world.odd_keys.imported)),
         ("a revoked key", bearer(&world.odd_keys.revoked)),
+        ("an operator's key that was revoked", world.revoked_operator.clone()),
+        ("an operator's key that was never issued", format!("Bearer {}", OperatorKey::issue().expose())),
         ("a key in another tenant's row", bearer(&world.odd_keys.in_another_tenants_row)),
         ("a push token", format!("Bearer {}", PushToken::issue().expose())),
         ("a good key as Basic", format!("Basic {key}")),

@@ -100,7 +100,9 @@ impl References {
         match (route.door, standing) {
             (Door::OpenWithNumbers, _) => Owed::Ok,
             (Door::Open, _) => self.open.get(route.path).map_or(Owed::Ok, Owed::Exactly),
-            (Door::StoreKey, Standing::Nobody) => Owed::Exactly(&self.unauthorized),
+            (Door::Operator, _) | (Door::StoreKey, Standing::Nobody | Standing::Operator) => {
+                Owed::Exactly(&self.unauthorized)
+            }
             (Door::StoreKey, Standing::OfSuspendedTenant) => Owed::Exactly(&self.suspended_tenant),
             (Door::StoreKey, Standing::OfSuspendedStore) => Owed::Exactly(&self.suspended_store),
             (Door::StoreKey, Standing::Agent(place) | Standing::AgentOrNobody(place)) => {

@@ -4,6 +4,7 @@
 //! here who may pass, and what there is to try.
 
 use super::attempts::{self, Attempt};
+use super::operators;
 use super::queries::{self, hour};
 use crate::isolation::world::World;
 
@@ -16,6 +17,8 @@ pub(super) enum Door {
     OpenWithNumbers,
     /// The agent of an active store, and it speaks of that store only.
     StoreKey,
+    /// An operator. No store's key opens it.
+    Operator,
 }
 
 /// A route.
@@ -37,7 +40,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 28] = [
+pub(super) const KNOWN: [Route; 46] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -62,6 +65,24 @@ pub(super) const KNOWN: [Route; 28] = [
     route("GET", "/api/v1/label/{name}/values", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/label/origin/values", "match[]=", "")),
     route("GET", "/api/v1/metadata", Door::StoreKey, |_| attempts::plain("/api/v1/metadata")),
     route("GET", "/api/v1/status/buildinfo", Door::StoreKey, |_| attempts::plain("/api/v1/status/buildinfo")),
+    route("POST", "/v1/tenants", Door::Operator, |_| operators::of("POST", "/v1/tenants", r#"{"tenant_id":"mine","company":"Mine"}"#)),
+    route("GET", "/v1/tenants", Door::Operator, |_| operators::of("GET", "/v1/tenants", "")),
+    route("GET", "/v1/tenants/{tenant_id}", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}", "")),
+    route("PATCH", "/v1/tenants/{tenant_id}", Door::Operator, |_| operators::of("PATCH", "/v1/tenants/{tenant_id}", r#"{"company":"Mine"}"#)),
+    route("DELETE", "/v1/tenants/{tenant_id}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}", "")),
+    route("PUT", "/v1/tenants/{tenant_id}/status", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/status", r#"{"status":"suspended"}"#)),
+    route("POST", "/v1/tenants/{tenant_id}/stores", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores", r#"{"store_id":"M01"}"#)),
+    route("GET", "/v1/tenants/{tenant_id}/stores", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores", "")),
+    route("GET", "/v1/tenants/{tenant_id}/stores/{store_id}", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores/{store_id}", "")),
+    route("PATCH", "/v1/tenants/{tenant_id}/stores/{store_id}", Door::Operator, |_| operators::of("PATCH", "/v1/tenants/{tenant_id}/stores/{store_id}", r#"{"status":"suspended"}"#)),
+    route("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/keys", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/keys", "")),
+    route("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/keys", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/keys", "")),
+    route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/keys/{key_id}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/keys/{key_id}", "")),
+    route("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/imported-keys", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/imported-keys", operators::KEY_HASH)),
+    route("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", "{}")),
+    route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", "")),
+    route("GET", "/v1/tenants/{tenant_id}/audit", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/audit", "")),
+    route("GET", "/v1/audit", Door::Operator, |_| operators::of("GET", "/v1/audit", "")),
     route("GET", "/health", Door::Open, |_| attempts::plain("/health")),
     route("GET", "/ready", Door::Open, |_| attempts::plain("/ready")),
     route("GET", "/metrics", Door::OpenWithNumbers, |_| attempts::plain("/metrics")),

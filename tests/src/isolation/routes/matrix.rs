@@ -6,7 +6,7 @@ use super::attempts::Attempt;
 use super::credentials::{self, Credential, Standing};
 use super::forgeries::{self, Forgery};
 use super::judge::{References, shows};
-use super::known::{KNOWN, Route};
+use super::known::{Door, KNOWN, Route};
 use crate::isolation::canary::Canary;
 use crate::isolation::case::Case;
 use crate::isolation::wire::{self, Request};
@@ -32,7 +32,10 @@ impl<'a> Matrix<'a> {
         let of = |credential: Credential<'a>| {
             let viewer = match credential.standing {
                 Standing::Agent(place) | Standing::AgentOrNobody(place) => Some(place),
-                Standing::Nobody | Standing::OfSuspendedTenant | Standing::OfSuspendedStore => None,
+                Standing::Nobody
+                | Standing::OfSuspendedTenant
+                | Standing::OfSuspendedStore
+                | Standing::Operator => None,
             };
             (credential, world.canaries_for_store(viewer))
         };
@@ -52,7 +55,7 @@ impl<'a> Matrix<'a> {
             .iter()
             .flat_map(|(route, attempts)| attempts.iter().map(move |attempt| (*route, attempt)));
         let tries = attempts.flat_map(move |(route, attempt)| {
-            self.credentials.iter().flat_map(move |credential| {
+            self.credentials_for(route).flat_map(move |credential| {
                 self.forgeries_for(attempt).map(move |forgery| self.case(route, attempt, credential, forgery))
             })
         });
@@ -61,8 +64,19 @@ impl<'a> Matrix<'a> {
 
     /// How many combinations there are.
     pub(super) fn len(&self) -> usize {
-        let attempts = self.routes.iter().flat_map(|(_, attempts)| attempts);
-        attempts.map(|attempt| self.forgeries_for(attempt).count() * self.credentials.len()).sum()
+        let of = |(route, attempts): &(&Route, Vec<Attempt>)| {
+            let forged: usize = attempts.iter().map(|attempt| self.forgeries_for(attempt).count()).sum();
+            forged * self.credentials_for(route).count()
+        };
+        self.routes.iter().map(of).sum()
+    }
+
+    /// An operator may do what its routes do: whether it is let in is told in [`super::operators`].
+    fn credentials_for(&self, route: &Route) -> impl Iterator<Item = &(Credential<'a>, Vec<Canary>)> {
+        let is_its_own = route.door == Door::Operator;
+        self.credentials
+            .iter()
+            .filter(move |(credential, _)| !(is_its_own && matches!(credential.standing, Standing::Operator)))
     }
 
     fn forgeries_for(&self, attempt: &Attempt) -> impl Iterator<Item = &Forgery> {

@@ -9,6 +9,7 @@ mod interleaved;
 mod judge;
 mod known;
 mod matrix;
+mod operators;
 mod outside;
 mod queries;
 
@@ -41,6 +42,7 @@ pub async fn cases(world: &World) -> anyhow::Result<Vec<Case>> {
     let tried: Vec<Case> = matrix.cases().try_collect().await?;
     anyhow::ensure!(tried.len() == matrix.len(), "not everything was tried");
     cases.extend(tried);
+    cases.extend(operators::cases(world, &references).await?);
     cases.extend(outside::cases(world, &references).await?);
     cases.extend(interleaved::cases(world).await?);
     let counted = refusals(world).await? - refused_before;
