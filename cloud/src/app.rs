@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::{KeyRow, OperatorRow, Seen};
+use crate::auth::{KeyRow, KeyUses, OperatorRow, Seen, WRITTEN_EVERY};
 use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
@@ -50,6 +50,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) admission: Admission,
     pub(crate) keys: Seen<KeyRow>,
+    pub(crate) key_uses: KeyUses,
     pub(crate) operators: Seen<OperatorRow>,
     pub(crate) series: SeriesCache,
     pub(crate) streams: Streams,
@@ -76,6 +77,7 @@ impl App {
             db,
             admission,
             keys: Seen::default(),
+            key_uses: KeyUses::default(),
             operators: Seen::default(),
             series: SeriesCache::default(),
             streams: Streams::default(),
@@ -139,6 +141,7 @@ pub async fn run(
     let handle = axum_server::Handle::new();
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(write_key_uses(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();
@@ -174,6 +177,23 @@ async fn serve(
 async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: CancellationToken) {
     shutdown.cancelled().await;
     handle.graceful_shutdown(Some(DRAIN));
+}
+
+/// Writes down which keys were used, and a last time at the end.
+async fn write_key_uses(app: Arc<App>, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(WRITTEN_EVERY);
+    loop {
+        let is_end = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = tick.tick() => false,
+        };
+        if let Err(error) = app.key_uses.write(&app.db).await {
+            tracing::warn!(%error, "when keys were last used could not be written down");
+        }
+        if is_end {
+            return;
+        }
+    }
 }
 
 /// Makes partitions ahead of the days that need them, and takes up a renewed certificate.

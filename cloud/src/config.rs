@@ -10,7 +10,9 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{audit, bi_role, import, key, onboard, operator, store, tenant, upkeep, verify};
+use crate::commands::{
+    audit, bi_role, import, key, onboard, operator, plan, setting, store, tenant, upkeep, verify,
+};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -39,6 +41,10 @@ pub(crate) enum Command {
     BiRole(bi_role::BiRoleArgs),
     /// Create, suspend and list the stores of a tenant, and show what has arrived of each
     Store(store::StoreArgs),
+    /// List, make and change plans
+    Plan(plan::PlanArgs),
+    /// Show and change the settings of tenants and stores
+    Setting(setting::SettingArgs),
     /// Prove who did what, and write it out
     Audit(audit::AuditArgs),
     /// Make partitions, compact the inbox, remove what is too old, now

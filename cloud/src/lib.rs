@@ -36,6 +36,8 @@ mod operation;
 #[cfg(feature = "service")]
 mod operator;
 #[cfg(feature = "service")]
+mod plan;
+#[cfg(feature = "service")]
 mod problem;
 #[cfg(feature = "service")]
 mod promql;
@@ -45,6 +47,8 @@ mod rotation;
 mod router;
 #[cfg(feature = "service")]
 mod samples;
+#[cfg(feature = "service")]
+mod settings;
 #[cfg(feature = "service")]
 mod store;
 #[cfg(feature = "service")]

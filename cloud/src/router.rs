@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{admission, audit, delivery, foreign, ingest, operation, promql, rotation, store, tenant};
+use crate::{
+    admission, audit, delivery, foreign, ingest, operation, plan, promql, rotation, settings, store, tenant,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -79,6 +81,15 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenant::keys::http::revoke_key))
         .routes(routes!(tenant::keys::http::import_key))
         .routes(routes!(tenant::keys::http::open_rotation, tenant::keys::http::close_rotation))
+        .routes(routes!(tenant::figures::http::show_tenant_stats))
+        .routes(routes!(tenant::figures::http::show_tenant_overview))
+        .routes(routes!(settings::http::list_tenant_settings))
+        .routes(routes!(settings::http::set_tenant_setting, settings::http::reset_tenant_setting))
+        .routes(routes!(settings::http::show_feature))
+        .routes(routes!(settings::http::list_store_settings))
+        .routes(routes!(settings::http::set_store_setting, settings::http::reset_store_setting))
+        .routes(routes!(plan::http::list_plans))
+        .routes(routes!(plan::http::put_plan))
         .routes(routes!(audit::http::list_tenant_audit))
         .routes(routes!(audit::http::list_operator_audit))
         .routes(routes!(operation::http::show_health))

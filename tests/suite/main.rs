@@ -28,6 +28,7 @@ mod receipts;
 mod restored_spool;
 mod rotation;
 mod setting;
+mod settings;
 mod spool;
 mod tenants;
 mod upkeep;

@@ -6,6 +6,7 @@ use serde_json::json;
 use storepulse_shared::key::StoreKey;
 use storepulse_shared::rotation::NewKey;
 use storepulse_testbed::by_hand::{Answer, ByHand};
+use storepulse_testbed::cloud::Cloud;
 
 use crate::setting::{Setting, operator};
 
@@ -221,4 +222,19 @@ async fn stores_have_names_of_their_own_and_ids_that_differ_in_more_than_case() 
     storepulse_testbed::wait::until("the store to be refused", limit, refused).await.unwrap();
     let overview = ana.get(stores).await.unwrap();
     assert_eq!(overview.json["stores"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn when_a_key_was_last_used_is_written_down_now_and_then_and_at_the_end() {
+    let setting = Setting::new().await;
+    assert_eq!(setting.by_hand().get("/v1/stores").await.unwrap().status, 200);
+    setting.cloud.stop().await.unwrap();
+    let cloud = Cloud::start(&setting.db, None).await.unwrap();
+    let ana = operator(&setting.db, &cloud).await;
+    let used = async |store: &str| {
+        let keys = ana.get(&format!("/v1/tenants/la-villa/stores/{store}/keys")).await.unwrap();
+        keys.json["keys"][0]["last_used_at"].clone()
+    };
+    assert!(used("T01").await.is_string());
+    assert!(used("T02").await.is_null(), "it never opened");
 }

@@ -8,6 +8,7 @@
 mod cache;
 mod operator;
 mod sql;
+mod uses;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use storepulse_shared::key::StoreKey;
 pub(crate) use self::cache::Seen;
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
 pub(crate) use self::sql::KeyRow;
+pub(crate) use self::uses::{KeyUses, WRITTEN_EVERY};
 use crate::app::App;
 use crate::problem::ApiError;
 
@@ -74,6 +76,7 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
         return Err(ApiError::Forbidden { code, detail: detail.to_owned() });
     }
     claims_no_other_tenant(parts, &row.auth.tenant)?;
+    app.key_uses.note(&row.auth.tenant, row.auth.key_hash);
     Ok(row.auth.clone())
 }
 

@@ -67,3 +67,21 @@ pub(super) async fn find_operator(
     .fetch_optional(tx.connection())
     .await
 }
+
+/// These keys opened just now. Each hash belongs to the tenant of the same place.
+pub(super) async fn note_uses(
+    tx: &mut ControlTx,
+    tenants: &[String],
+    hashes: &[Vec<u8>],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"update store_keys k set last_used_at = now()
+        from unnest($1::text[], $2::bytea[]) as used (tenant_id, key_hash)
+        where k.tenant_id = used.tenant_id and k.key_hash = used.key_hash"#,
+        tenants,
+        hashes,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

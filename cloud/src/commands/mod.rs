@@ -7,7 +7,9 @@ pub mod key;
 mod migrate;
 pub(crate) mod onboard;
 pub mod operator;
+pub(crate) mod plan;
 mod serve;
+pub(crate) mod setting;
 pub mod store;
 pub(crate) mod tenant;
 pub mod upkeep;
@@ -83,6 +85,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Operator(args) => with_database!(args, db => operator::run(&db, args, out)),
         Command::Store(args) => with_database!(args, db => store::run(&db, args, out)),
         Command::Tenant(args) => with_database!(args, db => tenant::run(&db, args, out)),
+        Command::Plan(args) => with_database!(args, db => plan::run(&db, args, out)),
+        Command::Setting(args) => with_database!(args, db => setting::run(&db, args, out)),
         Command::Audit(args) => with_database!(args, db => audit::command(&db, args, out)),
     }
 }

@@ -1,6 +1,7 @@
 //! Tenants, stores and their keys, as the operator manages them. On the control tables only: no tenant's data is
-//! reachable from here.
+//! reachable from here, except by [`figures`], which reads it as the tenant itself.
 
+pub(crate) mod figures;
 pub(crate) mod keys;
 pub(crate) mod profile;
 pub(crate) mod sql;

@@ -40,7 +40,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 46] = [
+pub(super) const KNOWN: [Route; 57] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -81,6 +81,17 @@ pub(super) const KNOWN: [Route; 46] = [
     route("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/imported-keys", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/imported-keys", operators::KEY_HASH)),
     route("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", "{}")),
     route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", "")),
+    route("GET", "/v1/tenants/{tenant_id}/stats", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stats", "")),
+    route("GET", "/v1/tenants/{tenant_id}/overview", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/overview", "")),
+    route("GET", "/v1/tenants/{tenant_id}/settings", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/settings", "")),
+    route("PUT", "/v1/tenants/{tenant_id}/settings/{type}/{name}", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/settings/{type}/{name}", operators::VALUE)),
+    route("DELETE", "/v1/tenants/{tenant_id}/settings/{type}/{name}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/settings/{type}/{name}", "")),
+    route("GET", "/v1/tenants/{tenant_id}/features/{feature}", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/features/{feature}", "")),
+    route("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/settings", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/settings", "")),
+    route("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", operators::VALUE)),
+    route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", "")),
+    route("GET", "/v1/plans", Door::Operator, |_| operators::of("GET", "/v1/plans", "")),
+    route("PUT", "/v1/plans/{plan}", Door::Operator, |_| operators::of("PUT", "/v1/plans/{plan}", r#"{"name":"Mine"}"#)),
     route("GET", "/v1/tenants/{tenant_id}/audit", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/audit", "")),
     route("GET", "/v1/audit", Door::Operator, |_| operators::of("GET", "/v1/audit", "")),
     route("GET", "/health", Door::Open, |_| attempts::plain("/health")),

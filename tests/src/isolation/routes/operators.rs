@@ -11,6 +11,8 @@ use crate::isolation::world::{STRANGER, VICTIM, World};
 /// A body that takes over a key.
 pub(super) const KEY_HASH: &str =
     r#"{"sha256":"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}"#;
+/// A value of the setting that [`fill`] names.
+pub(super) const VALUE: &str = r#"{"value":"America/New_York"}"#;
 /// Stands where a key's public part does.
 const KEY_ID: &str = "oddkey01";
 
@@ -32,7 +34,17 @@ pub(super) fn of(method: &str, path: &str, body: &str) -> Vec<Attempt> {
 }
 
 fn fill(path: &str, tenant: &str) -> String {
-    path.replace("{tenant_id}", tenant).replace("{store_id}", "T01").replace("{key_id}", KEY_ID)
+    [
+        ("{tenant_id}", tenant),
+        ("{store_id}", "T01"),
+        ("{key_id}", KEY_ID),
+        ("{type}", "general"),
+        ("{name}", "time_zone"),
+        ("{feature}", "exports"),
+        ("{plan}", "basic"),
+    ]
+    .into_iter()
+    .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
 }
 
 /// The operator's own: every read shows the tenant that it asks for, and only that one; a tenant that is not there is the one
