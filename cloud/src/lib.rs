@@ -16,6 +16,8 @@ pub mod bi;
 #[cfg(feature = "service")]
 mod budget;
 #[cfg(feature = "service")]
+mod changes;
+#[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
 mod config;
@@ -30,6 +32,8 @@ mod foreign;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
+mod limits;
+#[cfg(feature = "service")]
 mod operation;
 #[cfg(feature = "service")]
 mod operator;
@@ -37,6 +41,10 @@ mod operator;
 mod problem;
 #[cfg(feature = "service")]
 mod promql;
+#[cfg(feature = "service")]
+mod refusals;
+#[cfg(feature = "service")]
+pub mod resolution;
 #[cfg(feature = "service")]
 mod rotation;
 #[cfg(feature = "service")]

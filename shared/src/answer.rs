@@ -128,6 +128,7 @@ fn title(status: u16) -> &'static str {
         410 => "the number is closed",
         413 => "too large",
         422 => "nothing of it can be stored",
+        429 => "too much",
         500 => "internal error",
         503 => "busy",
         _ => "the request is not understood",

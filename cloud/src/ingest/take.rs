@@ -288,6 +288,8 @@ pub(crate) async fn take_unnumbered(
     auth: &StoreAuth,
     body: &Unnumbered<'_>,
 ) -> Result<Ack, ApiError> {
+    // No header has told of them.
+    auth.allowance.owe(body.samples as u64, 0);
     for _ in 0..ATTEMPTS {
         let mut tx = app.db.tenant(&auth.tenant).await?;
         if let Some(key) = body.idempotency_key
