@@ -150,7 +150,10 @@ fn base_domain(text: &str) -> Result<String, String> {
     let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let is_label = |label: &str| {
         let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        (1..=63).contains(&label.len()) && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+        (1..=63).contains(&label.len())
+            && label.bytes().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     let is_domain = domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label);
     is_domain.then_some(domain).ok_or_else(|| format!("{text:?} is not a domain such as pulse.example.com"))

@@ -45,7 +45,8 @@ impl Cloud {
     /// # Errors
     /// It does not start.
     pub async fn start_resolving(resolution: ResolutionConfig, db: &TestDb) -> anyhow::Result<Self> {
-        let config = Config { database: db.config(), tls: None, admission: AdmissionLimits::default(), resolution };
+        let config =
+            Config { database: db.config(), tls: None, admission: AdmissionLimits::default(), resolution };
         Self::run(config, None).await
     }
 

@@ -128,11 +128,17 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
             Reason::StoreSuspended => "the store is suspended; its data is held, not lost",
             _ => "the tenant is not active; the store's data is held, not lost",
         };
-        return Err(refused(app, &row, reason, ApiError::Forbidden { code: reason.word(), detail: detail.to_owned() }));
+        return Err(refused(
+            app,
+            &row,
+            reason,
+            ApiError::Forbidden { code: reason.word(), detail: detail.to_owned() },
+        ));
     }
     if let Some(source) = app.resolution.contradiction(parts, &row.auth.tenant) {
         let reason = Reason::TenantMismatch;
-        let detail = format!("{} names another tenant than the credential; leave it out or correct it", source.name());
+        let detail =
+            format!("{} names another tenant than the credential; leave it out or correct it", source.name());
         return Err(refused(app, &row, reason, ApiError::Forbidden { code: reason.word(), detail }));
     }
     if let Err(exceeded) = row.auth.allowance.charge(Charge::of(parts)) {
@@ -171,7 +177,9 @@ async fn find(app: &App, key: &StoreKey, from: Option<IpAddr>) -> Result<Arc<Key
         app.metrics.refusals.count("address_limited");
         return Err(ApiError::Limited {
             status: StatusCode::TOO_MANY_REQUESTS,
-            detail: "too many credentials that open nothing came from this address; come back after Retry-After".to_owned(),
+            detail:
+                "too many credentials that open nothing came from this address; come back after Retry-After"
+                    .to_owned(),
             limit: 0,
             retry_after,
         });

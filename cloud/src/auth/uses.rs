@@ -40,8 +40,10 @@ impl KeyUses {
 
     /// Writes what is not written. What cannot be written now is kept for the next time.
     async fn flush(&self, db: &Db) -> Result<(), sqlx::Error> {
-        let mut rows: Vec<([u8; 32], TenantId, i64)> =
-            std::mem::take(&mut *self.lock()).into_iter().map(|(hash, (tenant, at))| (hash, tenant, at)).collect();
+        let mut rows: Vec<([u8; 32], TenantId, i64)> = std::mem::take(&mut *self.lock())
+            .into_iter()
+            .map(|(hash, (tenant, at))| (hash, tenant, at))
+            .collect();
         // In one order, as other processes do.
         rows.sort_unstable_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
         let mut written = 0;

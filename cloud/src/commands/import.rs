@@ -110,7 +110,12 @@ pub async fn run(
         proved.push((path, file));
     }
     db.make_partitions().await?;
-    let app = App::new(db.clone(), Admission::new(&AdmissionLimits::default(), 1), waiver, ResolutionConfig::default())?;
+    let app = App::new(
+        db.clone(),
+        Admission::new(&AdmissionLimits::default(), 1),
+        waiver,
+        ResolutionConfig::default(),
+    )?;
     let mut reports = Vec::with_capacity(proved.len());
     for (path, (file, auth)) in proved {
         let report = take_file(&app, &auth, path, file, &hashes).await;

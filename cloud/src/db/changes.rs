@@ -35,7 +35,8 @@ pub(crate) struct Changes {
 impl Changes {
     pub(super) async fn connect(login: &PgConnectOptions) -> Result<Self, sqlx::Error> {
         let login = login.clone().application_name("storepulse-cloud-changes");
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER_MAX).connect_with(login).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER_MAX).connect_with(login).await?;
         let mut listener = PgListener::connect_with(&pool).await?;
         // A new connection is a new door: nothing is to be missed unnoticed.
         listener.eager_reconnect(false);

@@ -85,7 +85,11 @@ impl From<BodyError> for ApiError {
 }
 
 /// The body as sent, and what was let in of it: to be held until the answer.
-pub(super) async fn read(app: &App, auth: &StoreAuth, body: Body) -> Result<(Bytes, (Held, Place)), ApiError> {
+pub(super) async fn read(
+    app: &App,
+    auth: &StoreAuth,
+    body: Body,
+) -> Result<(Bytes, (Held, Place)), ApiError> {
     let told = body.size_hint().exact();
     let mut held = app.admission.hold_body(None, told)?;
     let sent = match ingest::http::read_body(body).await {

@@ -23,9 +23,16 @@ pub(super) struct Account {
 
 impl Account {
     /// The longest wait that any of the rules asks for, with that rule; `None` if it fits.
-    pub(super) fn wait(&mut self, book: Book, rules: &[Rule], cost: Cost, now_ms: u64) -> Option<(u64, Rule)> {
+    pub(super) fn wait(
+        &mut self,
+        book: Book,
+        rules: &[Rule],
+        cost: Cost,
+        now_ms: u64,
+    ) -> Option<(u64, Rule)> {
         let windows = self.windows(book, rules);
-        let waits = windows.iter_mut().zip(rules).map(|(w, rule)| (w.wait_ms(rule, cost.of(rule), now_ms), *rule));
+        let waits =
+            windows.iter_mut().zip(rules).map(|(w, rule)| (w.wait_ms(rule, cost.of(rule), now_ms), *rule));
         waits.filter(|(wait, _)| *wait > 0).max_by_key(|(wait, _)| *wait)
     }
 

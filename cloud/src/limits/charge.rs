@@ -23,7 +23,8 @@ impl Charge {
         if is_question(&parts.method, parts.uri.path()) {
             return Self { book: Book::Reading, cost };
         }
-        let batch = parts.headers.get(header::NAME).and_then(|text| text.to_str().ok()?.parse::<BatchHeader>().ok());
+        let batch =
+            parts.headers.get(header::NAME).and_then(|text| text.to_str().ok()?.parse::<BatchHeader>().ok());
         let is_critical = batch.as_ref().is_some_and(|batch| batch.lane == Lane::Critical);
         if parts.method != Method::DELETE {
             cost.samples = batch.map_or(0, |batch| u64::from(batch.samples));

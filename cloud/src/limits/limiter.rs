@@ -35,7 +35,12 @@ pub(crate) struct Limiter {
 
 impl Default for Limiter {
     fn default() -> Self {
-        Self { since: Instant::now(), accounts: Mutex::default(), quotas: Mutex::default(), asked: Arc::default() }
+        Self {
+            since: Instant::now(),
+            accounts: Mutex::default(),
+            quotas: Mutex::default(),
+            asked: Arc::default(),
+        }
     }
 }
 
@@ -47,7 +52,8 @@ impl Limiter {
         (of_tenant, of_plan): (&Limits, &Limits),
     ) -> Allowance {
         let limits = Effective::of(of_tenant, of_plan);
-        let owners = [Owner::Tenant(tenant.clone()), Owner::Store(tenant.clone(), store.clone()), Owner::Key(*key)];
+        let owners =
+            [Owner::Tenant(tenant.clone()), Owner::Store(tenant.clone(), store.clone()), Owner::Key(*key)];
         let accounts = {
             let mut accounts = lock(&self.accounts);
             if accounts.len() + owners.len() > ACCOUNTS_MAX {

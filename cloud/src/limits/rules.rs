@@ -153,7 +153,10 @@ fn quota_of(at: &str, value: &Value) -> Result<Option<u64>, LimitsError> {
         Value::Null => Ok(None),
         value => match value.as_u64().filter(|n| (1..=AMOUNT_MAX).contains(n)) {
             Some(quota) => Ok(Some(quota)),
-            None => refused(at, format!("a whole number from 1 to {AMOUNT_MAX}, or null for no quota, is expected")),
+            None => refused(
+                at,
+                format!("a whole number from 1 to {AMOUNT_MAX}, or null for no quota, is expected"),
+            ),
         },
     }
 }
@@ -172,13 +175,18 @@ fn windows_of(at: &str, quantity: Quantity, value: &Value) -> Result<Vec<Rule>, 
         let Some(rule) = rule_of(quantity, text) else {
             return refused(
                 &at,
-                format!("\"<amount>/<time>\" is expected, 1 to {AMOUNT_MAX} in 1s to 24h, such as \"200/1s\" or \"6000/1m\""),
+                format!(
+                    "\"<amount>/<time>\" is expected, 1 to {AMOUNT_MAX} in 1s to 24h, such as \"200/1s\" or \"6000/1m\""
+                ),
             );
         };
         if let Some(last) = rules.last()
             && (rule.period_ms <= last.period_ms || rule.amount <= last.amount)
         {
-            return refused(&at, format!("a longer window, and more in it, than {last} must follow that one"));
+            return refused(
+                &at,
+                format!("a longer window, and more in it, than {last} must follow that one"),
+            );
         }
         rules.push(rule);
     }
@@ -187,7 +195,8 @@ fn windows_of(at: &str, quantity: Quantity, value: &Value) -> Result<Vec<Rule>, 
 
 fn rule_of(quantity: Quantity, text: &str) -> Option<Rule> {
     let (amount, time) = text.split_once('/')?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let number =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
     let unit_ms = match time.as_bytes().last()? {
         b's' => 1_000,
         b'm' => 60_000,
@@ -262,8 +271,26 @@ mod tests {
         }
         assert!(refusal(&json!({"daily": {"bytes": 0}})).starts_with("limits.daily.bytes: a whole number"));
         assert!(refusal(&json!({"key": {"bytes": "1/1s"}})).contains("a list like"));
-        assert!(refusal(&json!({"key": {"bytes": ["1/1s", "2/2s", "3/3s", "4/4s", "5/5s"]}})).contains("at most 4"));
-        for text in ["", "1", "1/", "0/1s", "1/0s", "-1/1s", "1/1", "1/25h", "1/1d", "1.5/1s", "+1/1s", "1000000000001/1s", "1/s", "1/é"] {
+        assert!(
+            refusal(&json!({"key": {"bytes": ["1/1s", "2/2s", "3/3s", "4/4s", "5/5s"]}}))
+                .contains("at most 4")
+        );
+        for text in [
+            "",
+            "1",
+            "1/",
+            "0/1s",
+            "1/0s",
+            "-1/1s",
+            "1/1",
+            "1/25h",
+            "1/1d",
+            "1.5/1s",
+            "+1/1s",
+            "1000000000001/1s",
+            "1/s",
+            "1/é",
+        ] {
             let refusal = refusal(&json!({"tenant": {"requests": [text]}}));
             assert!(refusal.starts_with("limits.tenant.requests[0]: "), "{text}: {refusal}");
         }
@@ -274,7 +301,8 @@ mod tests {
     #[test]
     fn the_tenant_goes_over_the_plan_and_the_plan_over_what_is_built_in_list_by_list() {
         let plan = json!({"store": {"requests": ["20/1s"], "samples": ["9/1s"]}, "daily": {"samples": 10, "bytes": 20}});
-        let tenant = json!({"store": {"requests": ["30/1s", "60/1m"], "samples": []}, "daily": {"bytes": null}});
+        let tenant =
+            json!({"store": {"requests": ["30/1s", "60/1m"], "samples": []}, "daily": {"bytes": null}});
         let of = |value: &Value| Limits::parse(value).unwrap();
         let effective = Effective::of(&of(&tenant), &of(&plan));
         let told: Vec<String> = effective.rules[Scope::Store as usize].iter().map(Rule::to_string).collect();

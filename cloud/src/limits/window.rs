@@ -114,7 +114,8 @@ mod tests {
             }
             // Also where the window does not begin with one of ours.
             for from in (0..(windows - 1) * period_ms).step_by(usize::try_from(period_ms / 7).unwrap()) {
-                let took = times.iter().filter(|t| (from..from + period_ms).contains(*t)).count() as u64 * cost;
+                let took =
+                    times.iter().filter(|t| (from..from + period_ms).contains(*t)).count() as u64 * cost;
                 assert!(took * 100 <= amount * 102, "{took} of {amount} from {from}");
             }
         }
@@ -129,7 +130,10 @@ mod tests {
             let cost = 1 + step * 7_919 % 1_700;
             let wait = window.wait_ms(&rule, cost, now);
             if wait > 0 {
-                assert!(window.clone().wait_ms(&rule, cost, now + wait - 1) > 0, "{cost} fits before {wait} ms");
+                assert!(
+                    window.clone().wait_ms(&rule, cost, now + wait - 1) > 0,
+                    "{cost} fits before {wait} ms"
+                );
                 now += wait;
                 assert_eq!(window.wait_ms(&rule, cost, now), 0, "{cost} does not fit after {wait} ms");
             }

@@ -39,8 +39,13 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 5] =
-        [Self::RateLimited, Self::DailyQuota, Self::TenantSuspended, Self::StoreSuspended, Self::TenantMismatch];
+    const ALL: [Self; 5] = [
+        Self::RateLimited,
+        Self::DailyQuota,
+        Self::TenantSuspended,
+        Self::StoreSuspended,
+        Self::TenantMismatch,
+    ];
 
     /// The word that programs compare.
     pub(crate) const fn word(self) -> &'static str {

@@ -93,9 +93,11 @@ impl Resolution {
         }
         let of_header = parts.headers.get_all(HOST).iter().filter_map(|host| host.to_str().ok());
         // HTTP/2 has it there, HTTP/1 in the header; whoever sends both claims both.
-        let mut hosts = parts.uri.authority().map(axum::http::uri::Authority::as_str).into_iter().chain(of_header);
+        let mut hosts =
+            parts.uri.authority().map(axum::http::uri::Authority::as_str).into_iter().chain(of_header);
         let base = self.config.base_domain.as_deref();
-        let contradicts = |host: &str| claimed_by(host, base, &domains).is_some_and(|claimed| claimed != *tenant);
+        let contradicts =
+            |host: &str| claimed_by(host, base, &domains).is_some_and(|claimed| claimed != *tenant);
         hosts.any(contradicts).then_some(Source::Host)
     }
 }
@@ -134,7 +136,9 @@ mod tests {
 
     #[test]
     fn a_host_names_a_tenant_by_sub_domain_or_by_its_own_domain() {
-        for host in ["acme.pulse.example", "ACME.Pulse.Example:8443", "acme.pulse.example.", "metrics.acme.test:443"] {
+        for host in
+            ["acme.pulse.example", "ACME.Pulse.Example:8443", "acme.pulse.example.", "metrics.acme.test:443"]
+        {
             assert_eq!(claimed(host).as_deref(), Some("acme"), "{host}");
         }
         for host in [
