@@ -179,6 +179,7 @@ async fn store(
     app.metrics.batches.inc();
     app.metrics.samples.inc_by(samples);
     app.metrics.body_bytes.inc_by(bytes as u64);
+    auth.allowance.has_stored(samples, bytes as u64);
     let rejected = rejections.iter().map(|r| r.told.clone()).collect();
     Ok(Some(ack(header.batch, samples, false, rejected, through)))
 }
@@ -331,6 +332,7 @@ pub(crate) async fn take_unnumbered(
         app.metrics.batches.inc();
         app.metrics.samples.inc_by(columns.samples() as u64);
         app.metrics.body_bytes.inc_by(bytes as u64);
+        auth.allowance.has_stored(columns.samples() as u64, bytes as u64);
         return Ok(answer);
     }
     Err(ApiError::Internal(anyhow::anyhow!("a body without a number found no rest in {ATTEMPTS} attempts")))

@@ -65,6 +65,13 @@ impl Allowance {
         counted.charge_at(charge, counted.now_ms(), unix_s())
     }
 
+    /// Tells what of it has been stored, and was not before.
+    pub(crate) fn has_stored(&self, samples: u64, bytes: u64) {
+        if let Some(Counted { quota: Some((quota, _)), .. }) = &self.0 {
+            quota.has_stored(Cost { requests: 0, samples, bytes }, unix_s());
+        }
+    }
+
     /// Takes what the head did not tell, now that it is known: it may become debt.
     pub(crate) fn owe(&self, samples: u64, bytes: u64) {
         let Some(counted) = &self.0 else { return };

@@ -1,9 +1,10 @@
 //! What a tenant has sent in the running day of UTC, for its daily quotas.
 //!
-//! The counts of the database, read now and then, and what this process has let in since. So it is exact for one process and
-//! while nothing is refused after it was let in; others' batches are seen with the next reading ([`READ_EVERY`]), and until
-//! then all processes together can let in what each of them would alone. After a start nothing is known until the first
-//! reading, which the first request asks for. The critical lane counts, and is never refused for it.
+//! What this process has let in, and what others have stored: the counts of the database, read now and then ([`READ_EVERY`]),
+//! less what this process has stored itself. So it is exact for one process; others' batches are seen with the next reading,
+//! and until then all processes together can let in what each of them would alone. After a start nothing is known until the
+//! first reading, which the first request asks for. What is let in and then not stored (a duplicate, say) counts until the
+//! process ends. The critical lane counts, and is never refused for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,10 +24,12 @@ pub(super) struct Quota(Mutex<Day>);
 struct Day {
     /// Days since 1970.
     no: u64,
-    /// As the database said.
+    /// By other processes, as the database said, and by this one before it was started.
+    others: Cost,
+    /// Let in by this process.
+    let_in: Cost,
+    /// Of that, stored.
     stored: Cost,
-    /// Let in by this process since.
-    since: Cost,
     /// Something was let in, or wanted to be, since the database was asked.
     is_stale: bool,
 }
@@ -46,8 +49,8 @@ impl Quota {
         let mut day = self.day(unix_s);
         day.is_stale = true;
         let of = [
-            ("samples", limits.daily_samples, day.stored.samples + day.since.samples, cost.samples),
-            ("bytes", limits.daily_bytes, day.stored.bytes + day.since.bytes, cost.bytes),
+            ("samples", limits.daily_samples, day.others.samples + day.let_in.samples, cost.samples),
+            ("bytes", limits.daily_bytes, day.others.bytes + day.let_in.bytes, cost.bytes),
         ];
         for (quantity, quota, used, cost) in of {
             if let Some(quota) = quota
@@ -63,22 +66,27 @@ impl Quota {
     pub(super) fn add(&self, cost: Cost, unix_s: u64) {
         let mut day = self.day(unix_s);
         day.is_stale = true;
-        day.since.samples = day.since.samples.saturating_add(cost.samples);
-        day.since.bytes = day.since.bytes.saturating_add(cost.bytes);
+        add(&mut day.let_in, cost);
     }
 
-    /// Before the database is asked: what it may know already. `None`: nothing has happened since it was.
-    pub(super) fn before_reading(&self, unix_s: u64) -> Option<(u64, u64)> {
-        let mut day = self.day(unix_s);
-        std::mem::take(&mut day.is_stale).then_some((day.since.samples, day.since.bytes))
+    /// Counts what was stored of it.
+    pub(super) fn has_stored(&self, cost: Cost, unix_s: u64) {
+        add(&mut self.day(unix_s).stored, cost);
     }
 
-    /// What the database said, of the day of `unix_s`.
-    pub(super) fn has_read(&self, known: (u64, u64), stored: (u64, u64), unix_s: u64) {
+    /// Before the database is asked: what of its answer is our own. `None`: nothing has happened since it was.
+    pub(super) fn before_reading(&self, unix_s: u64) -> Option<Cost> {
         let mut day = self.day(unix_s);
-        day.since.samples = day.since.samples.saturating_sub(known.0);
-        day.since.bytes = day.since.bytes.saturating_sub(known.1);
-        (day.stored.samples, day.stored.bytes) = stored;
+        std::mem::take(&mut day.is_stale).then_some(day.stored)
+    }
+
+    /// What the database said, samples and bytes, when it was asked at that time.
+    pub(super) fn has_read(&self, own: Cost, all: (u64, u64), asked_s: u64) {
+        let mut day = self.day(asked_s);
+        if day.no == asked_s / DAY_S {
+            day.others.samples = all.0.saturating_sub(own.samples);
+            day.others.bytes = all.1.saturating_sub(own.bytes);
+        }
     }
 
     /// It could not be asked: it is the next time.
@@ -95,6 +103,11 @@ impl Quota {
         }
         day
     }
+}
+
+fn add(sum: &mut Cost, cost: Cost) {
+    sum.samples = sum.samples.saturating_add(cost.samples);
+    sum.bytes = sum.bytes.saturating_add(cost.bytes);
 }
 
 #[cfg(test)]
@@ -122,12 +135,18 @@ mod tests {
         let limits = Effective { daily_samples: Some(100), ..Effective::default() };
         let quota = Quota::default();
         quota.add(samples(30), 0);
-        let known = quota.before_reading(0).unwrap();
+        quota.has_stored(samples(30), 0);
         quota.add(samples(10), 0);
-        quota.has_read(known, (80, 0), 0);
+        let own = quota.before_reading(0).unwrap();
+        quota.has_stored(samples(10), 0);
+        quota.has_read(own, (80, 0), 0);
         quota.check(&limits, samples(10), 0).unwrap();
-        assert!(quota.check(&limits, samples(11), 0).is_err());
+        assert!(quota.check(&limits, samples(11), 0).is_err(), "50 of others, 40 of ours");
         assert!(quota.before_reading(0).is_some());
         assert!(quota.before_reading(0).is_none(), "nothing has happened since");
+        quota.has_read(own, (100, 0), 0);
+        quota.check(&limits, samples(100), DAY_S).unwrap();
+        quota.has_read(own, (100, 0), 0);
+        quota.check(&limits, samples(100), DAY_S).unwrap();
     }
 }
