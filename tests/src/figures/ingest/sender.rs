@@ -272,7 +272,7 @@ impl Sender {
         }
     }
 
-    async fn post(&self, body: &Body, header: &BatchHeader) -> anyhow::Result<(StatusCode, bytes::Bytes)> {
+    async fn post(&self, body: &Body, header: &BatchHeader) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let request = self
             .client
             .post(&self.url)
@@ -283,6 +283,6 @@ impl Sender {
             .header(NAME, header.to_string())
             .body(body.gzipped.clone());
         let response = request.send().await?;
-        Ok((response.status(), response.bytes().await?))
+        Ok((response.status(), response.bytes().await?.to_vec()))
     }
 }
