@@ -16,12 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::{KeyRow, KeyUses, OperatorRow, Seen, WRITTEN_EVERY};
+use crate::auth::{self, Failures, KeyRow, KeyUses, OperatorRow, Seen};
 use crate::budget::ReadBudget;
+use crate::changes;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
+use crate::limits::{self, Limiter};
 use crate::operation::metrics::Metrics;
 use crate::promql::Queries;
+use crate::refusals::{self, Refusals};
+use crate::resolution::{Resolution, ResolutionConfig};
 use crate::router;
 use crate::tls::{TlsError, TlsFiles};
 use crate::upkeep;
@@ -42,6 +46,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// What is let in at once.
     pub admission: AdmissionLimits,
+    /// How hosts name tenants.
+    pub resolution: ResolutionConfig,
 }
 
 /// What all requests share.
@@ -50,8 +56,12 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) admission: Admission,
     pub(crate) keys: Seen<KeyRow>,
-    pub(crate) key_uses: KeyUses,
     pub(crate) operators: Seen<OperatorRow>,
+    pub(crate) failures: Failures,
+    pub(crate) key_uses: KeyUses,
+    pub(crate) limiter: Limiter,
+    pub(crate) refusals: Refusals,
+    pub(crate) resolution: Resolution,
     pub(crate) series: SeriesCache,
     pub(crate) streams: Streams,
     pub(crate) metrics: Metrics,
@@ -71,14 +81,19 @@ impl App {
         db: Db,
         admission: Admission,
         waiver: SettingsWaiver,
+        resolution: ResolutionConfig,
     ) -> Result<Self, serde_json::Error> {
         Ok(Self {
             reads: ReadBudget::of(db.connections()),
             db,
             admission,
             keys: Seen::default(),
-            key_uses: KeyUses::default(),
             operators: Seen::default(),
+            failures: Failures::default(),
+            key_uses: KeyUses::default(),
+            limiter: Limiter::default(),
+            refusals: Refusals::default(),
+            resolution: Resolution::new(resolution),
             series: SeriesCache::default(),
             streams: Streams::default(),
             metrics: Metrics::default(),
@@ -129,7 +144,7 @@ pub async fn run(
     let limits = AdmissionLimits { connections_max, ..config.admission };
     let admission = Admission::new(&limits, config.database.connections);
     let door = admission.door.clone();
-    let app = Arc::new(App::new(db, admission, config.database.waiver)?);
+    let app = Arc::new(App::new(db, admission, config.database.waiver, config.resolution)?);
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,
@@ -141,7 +156,10 @@ pub async fn run(
     let handle = axum_server::Handle::new();
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
-    tasks.spawn(write_key_uses(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(changes::follow(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(auth::write_now_and_then(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(limits::read_now_and_then(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(refusals::tell_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();
@@ -177,23 +195,6 @@ async fn serve(
 async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: CancellationToken) {
     shutdown.cancelled().await;
     handle.graceful_shutdown(Some(DRAIN));
-}
-
-/// Writes down which keys were used, and a last time at the end.
-async fn write_key_uses(app: Arc<App>, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(WRITTEN_EVERY);
-    loop {
-        let is_end = tokio::select! {
-            () = shutdown.cancelled() => true,
-            _ = tick.tick() => false,
-        };
-        if let Err(error) = app.key_uses.write(&app.db).await {
-            tracing::warn!(%error, "when keys were last used could not be written down");
-        }
-        if is_end {
-            return;
-        }
-    }
 }
 
 /// Makes partitions ahead of the days that need them, and takes up a renewed certificate.

@@ -14,6 +14,7 @@ use crate::commands::{
     audit, bi_role, import, key, onboard, operator, plan, setting, store, tenant, upkeep, verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
+use crate::resolution::ResolutionConfig;
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
 #[derive(Parser)]
@@ -143,12 +144,37 @@ pub(crate) struct ServeArgs {
     /// Connections of clients open at once, as far as the limit of open files allows; a new one beyond it is closed
     #[arg(long, env = "STOREPULSE_CLIENTS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) clients: u32,
+    /// `<tenant>.<this domain>` names a tenant; a key of another tenant is refused there
+    #[arg(long, env = "STOREPULSE_BASE_DOMAIN", value_parser = base_domain, value_name = "DOMAIN")]
+    pub(crate) base_domain: Option<String>,
+    /// Understand `?tenant=` like the header X-Tenant-ID
+    #[arg(long)]
+    pub(crate) development: bool,
     /// Mebibytes of bodies in memory at once; beyond it the answer is 503
     #[arg(long, env = "STOREPULSE_BODY_MEMORY", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub(crate) body_memory: u32,
 }
 
+/// A domain of at least two labels, as DNS has them.
+fn base_domain(text: &str) -> Result<String, String> {
+    let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_domain = domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label);
+    is_domain.then_some(domain).ok_or_else(|| format!("{text:?} is not a domain such as pulse.example.com"))
+}
+
 impl ServeArgs {
+    /// How hosts name tenants.
+    pub(crate) fn resolution(&self) -> ResolutionConfig {
+        ResolutionConfig { base_domain: self.base_domain.clone(), development: self.development }
+    }
+
     /// What is let in at once.
     pub(crate) fn admission(&self) -> AdmissionLimits {
         AdmissionLimits {
@@ -173,4 +199,17 @@ pub(crate) struct MigrateArgs {
     /// With --bootstrap: a file with the password of storepulse_control
     #[arg(long, env = "STOREPULSE_CONTROL_PASSWORD_FILE", value_name = "FILE", requires = "bootstrap")]
     pub(crate) control_password_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_domain_is_a_domain() {
+        assert_eq!(base_domain("Pulse.Example.com.").unwrap(), "pulse.example.com");
+        for bad in ["", "example", ".example.com", "a..b", "-a.b", "a_b.c", "a.b:443", "*.a.b", "a.b/"] {
+            assert!(base_domain(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ pub mod bi;
 #[cfg(feature = "service")]
 mod budget;
 #[cfg(feature = "service")]
+mod changes;
+#[cfg(feature = "service")]
 pub mod commands;
 #[cfg(feature = "service")]
 mod config;
@@ -30,6 +32,8 @@ mod foreign;
 #[cfg(feature = "service")]
 mod ingest;
 #[cfg(feature = "service")]
+mod limits;
+#[cfg(feature = "service")]
 pub mod onboarding;
 #[cfg(feature = "service")]
 mod operation;
@@ -41,6 +45,10 @@ mod plan;
 mod problem;
 #[cfg(feature = "service")]
 mod promql;
+#[cfg(feature = "service")]
+mod refusals;
+#[cfg(feature = "service")]
+pub mod resolution;
 #[cfg(feature = "service")]
 mod rotation;
 #[cfg(feature = "service")]

@@ -27,6 +27,17 @@ pub(crate) enum ApiError {
     NotFound,
     /// The request is wrong; the problem says how.
     Refused(Box<Problem>),
+    /// Beyond a limit of the caller's own: come back.
+    Limited {
+        /// 429, or 503 for who would throw away what it sends.
+        status: StatusCode,
+        /// Which limit.
+        detail: String,
+        /// Its amount; 0 if that is nobody's business.
+        limit: u64,
+        /// When, in whole seconds.
+        retry_after: Duration,
+    },
     /// Too much at once: come back.
     Overloaded {
         /// When.
@@ -71,6 +82,11 @@ impl ApiError {
                 (problem(StatusCode::NOT_FOUND, "not_found", detail), None)
             }
             Self::Refused(problem) => (*problem, None),
+            Self::Limited { status, detail, limit, retry_after } => {
+                let mut problem = problem(status, "rate_limited", &detail);
+                problem.limit = Some(limit).filter(|limit| *limit > 0);
+                (problem, Some(retry_after))
+            }
             Self::Overloaded { retry_after } => {
                 let detail = "the service is busy; come back after Retry-After";
                 (problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail), Some(retry_after))

@@ -8,6 +8,8 @@ use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
 use axum::routing::get;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +18,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, foreign, ingest, operation, plan, promql, rotation, settings, store, tenant,
+    admission, audit, delivery, foreign, ingest, operation, plan, promql, resolution, rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -103,17 +105,36 @@ fn described() -> OpenApiRouter<Arc<App>> {
 /// # Errors
 /// It cannot be written as JSON.
 pub(crate) fn openapi_json() -> Result<String, serde_json::Error> {
-    described().into_openapi().to_json()
+    let mut document = described().into_openapi();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch] {
+            tell_of_limits(operation.as_mut());
+        }
+    }
+    document.to_json()
+}
+
+/// Whatever looks at a credential may find that it is beyond a limit ([`crate::limits`]).
+fn tell_of_limits(operation: Option<&mut Operation>) {
+    let Some(responses) = operation.map(|operation| &mut operation.responses.responses) else { return };
+    if let Some(RefOr::T(mut refused)) = responses.get("401").cloned() {
+        "beyond a limit; come back after Retry-After".clone_into(&mut refused.description);
+        responses.entry("429".to_owned()).or_insert(RefOr::T(refused));
+    }
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, _) = described().split_for_parts();
-    router
+    let router = router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
         // Outside of it: what waits or is refused there is timed, too.
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time))
-        .with_state(app)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time));
+    let router = match app.resolution.is_development() {
+        true => router.layer(middleware::from_fn(resolution::take_query)),
+        false => router,
+    };
+    router.with_state(app)
 }
 
 /// Show this document

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app::{self, Config};
 use storepulse_cloud::embedded::Embedded;
+use storepulse_cloud::resolution::ResolutionConfig;
 use storepulse_cloud::tls;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,16 @@ impl Cloud {
         Self::start_within(AdmissionLimits::default(), db, tls_dir).await
     }
 
+    /// Serves it over plain HTTP, hosts naming tenants so.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_resolving(resolution: ResolutionConfig, db: &TestDb) -> anyhow::Result<Self> {
+        let config =
+            Config { database: db.config(), tls: None, admission: AdmissionLimits::default(), resolution };
+        Self::run(config, None).await
+    }
+
     /// The same, letting in no more than this.
     ///
     /// # Errors
@@ -51,10 +62,15 @@ impl Cloud {
         tls::install_provider();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let files = tls_dir.map(|dir| tls::self_signed(dir, &names)).transpose()?;
+        let resolution = ResolutionConfig::default();
+        let config = Config { database: db.config(), tls: files, admission, resolution };
+        Self::run(config, tls_dir).await
+    }
+
+    async fn run(config: Config, tls_dir: Option<&Path>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let config = Config { database: db.config(), tls: files, admission };
         #[expect(clippy::disallowed_methods, reason = "joined by stop(); ends with the process otherwise")]
         let task = tokio::spawn(app::run(config, listener, stop.clone()));
         let mut cloud = Self { address, ca: tls_dir.map(tls::ca_file), stop, task: Some(task) };

@@ -12,6 +12,7 @@ use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::app::{self, Config};
 use storepulse_cloud::db::{DatabaseConfig, Db, SettingsWaiver};
 use storepulse_cloud::onboarding::{self, Contacts, How, Request};
+use storepulse_cloud::resolution::ResolutionConfig;
 use storepulse_cloud::{tls, upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,7 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
         },
         tls: Some(tls::self_signed(&role.tls, &names)?),
         admission: AdmissionLimits::default(),
+        resolution: ResolutionConfig::default(),
     };
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

@@ -165,7 +165,12 @@ async fn the_cloud_does_not_serve_when_it_refuses_to_start() {
     let mut database = db.config();
     database.app = db.admin.clone();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = app::Config { database, tls: None, admission: AdmissionLimits::default() };
+    let config = app::Config {
+        database,
+        tls: None,
+        admission: AdmissionLimits::default(),
+        resolution: Default::default(),
+    };
     let error = app::run(config, listener, CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains("refusing to start") && error.contains("is superuser"), "{error}");
 }

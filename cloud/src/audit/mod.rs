@@ -22,6 +22,11 @@ pub(crate) enum Actor {
         /// The system's name of the user.
         user: String,
     },
+    /// The agent of a store, as far as its key tells: what was refused to it.
+    Key {
+        /// The public part of the key.
+        key_id: String,
+    },
     /// An operator over HTTP.
     Operator {
         /// Whose key it is.
@@ -51,6 +56,7 @@ impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::CommandLine { user } => write!(f, "command-line:{user}"),
+            Self::Key { key_id } => write!(f, "key:{key_id}"),
             Self::Operator { name, credential_id } => write!(f, "operator:{name}/{credential_id}"),
             Self::Agent { store, key_id } => write!(f, "agent:{store}/{key_id}"),
         }

@@ -2,31 +2,42 @@
 //! request ends here.
 //!
 //! Identity comes from the credential only: the key's hash finds the row, tenant and store come from the row. What a
-//! host name or `X-Tenant-ID` says may agree or be refused; it never grants. A handler's signature says who may call
-//! it: whatever takes a `StoreAuth` is for the agent of one store, whatever takes an [`OperatorAuth`] for an operator.
+//! host name or `X-Tenant-ID` says may agree or be refused ([`crate::resolution`]); it never grants. A handler's signature
+//! says who may call it: whatever takes a `StoreAuth` is for the agent of one store, whatever takes an [`OperatorAuth`] for
+//! an operator.
+//!
+//! A store's request is charged to its limits here, too, from its head: whoever has a `StoreAuth` is within them.
 
 mod cache;
+mod failures;
 mod operator;
 mod sql;
 mod uses;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::StoreKey;
 
+use self::cache::Known;
 pub(crate) use self::cache::Seen;
+pub(crate) use self::failures::Failures;
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
-pub(crate) use self::sql::KeyRow;
-pub(crate) use self::uses::{KeyUses, WRITTEN_EVERY};
+pub(crate) use self::uses::{KeyUses, write_now_and_then};
 use crate::app::App;
+use crate::limits::{Allowance, Charge, Exceeded, Limits};
 use crate::problem::ApiError;
+use crate::refusals::Reason;
 
-/// The header by which a client may say which tenant it believes to be.
-pub(crate) const TENANT_HEADER: &str = "x-tenant-id";
+/// Where Prometheus writes. It throws away what is answered with 429, unless it is configured otherwise
+/// (`retry_on_http_429`), and keeps what is answered with 503.
+const REMOTE_WRITE: &str = "/api/v1/write";
 
 /// The agent of one store, proved by its key.
 #[derive(Debug, Clone)]
@@ -43,12 +54,57 @@ pub(crate) struct StoreAuth {
     pub(crate) key_hash: [u8; 32],
     /// An operator waits for the agent to make a new key.
     pub(crate) rotate_key: bool,
+    /// What it may still do.
+    pub(crate) allowance: Arc<Allowance>,
 }
 
 impl StoreAuth {
     /// The store of a path, if it is the key's own. Whether another one exists is nobody's business.
     pub(crate) fn own_store(&self, store_id: &str) -> Result<&StoreId, ApiError> {
         if store_id == self.store.as_str() { Ok(&self.store) } else { Err(ApiError::NotFound) }
+    }
+}
+
+/// An active key with what decides whether it opens.
+#[derive(Debug)]
+pub(crate) struct KeyRow {
+    auth: StoreAuth,
+    /// Why not, although the key is good.
+    closed: Option<Reason>,
+}
+
+impl KeyRow {
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> &str {
+        self.auth.tenant.as_str()
+    }
+
+    fn of(found: sql::Found, hash: [u8; 32], app: &App) -> Self {
+        let limits = |whose: &str, stored: Option<&serde_json::Value>| {
+            let parsed = stored.map(Limits::parse).transpose();
+            let parsed = parsed.inspect_err(|error| {
+                tracing::error!(tenant = %found.tenant, %error, "the limits of the {whose} cannot be read; they do not count");
+            });
+            parsed.ok().flatten().unwrap_or_default()
+        };
+        let of_tenant = limits("tenant", found.tenant_limits.as_ref());
+        let of_plan = limits("plan", found.plan_limits.as_ref());
+        let allowance = app.limiter.allowance((&found.tenant, &found.store, &hash), (&of_tenant, &of_plan));
+        let closed = match (found.tenant_status.as_str(), found.store_status.as_str()) {
+            ("active", "active") => None,
+            ("active", _) => Some(Reason::StoreSuspended),
+            _ => Some(Reason::TenantSuspended),
+        };
+        let auth = StoreAuth {
+            tenant: found.tenant,
+            store: found.store,
+            key_id: found.key_id,
+            retention_days: found.retention_days,
+            key_hash: hash,
+            rotate_key: found.rotate_key,
+            allowance: Arc::new(allowance),
+        };
+        Self { auth, closed }
     }
 }
 
@@ -66,30 +122,87 @@ impl FromRequestParts<Arc<App>> for StoreAuth {
 
 async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
     let key: StoreKey = bearer(parts).and_then(|key| key.parse().ok()).ok_or(ApiError::Unauthorized)?;
-    let row = find(app, &key).await?.ok_or(ApiError::Unauthorized)?;
-    let closed = match (row.tenant_status.as_str(), row.store_status.as_str()) {
-        ("active", "active") => None,
-        ("active", _) => Some(("store_suspended", "the store is suspended; its data is held, not lost")),
-        _ => Some(("tenant_suspended", "the tenant is not active; the store's data is held, not lost")),
-    };
-    if let Some((code, detail)) = closed {
-        return Err(ApiError::Forbidden { code, detail: detail.to_owned() });
+    let row = find(app, &key, address(parts)).await?;
+    if let Some(reason) = row.closed {
+        let detail = match reason {
+            Reason::StoreSuspended => "the store is suspended; its data is held, not lost",
+            _ => "the tenant is not active; the store's data is held, not lost",
+        };
+        return Err(refused(
+            app,
+            &row,
+            reason,
+            ApiError::Forbidden { code: reason.word(), detail: detail.to_owned() },
+        ));
     }
-    claims_no_other_tenant(parts, &row.auth.tenant)?;
-    app.key_uses.note(&row.auth.tenant, row.auth.key_hash);
+    if let Some(source) = app.resolution.contradiction(parts, &row.auth.tenant) {
+        let reason = Reason::TenantMismatch;
+        let detail =
+            format!("{} names another tenant than the credential; leave it out or correct it", source.name());
+        return Err(refused(app, &row, reason, ApiError::Forbidden { code: reason.word(), detail }));
+    }
+    if let Err(exceeded) = row.auth.allowance.charge(Charge::of(parts)) {
+        let reason = if exceeded.is_daily { Reason::DailyQuota } else { Reason::RateLimited };
+        return Err(refused(app, &row, reason, limited(parts, &exceeded)));
+    }
     Ok(row.auth.clone())
 }
 
-/// The row of an active key, or `None`.
-async fn find(app: &App, key: &StoreKey) -> Result<Option<Arc<KeyRow>>, sqlx::Error> {
-    let hash = key.hash();
-    if let Some(row) = app.keys.get(&hash) {
-        return Ok(Some(row));
+fn refused(app: &App, row: &KeyRow, reason: Reason, error: ApiError) -> ApiError {
+    app.metrics.refusals.count(reason.word());
+    app.refusals.count(&row.auth, reason);
+    error
+}
+
+fn limited(parts: &Parts, exceeded: &Exceeded) -> ApiError {
+    let is_remote_write = parts.uri.path() == REMOTE_WRITE;
+    ApiError::Limited {
+        status: if is_remote_write { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::TOO_MANY_REQUESTS },
+        detail: format!("more than {}; nothing was read; come back after Retry-After", exceeded.which),
+        limit: exceeded.limit,
+        retry_after: exceeded.retry_after,
     }
+}
+
+/// The row of an active key.
+async fn find(app: &App, key: &StoreKey, from: Option<IpAddr>) -> Result<Arc<KeyRow>, ApiError> {
+    let hash = key.hash();
+    let known = app.keys.get(&hash);
+    if let Known::Opens(row) = known {
+        return Ok(row);
+    }
+    if matches!(known, Known::Nothing)
+        && let Err(retry_after) = app.failures.check(from, key.origin(), Instant::now())
+    {
+        app.metrics.refusals.count("address_limited");
+        return Err(ApiError::Limited {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            detail:
+                "too many credentials that open nothing came from this address; come back after Retry-After"
+                    .to_owned(),
+            limit: 0,
+            retry_after,
+        });
+    }
+    let as_of = app.keys.as_of();
     let mut tx = app.db.control().await?;
     let found = sql::find_key(&mut tx, key.tenant(), &hash, key.origin()).await?;
     drop(tx);
-    Ok(found.map(|row| app.keys.put(hash, row)))
+    let Some(found) = found else {
+        app.keys.remove(&hash);
+        app.failures.count(from, key.origin(), Instant::now());
+        return Err(ApiError::Unauthorized);
+    };
+    let row = KeyRow::of(found, hash, app);
+    if row.closed.is_none() {
+        app.key_uses.note(&row.auth.tenant, hash);
+    }
+    Ok(app.keys.put(hash, row, as_of))
+}
+
+/// Who is at the other end of the connection.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
 /// What follows `Bearer`.
@@ -97,15 +210,4 @@ fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     // RFC 9110: the scheme is compared ignoring case.
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-}
-
-/// Whoever says which tenant it believes to be must be right.
-fn claims_no_other_tenant(parts: &Parts, tenant: &TenantId) -> Result<(), ApiError> {
-    for claimed in parts.headers.get_all(TENANT_HEADER) {
-        if claimed.as_bytes() != tenant.as_str().as_bytes() {
-            let detail = "X-Tenant-ID names another tenant than the credential; leave it out or correct it";
-            return Err(ApiError::Forbidden { code: "tenant_mismatch", detail: detail.to_owned() });
-        }
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use storepulse_shared::key::OperatorKey;
 
+use super::cache::Known;
 use super::{bearer, sql};
 use crate::app::App;
 use crate::audit::Actor;
@@ -48,10 +49,11 @@ impl FromRequestParts<Arc<App>> for OperatorAuth {
 async fn authenticate(parts: &Parts, app: &App) -> Result<OperatorAuth, ApiError> {
     let key: OperatorKey = bearer(parts).and_then(|key| key.parse().ok()).ok_or(ApiError::Unauthorized)?;
     let hash = key.hash();
-    if let Some(row) = app.operators.get(&hash) {
+    if let Known::Opens(row) = app.operators.get(&hash) {
         return Ok(OperatorAuth { row });
     }
+    let as_of = app.operators.as_of();
     let mut tx = app.db.control().await?;
     let found = sql::find_operator(&mut tx, &hash).await?.ok_or(ApiError::Unauthorized)?;
-    Ok(OperatorAuth { row: app.operators.put(hash, found) })
+    Ok(OperatorAuth { row: app.operators.put(hash, found, as_of) })
 }

@@ -20,7 +20,9 @@ use crate::auth::StoreAuth;
 use crate::config::DatabaseArgs;
 use crate::db::{Db, SettingsWaiver};
 use crate::ingest::take_carried;
+use crate::limits::Allowance;
 use crate::problem::ApiError;
+use crate::resolution::ResolutionConfig;
 use crate::tenant::sql::{self, Sealer};
 
 /// How often a batch is tried again while the database is busy.
@@ -108,7 +110,12 @@ pub async fn run(
         proved.push((path, file));
     }
     db.make_partitions().await?;
-    let app = App::new(db.clone(), Admission::new(&AdmissionLimits::default(), 1), waiver)?;
+    let app = App::new(
+        db.clone(),
+        Admission::new(&AdmissionLimits::default(), 1),
+        waiver,
+        ResolutionConfig::default(),
+    )?;
     let mut reports = Vec::with_capacity(proved.len());
     for (path, (file, auth)) in proved {
         let report = take_file(&app, &auth, path, file, &hashes).await;
@@ -169,6 +176,7 @@ fn prove(
         retention_days: sealer.retention_days,
         key_hash: key.hash,
         rotate_key: false,
+        allowance: Allowance::unlimited().into(),
     };
     Ok((file, auth))
 }

@@ -1,8 +1,9 @@
-//! The doors to PostgreSQL, and no other way in: a transaction bound to one tenant, and one on the control
-//! tables. The pools are private to this folder, so a query without a tenant cannot be written.
+//! The doors to PostgreSQL, and no other way in: a transaction bound to one tenant, one on the control tables, and the
+//! notifications of changes. The pools are private to this folder, so a query without a tenant cannot be written.
 //!
 //! Row-level security holds even where a `where tenant_id = …` is forgotten, and the `where` is there even so.
 
+mod changes;
 mod check;
 mod connections;
 
@@ -15,6 +16,7 @@ use sqlx::{ConnectOptions as _, Postgres, Transaction};
 use storepulse_shared::ids::TenantId;
 use time::Date;
 
+pub(crate) use self::changes::{Changed, Changes};
 pub use self::check::{CheckError, SettingsWaiver};
 use self::connections::{Connections, Lent};
 
@@ -68,6 +70,7 @@ pub enum DbError {
 pub struct Db {
     app: Connections,
     control: PgPool,
+    control_login: PgConnectOptions,
     server: Arc<ServerIdentity>,
 }
 
@@ -114,7 +117,7 @@ impl Db {
             .connect_with(named(&config.app));
         let app = Connections::new(app.await?, ACQUIRE_TIMEOUT);
         let control = pool(CONTROL_CONNECTIONS).connect_with(named(&config.control)).await?;
-        let db = Self { app, control, server };
+        let db = Self { app, control, control_login: config.control.clone(), server };
         db.check(config.waiver).await?;
         Ok(db)
     }
@@ -180,6 +183,14 @@ impl Db {
     /// No connection could be had, or the server refused.
     pub async fn control(&self) -> Result<ControlTx, sqlx::Error> {
         Ok(ControlTx { tx: self.control.begin().await? })
+    }
+
+    /// Tells of changes to tenants, stores, keys, plans and operators from now on.
+    ///
+    /// # Errors
+    /// No connection could be had.
+    pub(crate) async fn changes(&self) -> Result<Changes, sqlx::Error> {
+        Changes::connect(&self.control_login).await
     }
 
     /// Whether both roles can still be served: for readiness.

@@ -17,6 +17,7 @@ use super::gathered::{TooManyDays, TooManySamples};
 use super::protobuf::Broken;
 use crate::admission::{Held, Place};
 use crate::app::App;
+use crate::auth::StoreAuth;
 use crate::ingest;
 use crate::problem::ApiError;
 
@@ -84,14 +85,22 @@ impl From<BodyError> for ApiError {
 }
 
 /// The body as sent, and what was let in of it: to be held until the answer.
-pub(super) async fn read(app: &App, body: Body) -> Result<(Bytes, (Held, Place)), ApiError> {
-    let mut held = app.admission.hold_body(None, body.size_hint().exact())?;
+pub(super) async fn read(
+    app: &App,
+    auth: &StoreAuth,
+    body: Body,
+) -> Result<(Bytes, (Held, Place)), ApiError> {
+    let told = body.size_hint().exact();
+    let mut held = app.admission.hold_body(None, told)?;
     let sent = match ingest::http::read_body(body).await {
         Ok(read) => read.map_err(BodyError::TooLong)?,
         // It did not arrive whole. That is nobody's fault, and it may arrive another time.
         Err(_) => return Err(ApiError::Overloaded { retry_after: Duration::from_secs(1) }),
     };
     held.shrink_to(sent.len());
+    if told.is_none() {
+        auth.allowance.owe(0, sent.len() as u64);
+    }
     let place = app.admission.enter(None).await?;
     Ok((sent, (held, place)))
 }

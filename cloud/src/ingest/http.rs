@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use storepulse_shared::answer::{Ack, Problem};
@@ -17,6 +17,7 @@ use super::sql::receipts::Sender;
 use super::take::{self, Received};
 use crate::app::App;
 use crate::auth::StoreAuth;
+use crate::limits::length;
 use crate::problem::ApiError;
 
 /// How much of a body that is too large is still read, so that its sender reads our answer instead of a reset.
@@ -63,6 +64,9 @@ pub(crate) async fn post_batch(
     let read = read_body(body).await?;
     let bytes_len = read.as_ref().map_or(0, bytes::Bytes::len);
     held.shrink_to(bytes_len);
+    if length(&headers).is_none() {
+        auth.allowance.owe(0, bytes_len as u64);
+    }
     let _place = app.admission.enter(head.batch.as_ref()).await?;
     // Said with the answer, not stored with it: it is of this moment.
     let pace_for = head.batch.clone();
@@ -124,11 +128,6 @@ pub(crate) async fn delete_batch(
     };
     let _place = app.admission.enter(Some(&header)).await?;
     take::close_batch(&app, &auth, &header).await.map(Json)
-}
-
-/// What the sender says of its body, if it says so.
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// `User-Agent: storepulse-agent/<version> (<host id>)`.

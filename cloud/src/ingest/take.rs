@@ -179,6 +179,7 @@ async fn store(
     app.metrics.batches.inc();
     app.metrics.samples.inc_by(samples);
     app.metrics.body_bytes.inc_by(bytes as u64);
+    auth.allowance.has_stored(samples, bytes as u64);
     let rejected = rejections.iter().map(|r| r.told.clone()).collect();
     Ok(Some(ack(header.batch, samples, false, rejected, through)))
 }
@@ -288,6 +289,8 @@ pub(crate) async fn take_unnumbered(
     auth: &StoreAuth,
     body: &Unnumbered<'_>,
 ) -> Result<Ack, ApiError> {
+    // No header has told of them.
+    auth.allowance.owe(body.samples as u64, 0);
     for _ in 0..ATTEMPTS {
         let mut tx = app.db.tenant(&auth.tenant).await?;
         if let Some(key) = body.idempotency_key
@@ -329,6 +332,7 @@ pub(crate) async fn take_unnumbered(
         app.metrics.batches.inc();
         app.metrics.samples.inc_by(columns.samples() as u64);
         app.metrics.body_bytes.inc_by(bytes as u64);
+        auth.allowance.has_stored(columns.samples() as u64, bytes as u64);
         return Ok(answer);
     }
     Err(ApiError::Internal(anyhow::anyhow!("a body without a number found no rest in {ATTEMPTS} attempts")))

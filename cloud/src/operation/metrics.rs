@@ -1,7 +1,8 @@
 //! The service's own numbers, in the Prometheus text format. No label ever names a tenant or a store.
 
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -27,6 +28,10 @@ pub(crate) struct Metrics {
     pub(crate) conflicts: Counter,
     /// Requests without a credential that opens.
     pub(crate) refused_credentials: Counter,
+    /// Requests refused for a limit, or for the state of a tenant or store, by reason.
+    pub(crate) refusals: RefusalCounts,
+    /// Whether the database tells of changes: 1 or 0.
+    pub(crate) listening: Gauge,
     /// Samples that upkeep has compacted.
     pub(crate) compacted_samples: Counter,
     /// Steps of upkeep that failed.
@@ -40,6 +45,22 @@ pub(crate) struct Metrics {
     /// What the database says of itself.
     pub(super) database: DatabaseGauges,
     admission: AdmissionGauges,
+}
+
+/// Refusals by reason, which are few.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RefusalCounts(Family<RefusalLabel, Counter>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: &'static str,
+}
+
+impl RefusalCounts {
+    /// One more.
+    pub(crate) fn count(&self, reason: &'static str) {
+        self.0.get_or_create(&RefusalLabel { reason }).inc();
+    }
 }
 
 /// What is let in at this moment.
@@ -85,6 +106,18 @@ impl Default for Metrics {
             "Bytes in the DEFAULT partition of the inbox, which must stay empty",
             default_partition_bytes.clone(),
         );
+        let refusals = RefusalCounts::default();
+        registry.register(
+            "refusals",
+            "Requests refused for a limit, or for the state of a tenant or store",
+            refusals.0.clone(),
+        );
+        let listening = Gauge::default();
+        registry.register(
+            "listening",
+            "1 while the database tells this process of changes; otherwise a revocation takes two seconds",
+            listening.clone(),
+        );
         let requests = RequestTimes::register(&mut registry);
         let database = DatabaseGauges::register(&mut registry);
         let admission = AdmissionGauges::register(&mut registry);
@@ -97,6 +130,8 @@ impl Default for Metrics {
             duplicates,
             conflicts,
             refused_credentials,
+            refusals,
+            listening,
             compacted_samples,
             upkeep_failures,
             upkeep_finished,

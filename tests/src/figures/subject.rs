@@ -18,6 +18,8 @@ pub(super) enum Subject {
     DiskSpool,
     Ingest,
     Ack,
+    RefusedCpu,
+    NoisyNeighbour,
     DiskCloud,
     Compaction,
     DiskCompacted,
@@ -49,7 +51,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 35] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -59,6 +61,8 @@ impl Subject {
         Self::DiskSpool,
         Self::Ingest,
         Self::Ack,
+        Self::RefusedCpu,
+        Self::NoisyNeighbour,
         Self::DiskCloud,
         Self::Compaction,
         Self::DiskCompacted,
@@ -96,6 +100,8 @@ impl Subject {
             Self::DiskSpool => "disk-spool",
             Self::Ingest => "ingest",
             Self::Ack => "ack",
+            Self::RefusedCpu => "refused-cpu",
+            Self::NoisyNeighbour => "noisy-neighbour",
             Self::DiskCloud => "disk-cloud",
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
@@ -178,7 +184,9 @@ impl Subject {
             | Self::BesideDisk => "bytes a sample",
             Self::Ingest | Self::Compaction | Self::BesideIngest => "µs CPU a sample",
             Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
+            Self::RefusedCpu => "µs CPU a batch",
             Self::Ack
+            | Self::NoisyNeighbour
             | Self::StartBacklog
             | Self::ReadDay
             | Self::ReadHotDay
@@ -222,6 +230,12 @@ impl Subject {
             }
             Self::Ack => {
                 "a batch's ack over HTTPS at 70 % load, 8 senders, 99th percentile | limit: a bare commit at the same times"
+            }
+            Self::RefusedCpu => {
+                "cloud + PostgreSQL over HTTPS, a batch of 94 samples beyond a limit | limit: one that is stored"
+            }
+            Self::NoisyNeighbour => {
+                "others' acks at 30 % load while a tenant sends 100 times its limit, 99th percentile | limit: equally busy without it"
             }
             Self::DiskCloud => "growth of inbox and streams with indexes | limit: the bodies as sent",
             Self::Compaction => {
@@ -276,6 +290,14 @@ impl Subject {
             Self::DiskSpool => spool_disk::measure(size, &bench.part("disk")?).await,
             Self::Ingest => ingest::measure(size, bench.rig().await?).await,
             Self::Ack => ingest::ack::measure(size, bench.rig().await?).await,
+            Self::RefusedCpu => {
+                let dir = bench.part("refused")?;
+                ingest::refused::measure(bench.rig().await?, &dir).await
+            }
+            Self::NoisyNeighbour => {
+                let dir = bench.part("noisy")?;
+                ingest::neighbour::measure(bench.rig().await?, &dir).await
+            }
             Self::DiskCloud => ingest::disk::measure(size, bench.rig().await?).await,
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,

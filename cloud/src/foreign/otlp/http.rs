@@ -82,7 +82,7 @@ async fn take(
     is_gzip: bool,
     body: Body,
 ) -> Result<Option<(u64, String)>, ApiError> {
-    let (sent, _let_in) = body::read(app, body).await?;
+    let (sent, _let_in) = body::read(app, auth, body).await?;
     let content = if is_gzip { body::inflate_gzip(&sent)?.into() } else { sent.clone() };
     let mut points = Points::default();
     match form {

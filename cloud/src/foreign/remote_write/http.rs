@@ -54,7 +54,7 @@ pub(crate) async fn write_series(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     check_form(&headers)?;
-    let (sent, _let_in) = body::read(&app, body).await?;
+    let (sent, _let_in) = body::read(&app, &auth, body).await?;
     let content = body::inflate_snappy(&sent)?;
     let mut gathered = Gathered::default();
     decode(&content, &mut gathered)?;

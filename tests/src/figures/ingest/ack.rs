@@ -36,9 +36,9 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
     let mut senders = Senders::connect(rig, size)?;
     senders.send(senders.pool_len()).await?;
     let mut commits = Commits::connect(rig, senders.all.len()).await?;
-    let timetable = Cell::new(Timetable::of(full_pace(&mut senders).await?));
+    let timetable = Cell::new(Timetable::of(full_pace(&mut senders).await?, LOAD));
     let value = async || {
-        timetable.set(Timetable::of(full_pace(&mut senders).await?));
+        timetable.set(Timetable::of(full_pace(&mut senders).await?, LOAD));
         rig.checkpoint().await?;
         Ok(percentile_99_ms(senders.send_by(timetable.get(), TURN_ACKS).await?))
     };
@@ -50,7 +50,7 @@ pub(in crate::figures) async fn measure(size: usize, rig: &Rig) -> anyhow::Resul
 }
 
 /// How long a batch of each sender takes when all bring as many as they can.
-async fn full_pace(senders: &mut Senders) -> anyhow::Result<Duration> {
+pub(super) async fn full_pace(senders: &mut Senders) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     senders.send(RATE_ACKS).await?;
     let each = begun.elapsed() / u32::try_from(RATE_ACKS)?;
@@ -59,7 +59,7 @@ async fn full_pace(senders: &mut Senders) -> anyhow::Result<Duration> {
     Ok(each)
 }
 
-fn percentile_99_ms(mut waits: Vec<Duration>) -> f64 {
+pub(super) fn percentile_99_ms(mut waits: Vec<Duration>) -> f64 {
     waits.sort_unstable();
     let at = (waits.len() * 99).div_ceil(100).saturating_sub(1);
     waits.get(at).map_or(f64::NAN, |wait| wait.as_secs_f64() * 1e3)
@@ -79,9 +79,14 @@ pub(super) struct Turns {
 }
 
 impl Timetable {
-    /// Of 70 % of this pace.
-    fn of(full_pace: Duration) -> Self {
-        Self { every: full_pace.div_f64(LOAD) }
+    /// Of this share of a pace.
+    pub(super) fn of(full_pace: Duration, load: f64) -> Self {
+        Self { every: full_pace.div_f64(load) }
+    }
+
+    /// One turn each so often.
+    pub(super) const fn every(every: Duration) -> Self {
+        Self { every }
     }
 
     /// Of number `no` of so many, from now on.

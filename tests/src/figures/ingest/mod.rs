@@ -11,6 +11,8 @@ pub(super) mod ack;
 mod bare_loop;
 pub(super) mod compaction;
 pub(super) mod disk;
+pub(super) mod neighbour;
+pub(super) mod refused;
 mod rig;
 pub(super) mod sender;
 

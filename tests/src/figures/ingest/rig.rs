@@ -32,6 +32,14 @@ pub(in crate::figures) struct Clocks {
     pub(in crate::figures) server: Duration,
 }
 
+impl Clocks {
+    /// Of all together, since then.
+    pub(super) fn since(self, begun: Self) -> Duration {
+        let all = |clocks: Self| clocks.service + clocks.client + clocks.server;
+        all(self).saturating_sub(all(begun))
+    }
+}
+
 impl Rig {
     pub(in crate::figures) async fn start(cluster: &Cluster, dir: &Path) -> anyhow::Result<Self> {
         let db = cluster.database().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use storepulse_agent::time::now_ms;
 use storepulse_shared::answer::Ack;
@@ -15,6 +16,7 @@ use storepulse_shared::gzip;
 use storepulse_shared::ids::{BatchId, Epoch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::super::reference::ReferenceStore;
 use super::Rig;
@@ -43,6 +45,50 @@ pub(in crate::figures) struct Sent {
     pub(in crate::figures) bytes: usize,
     /// For each ack.
     waits: Vec<Duration>,
+}
+
+/// What became of batches that may be refused.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) taken: usize,
+    pub(super) refused: usize,
+}
+
+impl Told {
+    #[expect(clippy::cast_precision_loss, reason = "counts of this run are far below 2^52")]
+    pub(super) fn per_second(self, seconds: f64) -> f64 {
+        (self.taken + self.refused) as f64 / seconds
+    }
+
+    pub(super) fn in_words(self, seconds: f64) -> String {
+        format!(
+            "{:.0} batches/s, {} of {} taken",
+            self.per_second(seconds),
+            self.taken,
+            self.taken + self.refused
+        )
+    }
+}
+
+/// Senders that send until they are ended, whatever they are told.
+pub(super) struct Flood {
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<(Sender, Told)>>,
+}
+
+impl Flood {
+    /// Ends it, and gives the senders back.
+    pub(super) async fn end(mut self, senders: &mut Senders) -> anyhow::Result<Told> {
+        self.stop.cancel();
+        let mut sum = Told::default();
+        while let Some(done) = self.tasks.join_next().await {
+            let (sender, told) = done??;
+            senders.all.push(sender);
+            sum.taken += told.taken;
+            sum.refused += told.refused;
+        }
+        Ok(sum)
+    }
 }
 
 pub(in crate::figures) struct Senders {
@@ -103,6 +149,28 @@ impl Senders {
         Ok(self.send_all(each, Some(timetable)).await?.waits)
     }
 
+    /// Has each send so many batches that may be refused.
+    pub(super) async fn send_refused(&mut self, each: usize) -> anyhow::Result<Told> {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for sender in self.all.drain(..) {
+            tasks.spawn(sender.send_whatever(Arc::clone(&self.pool), each, None, stop.clone()));
+        }
+        Flood { stop: CancellationToken::new(), tasks }.end(self).await
+    }
+
+    /// Has each send a batch so often, until it is ended.
+    pub(super) fn flood(&mut self, every: Duration) -> Flood {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let of = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        for (no, sender) in (0..).zip(self.all.drain(..)) {
+            let turns = Timetable::every(every).turns(no, of);
+            tasks.spawn(sender.send_whatever(Arc::clone(&self.pool), usize::MAX, Some(turns), stop.clone()));
+        }
+        Flood { stop, tasks }
+    }
+
     async fn send_all(&mut self, each: usize, timetable: Option<Timetable>) -> anyhow::Result<Sent> {
         let mut tasks = JoinSet::new();
         let of = u32::try_from(self.all.len())?;
@@ -149,18 +217,62 @@ impl Sender {
         Ok((self, sent))
     }
 
+    /// Sends until it is stopped; a refused number is used again.
+    async fn send_whatever(
+        mut self,
+        pool: Arc<Vec<Body>>,
+        count: usize,
+        mut turns: Option<Turns>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<(Self, Told)> {
+        let mut told = Told::default();
+        for body in pool.iter().cycle().take(count) {
+            if let Some(turns) = &mut turns {
+                turns.next().await;
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+            let header = self.header(body, self.last_seq + 1);
+            let (status, answer) = self.post(body, &header).await?;
+            match status {
+                StatusCode::OK => {
+                    self.last_seq += 1;
+                    told.taken += 1;
+                }
+                StatusCode::TOO_MANY_REQUESTS => told.refused += 1,
+                status => anyhow::bail!("the cloud says {status}: {}", String::from_utf8_lossy(&answer)),
+            }
+        }
+        Ok((self, told))
+    }
+
     async fn send_one(&self, body: &Body) -> anyhow::Result<()> {
-        let header = BatchHeader {
-            batch: BatchId { epoch: self.epoch, seq: self.last_seq },
+        let header = self.header(body, self.last_seq);
+        let (status, answer) = self.post(body, &header).await?;
+        anyhow::ensure!(status.is_success(), "the cloud says {status}: {}", String::from_utf8_lossy(&answer));
+        let ack: Ack = serde_json::from_slice(&answer).context("the cloud's answer")?;
+        let is_whole =
+            ack.batch == header.batch && !ack.duplicate && ack.processed == u64::from(body.samples);
+        anyhow::ensure!(is_whole, "the cloud did not store all of it: {ack:?}");
+        Ok(())
+    }
+
+    fn header(&self, body: &Body, seq: u64) -> BatchHeader {
+        BatchHeader {
+            batch: BatchId { epoch: self.epoch, seq },
             lane: Lane::Normal,
             samples: body.samples,
-            sealed: self.last_seq,
+            sealed: seq,
             digest: body.digest,
             offset_ms: 0,
             clock: Clock::Ok,
             resumed: false,
             after: None,
-        };
+        }
+    }
+
+    async fn post(&self, body: &Body, header: &BatchHeader) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let request = self
             .client
             .post(&self.url)
@@ -171,13 +283,6 @@ impl Sender {
             .header(NAME, header.to_string())
             .body(body.gzipped.clone());
         let response = request.send().await?;
-        let status = response.status();
-        let answer = response.bytes().await?;
-        anyhow::ensure!(status.is_success(), "the cloud says {status}: {}", String::from_utf8_lossy(&answer));
-        let ack: Ack = serde_json::from_slice(&answer).context("the cloud's answer")?;
-        let is_whole =
-            ack.batch == header.batch && !ack.duplicate && ack.processed == u64::from(body.samples);
-        anyhow::ensure!(is_whole, "the cloud did not store all of it: {ack:?}");
-        Ok(())
+        Ok((response.status(), response.bytes().await?.to_vec()))
     }
 }

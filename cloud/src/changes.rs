@@ -1,0 +1,72 @@
+//! What this process remembers of tenants, stores, keys, plans and operators is not believed any more once the database tells of
+//! a change. While nobody can tell, everything is as old as its own time to live allows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::db::{Changed, Changes};
+
+/// How long until it is tried again to listen.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Until shutdown.
+pub(crate) async fn follow(app: Arc<App>, shutdown: CancellationToken) {
+    let mut was_told = false;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            opened = app.db.changes() => match opened {
+                Ok(mut changes) => {
+                    was_told = false;
+                    app.metrics.listening.set(1);
+                    let ended = tokio::select! {
+                        () = shutdown.cancelled() => None,
+                        error = listen(&app, &mut changes) => Some(error),
+                    };
+                    app.metrics.listening.set(0);
+                    changes.close().await;
+                    let Some(error) = ended else { return };
+                    tracing::warn!(%error, "the database does not tell of changes any more; listening again");
+                }
+                Err(error) => {
+                    if !was_told {
+                        tracing::error!(%error, "cannot listen for changes; revocations take two seconds longer");
+                    }
+                    was_told = true;
+                }
+            }
+        }
+        forget(&app, &Changed::Everything).await;
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(RETRY_EVERY) => {}
+        }
+    }
+}
+
+async fn listen(app: &App, changes: &mut Changes) -> sqlx::Error {
+    // What was told before we listened is lost.
+    forget(app, &Changed::Everything).await;
+    loop {
+        match changes.next().await {
+            Ok(changed) => forget(app, &changed).await,
+            Err(error) => return error,
+        }
+    }
+}
+
+async fn forget(app: &App, changed: &Changed) {
+    match changed {
+        Changed::Everything => {
+            app.keys.doubt(|_| true);
+            app.operators.doubt(|_| true);
+        }
+        Changed::Tenants(tenants) => app.keys.doubt(|row| tenants.contains(row.tenant())),
+    }
+    if let Err(error) = app.resolution.load(&app.db).await {
+        tracing::warn!(%error, "the tenants' own domains could not be read; the known ones stay");
+    }
+}
