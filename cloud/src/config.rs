@@ -10,7 +10,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
-use crate::commands::{bi_role, import, key, onboard, operator, store, upkeep, verify};
+use crate::commands::{archive, bi_role, import, key, onboard, operator, store, upkeep, verify};
 use crate::db::{DatabaseConfig, SettingsWaiver};
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Upkeep(upkeep::UpkeepArgs),
     /// Compare what the database holds with itself: counts, hashes, gaps, receipts
     Verify(verify::VerifyArgs),
+    /// Write everything of a tenant to one file
+    Export(archive::ExportArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+pub mod archive;
 pub mod bi_role;
 pub mod import;
 pub mod key;
@@ -67,6 +68,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => {
             let (db, server) = open(&args.database).await?;
             let outcome = import::run(&db, &args.request(), SettingsWaiver::None, out).await;
+            close(db, server).await;
+            outcome
+        }
+        Command::Export(args) => {
+            let (db, server) = open(&args.database).await?;
+            let outcome = archive::export(&db, &args.tenant, &args.file, out).await;
             close(db, server).await;
             outcome
         }
