@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
 use crate::commands::{
-    audit, bi_role, import, key, onboard, operator, plan, setting, store, tenant, upkeep, verify,
+    archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, tenant, upkeep, verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
 use crate::resolution::ResolutionConfig;
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Upkeep(upkeep::UpkeepArgs),
     /// Compare what the database holds with itself: counts, hashes, gaps, receipts
     Verify(verify::VerifyArgs),
+    /// Write everything of a tenant to one file
+    Export(archive::ExportArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
 }

@@ -8,6 +8,8 @@ pub mod admission;
 #[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
+mod archive;
+#[cfg(feature = "service")]
 mod audit;
 #[cfg(feature = "service")]
 mod auth;

@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, foreign, ingest, operation, plan, promql, resolution, rotation, settings, store, tenant,
+    admission, audit, delivery, foreign, ingest, operation, plan, promql, resolution, rotation, settings,
+    store, tenant,
 };
 
 #[derive(OpenApi)]

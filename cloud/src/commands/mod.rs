@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+pub mod archive;
 pub mod audit;
 pub mod bi_role;
 pub mod import;
@@ -75,6 +76,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Onboard(args) => with_database!(args, db => onboard::run(&db, *args, out)),
         Command::Import(args) => {
             with_database!(args, db => import::run(&db, &args.request(), SettingsWaiver::None, out))
+        }
+        Command::Export(args) => {
+            with_database!(args, db => archive::export(&db, &args.tenant, &args.file, out))
         }
         Command::BiRole(args) => bi_role::command(args, out).await,
         Command::Upkeep(args) => with_database!(args, db => upkeep::run(&db, args.options(), out)),

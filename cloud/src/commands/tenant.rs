@@ -2,11 +2,13 @@
 //! audit.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use storepulse_shared::ids::TenantId;
 
+use super::archive;
 use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
@@ -72,6 +74,18 @@ enum Action {
         /// Where to
         to: Status,
     },
+    /// Erase everything of an inactive tenant but a mark and its audit
+    Erase {
+        /// The tenant's id
+        #[arg(long)]
+        tenant: TenantId,
+    },
+    /// Restore the tenant of a file that `export` has written
+    Restore {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -93,10 +107,12 @@ struct More {
     accept_imported_keys: Option<bool>,
 }
 
-pub(crate) async fn run(db: &Db, args: TenantArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) async fn run(db: &Db, args: TenantArgs, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
     let actor = Actor::command_line();
     let mut tx = db.control().await?;
     let tenant = match args.action {
+        Action::Erase { tenant } => return archive::erase(db, &tenant, out).await,
+        Action::Restore { file } => return archive::restore(db, &file, out).await,
         Action::List { status } => return list(db, status, out).await,
         Action::Show { tenant } => profile::show(&mut tx, &tenant).await?,
         Action::Create { tenant, company, more } => {

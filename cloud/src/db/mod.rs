@@ -221,6 +221,16 @@ impl Db {
         made.fetch_one(&self.control).await
     }
 
+    /// Makes the partitions of the inbox for these days; returns how many were missing.
+    ///
+    /// # Errors
+    /// The server refused: more than 400 days, for example.
+    pub async fn make_partitions_of(&self, first: Date, last: Date) -> Result<i32, sqlx::Error> {
+        sqlx::query_scalar!(r#"select make_partitions($1, $2) as "made!""#, first, last)
+            .fetch_one(&self.control)
+            .await
+    }
+
     /// Makes the months of `series_days` around these days; returns how many were missing.
     ///
     /// # Errors

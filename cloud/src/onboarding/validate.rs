@@ -16,7 +16,7 @@ use storepulse_shared::ids::StoreId;
 use storepulse_shared::key::StoreKey;
 use tokio::time::Instant;
 
-use crate::auth::TENANT_HEADER;
+use crate::resolution::TENANT_HEADER;
 
 /// Requests under way at once.
 const AT_ONCE: usize = 16;

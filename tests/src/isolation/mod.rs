@@ -20,7 +20,7 @@ pub mod place;
 mod readers;
 pub mod routes;
 pub mod session;
-mod snapshot;
+pub mod snapshot;
 pub mod sql;
 pub mod wire;
 

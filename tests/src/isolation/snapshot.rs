@@ -21,6 +21,22 @@ const TABLES: &str = "select c.oid::regclass::text, bool_or(a.attname = 'store_i
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
     group by c.oid having bool_or(a.attname = 'tenant_id') order by 1";
 
+/// Everything that is not of this tenant, by table.
+///
+/// # Errors
+/// The server refused.
+pub async fn of_all_but(admin: &mut Session, tenant: &str) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    let (mut tables, tenant) = (BTreeMap::new(), quote(tenant));
+    for row in admin.run(TABLES).await?.rows {
+        let [Some(table), _] = row.as_slice() else { continue };
+        let rows = format!(
+            "select row_to_json(whole)::text from {table} whole where tenant_id <> {tenant} order by 1"
+        );
+        tables.insert(table.clone(), admin.run(&rows).await?.column());
+    }
+    Ok(tables)
+}
+
 impl Snapshot {
     /// Reads it as the superuser, who sees all. When a key was last used is its owner's doing.
     pub(super) async fn take(world: &World, place: &Place) -> anyhow::Result<Self> {

@@ -1,0 +1,111 @@
+//! Everything of one tenant as one file, and back: for keeping, for handing over, and for moving to another database.
+//!
+//! ```text
+//! storepulse-archive 1 {"tenant":"la-villa","schema":12}
+//! T stores
+//! R {"tenant_id":"la-villa","store_id":"T01", …}          a row as PostgreSQL writes it in JSON
+//! E 2 9f86d081884c7d65…                                    rows, and the SHA-256 of their lines
+//! …
+//! F                                                         the file is whole
+//! ```
+//!
+//! all in gzip. The rows are of one snapshot. Keys are their hashes, so agents go on sending to wherever the tenant is restored.
+//! The audit is in it for reading and proving; a restored tenant begins a new chain that names the head of the old one.
+//!
+//! [`erase`] leaves a mark of the tenant and its audit. [`restore`] proves the whole file before it writes anything, and can be
+//! run again after an interruption: what is there already stays as it is.
+
+mod erase;
+mod file;
+mod restore;
+mod sql;
+mod write;
+
+pub(crate) use self::erase::erase;
+pub(crate) use self::restore::restore;
+pub(crate) use self::write::write;
+
+/// The tables of an archive in the order in which they can be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Table {
+    Tenants,
+    TenantSettings,
+    Stores,
+    StoreSettings,
+    StoreKeys,
+    AuditEntries,
+    SeriesCounters,
+    Series,
+    Streams,
+    StoreTallies,
+    Events,
+    Losses,
+    Recoveries,
+    IdempotencyKeys,
+    SampleBatches,
+    SeriesDays,
+}
+
+impl Table {
+    /// All of them.
+    pub(crate) const ALL: [Self; 16] = [
+        Self::Tenants,
+        Self::TenantSettings,
+        Self::Stores,
+        Self::StoreSettings,
+        Self::StoreKeys,
+        Self::AuditEntries,
+        Self::SeriesCounters,
+        Self::Series,
+        Self::Streams,
+        Self::StoreTallies,
+        Self::Events,
+        Self::Losses,
+        Self::Recoveries,
+        Self::IdempotencyKeys,
+        Self::SampleBatches,
+        Self::SeriesDays,
+    ];
+
+    /// As it is called in the database and in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Tenants => "tenants",
+            Self::TenantSettings => "tenant_settings",
+            Self::Stores => "stores",
+            Self::StoreSettings => "store_settings",
+            Self::StoreKeys => "store_keys",
+            Self::AuditEntries => "audit_entries",
+            Self::SeriesCounters => "series_counters",
+            Self::Series => "series",
+            Self::Streams => "streams",
+            Self::StoreTallies => "store_tallies",
+            Self::Events => "events",
+            Self::Losses => "losses",
+            Self::Recoveries => "recoveries",
+            Self::IdempotencyKeys => "idempotency_keys",
+            Self::SampleBatches => "sample_batches",
+            Self::SeriesDays => "series_days",
+        }
+    }
+
+    /// Whether it is read and written on the control tables' door.
+    const fn is_control(self) -> bool {
+        matches!(
+            self,
+            Self::Tenants
+                | Self::TenantSettings
+                | Self::Stores
+                | Self::StoreSettings
+                | Self::StoreKeys
+                | Self::AuditEntries
+        )
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+}
+
+/// What was written, restored or erased: rows of each table.
+pub(crate) type Counts = std::collections::BTreeMap<&'static str, u64>;
