@@ -65,7 +65,8 @@ pub(in crate::figures) async fn measure(rig: &Rig, dir: &Path) -> anyhow::Result
         let told = flood.end(&mut noisy_now).await?;
         let times = told.per_second(begun.elapsed().as_secs_f64()) / f64::from(LIMIT_PER_S);
         anyhow::ensure!(times > 0.8 * f64::from(TIMES), "the noisy one sent only {times:.0} times its limit");
-        (noisy.set(Some(noisy_now)), others.set(Some(others_now)));
+        noisy.set(Some(noisy_now));
+        others.set(Some(others_now));
         Ok(percentile_99_ms(waits?))
     };
     let limit = async || {
