@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::{KeyRow, KeyUses, OperatorRow, Seen, WRITTEN_EVERY};
+use crate::auth::{KeyRow, KeyUses, OperatorRow, Refusals, Seen, WRITTEN_EVERY};
 use crate::budget::ReadBudget;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
@@ -51,6 +51,7 @@ pub struct App {
     pub(crate) admission: Admission,
     pub(crate) keys: Seen<KeyRow>,
     pub(crate) key_uses: KeyUses,
+    pub(crate) refusals: Refusals,
     pub(crate) operators: Seen<OperatorRow>,
     pub(crate) series: SeriesCache,
     pub(crate) streams: Streams,
@@ -78,6 +79,7 @@ impl App {
             admission,
             keys: Seen::default(),
             key_uses: KeyUses::default(),
+            refusals: Refusals::default(),
             operators: Seen::default(),
             series: SeriesCache::default(),
             streams: Streams::default(),
@@ -179,7 +181,7 @@ async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: Cancellatio
     handle.graceful_shutdown(Some(DRAIN));
 }
 
-/// Writes down which keys were used, and a last time at the end.
+/// Writes down which keys were used and which were turned away, and a last time at the end.
 async fn write_key_uses(app: Arc<App>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(WRITTEN_EVERY);
     loop {
@@ -189,6 +191,9 @@ async fn write_key_uses(app: Arc<App>, shutdown: CancellationToken) {
         };
         if let Err(error) = app.key_uses.write(&app.db).await {
             tracing::warn!(%error, "when keys were last used could not be written down");
+        }
+        if let Err(error) = app.refusals.write(&app.db).await {
+            tracing::warn!(%error, "which keys were refused could not be written down");
         }
         if is_end {
             return;

@@ -7,6 +7,7 @@
 
 mod cache;
 mod operator;
+mod refusals;
 mod sql;
 mod uses;
 
@@ -20,6 +21,7 @@ use storepulse_shared::key::StoreKey;
 
 pub(crate) use self::cache::Seen;
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
+pub(crate) use self::refusals::Refusals;
 pub(crate) use self::sql::KeyRow;
 pub(crate) use self::uses::{KeyUses, WRITTEN_EVERY};
 use crate::app::App;
@@ -72,10 +74,14 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
         ("active", _) => Some(("store_suspended", "the store is suspended; its data is held, not lost")),
         _ => Some(("tenant_suspended", "the tenant is not active; the store's data is held, not lost")),
     };
-    if let Some((code, detail)) = closed {
-        return Err(ApiError::Forbidden { code, detail: detail.to_owned() });
+    let verdict = match closed {
+        Some((code, detail)) => Err(ApiError::Forbidden { code, detail: detail.to_owned() }),
+        None => claims_no_other_tenant(parts, &row.auth.tenant),
+    };
+    if let Err(ApiError::Forbidden { code, .. }) = &verdict {
+        app.refusals.note(&row.auth, code);
     }
-    claims_no_other_tenant(parts, &row.auth.tenant)?;
+    verdict?;
     app.key_uses.note(&row.auth.tenant, row.auth.key_hash);
     Ok(row.auth.clone())
 }
