@@ -3,6 +3,8 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
+use storepulse_cloud::commands;
+use storepulse_cloud::db::Db;
 use storepulse_shared::key::StoreKey;
 use storepulse_shared::rotation::NewKey;
 use storepulse_testbed::by_hand::{Answer, ByHand};
@@ -237,4 +239,74 @@ async fn when_a_key_was_last_used_is_written_down_now_and_then_and_at_the_end() 
     };
     assert!(used("T01").await.is_string());
     assert!(used("T02").await.is_null(), "it never opened");
+}
+
+#[tokio::test]
+async fn the_command_line_does_the_same_under_the_same_rules_and_in_the_same_audit() {
+    let setting = Setting::new().await;
+    let door = Db::connect(&setting.db.config()).await.unwrap();
+    let run = async |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut out = Vec::new();
+        let done = commands::on(&door, &words, &mut out).await;
+        let said = String::from_utf8(out).unwrap();
+        done.map(|()| said).map_err(|e| format!("{e:#}"))
+    };
+    let sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    for (line, says) in [
+        ("tenant create --tenant nueva --company Ñandú --plan premium", r#""status":"pending""#),
+        ("tenant status --tenant nueva active", r#""status":"active""#),
+        ("tenant update --tenant nueva --max-stores 1", r#""max_stores":1"#),
+        ("tenant show --tenant nueva", r#""max_stores_source":"tenant""#),
+        ("tenant list --status active", "la-villa"),
+        ("store create --tenant nueva --store T01 --name متجر", r#""name":"متجر""#),
+        ("store update --tenant nueva --store T01 --status suspended", "suspended"),
+        ("key issue --tenant nueva --store T01", "store_nueva_T01_"),
+        (&format!("key import --tenant nueva --store T01 --sha256 {sha256}"), "imported 00112233"),
+        ("key revoke --tenant nueva --store T01 --key-id 00112233", "revoked 00112233"),
+        ("key list --tenant nueva --store T01", "not used"),
+        ("setting set --tenant nueva general.currency DOP", r#""source":"tenant""#),
+        ("setting set --tenant nueva --store T01 pos_system NCR", r#""source":"store""#),
+        ("setting reset --tenant nueva general.currency", r#""source":"default""#),
+        ("setting show --tenant nueva", "time_zone"),
+        ("plan put gold --name Gold --max-stores 500 --feature exports", r#""exports":true"#),
+        ("plan list", "enterprise"),
+        ("audit verify", "tenant:nueva"),
+        ("audit export --tenant nueva", "command-line:"),
+    ] {
+        let said = run(line).await.unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert!(said.contains(says), "{line}: {said}");
+    }
+    for (line, says) in [
+        ("tenant status --tenant nueva pending", "only to suspended"),
+        ("store create --tenant nueva --store T02", "may have 1"),
+        ("store create --tenant nobody --store T02", "tenant nobody does not exist"),
+        ("key revoke --tenant nueva --store T01 --key-id 00112233", "no active key"),
+        ("setting set --tenant nueva general.currency pesos", "ISO 4217"),
+        ("tenant create --tenant Nueva --company x", "not a tenant id"),
+    ] {
+        let refused = run(line).await.expect_err(line);
+        assert!(refused.contains(says), "{line}: {refused}");
+    }
+    door.close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_turned_away_is_told_once_a_minute_in_its_tenants_audit() {
+    let setting = Setting::new().await;
+    for _ in 0..20 {
+        let lying = setting.by_hand().request(Method::GET, "/v1/stores").header("X-Tenant-ID", "el-prado");
+        assert_eq!(ByHand::answer(lying).await.unwrap().status, 403);
+    }
+    setting.cloud.stop().await.unwrap();
+    let cloud = Cloud::start(&setting.db, None).await.unwrap();
+    let ana = operator(&setting.db, &cloud).await;
+    let audit = ana.get("/v1/tenants/la-villa/audit?limit=1000").await.unwrap();
+    let entries = audit.json["entries"].as_array().unwrap();
+    let refused: Vec<_> = entries.iter().filter(|entry| entry["action"] == "key.refused").collect();
+    // The first writing may come between two of them.
+    assert!((1..=2).contains(&refused.len()), "{audit:?}");
+    let counted =
+        |entry: &&serde_json::Value| entry["detail"]["refused"]["tenant_mismatch"].as_u64().unwrap();
+    assert_eq!(refused.iter().map(counted).sum::<u64>(), 20);
 }

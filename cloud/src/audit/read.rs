@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     pub actor: String,
     /// What: a verb like `tenant.suspended`.
     pub action: String,
-    /// To what: `tenant:la-villa`, `store:T01`.
+    /// To what: `tenant:<id>`, `store:<id>`, `plan:<id>`, `operator:<name>/<key>`.
     pub subject: String,
     /// What there is to know of it; ids, never secrets. Its bytes are those that were hashed.
     #[schema(value_type = Object)]

@@ -95,6 +95,24 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// Does what the words after the program's name say to a database that is open: what operators do, and nothing that brings
+/// a database of its own.
+///
+/// # Errors
+/// The words are no such command, or it was refused.
+pub async fn on(db: &Db, words: &[&str], out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    match Cli::try_parse_from(std::iter::once(&"storepulse-cloud").chain(words))?.command {
+        Command::Key(args) => key::run(db, args, out).await,
+        Command::Operator(args) => operator::run(db, args, out).await,
+        Command::Store(args) => store::run(db, args, out).await,
+        Command::Tenant(args) => tenant::run(db, args, out).await,
+        Command::Plan(args) => plan::run(db, args, out).await,
+        Command::Setting(args) => setting::run(db, args, out).await,
+        Command::Audit(args) => audit::command(db, args, out).await,
+        _ => anyhow::bail!("{words:?} opens its database itself"),
+    }
+}
+
 /// The database of a command; with `--embedded` the private server that runs in the folder, or one started for this.
 async fn open(args: &DatabaseArgs) -> anyhow::Result<(Db, Option<Embedded>)> {
     let Some(dir) = &args.embedded else { return Ok((Db::connect(&args.urls()?).await?, None)) };

@@ -46,8 +46,12 @@ impl Snapshot {
             let [Some(table), Some(has_stores)] = row.as_slice() else { continue };
             let tenant = quote(place.tenant.as_str());
             let store = quote(place.store.as_str());
-            let of_store =
-                if has_stores == "true" { format!("and store_id = {store}") } else { String::new() };
+            // That a sibling's key was turned away stands in the audit of their tenant.
+            let of_store = match (has_stores.as_str(), table.as_str()) {
+                ("true", _) => format!("and store_id = {store}"),
+                (_, "audit_entries") => "and action <> 'key.refused'".to_owned(),
+                _ => String::new(),
+            };
             let rows = format!(
                 "select (to_jsonb(whole) - 'last_used_at')::text from {table} whole where tenant_id = {tenant} {of_store} order by 1"
             );

@@ -2,7 +2,7 @@
 
 use super::Absent;
 
-pub(super) const ALL: [Absent; 17] = [
+pub(super) const ALL: [Absent; 16] = [
     Absent {
         name: "no sequence numbers things across tenants",
         sql: "select oid::regclass::text from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace",
@@ -11,10 +11,6 @@ pub(super) const ALL: [Absent; 17] = [
         name: "no materialised view, no foreign table: neither has row-level security",
         sql: "select oid::regclass::text from pg_class
             where relkind in ('m', 'f') and relnamespace = 'public'::regnamespace",
-    },
-    Absent {
-        name: "no trigger but those of foreign keys",
-        sql: "select tgrelid::regclass || '.' || tgname from pg_trigger where not tgisinternal",
     },
     Absent {
         name: "no rule but those of views",

@@ -77,6 +77,17 @@ pub(super) const FUNCTIONS: [&str; 11] = [
     "unpack_values(bytea,integer) as invoker, for PUBLIC",
 ];
 
+/// Trigger, what it calls and when, beside those of foreign keys. All are on.
+pub(super) const TRIGGERS: [&str; 7] = [
+    "audit_entries.chain calls chain_audit_entry before insert, on",
+    "operator_audit_entries.chain calls chain_operator_audit_entry before insert, on",
+    "operators.tell calls tell_of_change after update, on",
+    "plans.tell calls tell_of_change after insert or update, on",
+    "store_keys.tell calls tell_of_change after update, on",
+    "stores.tell calls tell_of_change after update, on",
+    "tenants.tell calls tell_of_change after update, on",
+];
+
 /// What each role may do in the database and its schema.
 pub(super) const DATABASE: [&str; 10] = [
     "database to PUBLIC: CONNECT",

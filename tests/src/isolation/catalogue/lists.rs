@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::expected::{
     CONTROL_TABLES, DATABASE, FUNCTIONS, GRANTS, NOT_FOR_APP, OF_READER, OF_TENANT, READ_BY_PEOPLE,
-    TABLES_WITHOUT_TENANT,
+    TABLES_WITHOUT_TENANT, TRIGGERS,
 };
 use crate::isolation::case::Case;
 use crate::isolation::session::Session;
@@ -35,6 +35,11 @@ const LIVE_FUNCTIONS: &str = "select p.oid::regprocedure::text ||
 const LIVE_POLICIES: &str = "select tablename || ' to ' || array_to_string(roles, ', ') || ': ' || qual
     from pg_policies where schemaname = 'public'";
 
+const LIVE_TRIGGERS: &str = "select tgrelid::regclass || '.' || tgname || ' calls ' || tgfoid::regproc || ' ' ||
+        case tgtype when 7 then 'before insert' when 17 then 'after update' when 21 then 'after insert or update'
+            else 'at ' || tgtype end || case tgenabled when 'O' then ', on' else ', off' end
+    from pg_trigger where not tgisinternal";
+
 /// Of the database and its schema; the owner of the database may do anything to it.
 const LIVE_DATABASE: &str =
     "select 'database to ' || case g.grantee when 0 then 'PUBLIC' else g.grantee::regrole::text end
@@ -58,6 +63,7 @@ pub(super) async fn cases(admin: &mut Session) -> anyhow::Result<Vec<Case>> {
             LIVE_GRANTS,
         ),
         ("function", set(FUNCTIONS), LIVE_FUNCTIONS),
+        ("trigger", set(TRIGGERS), LIVE_TRIGGERS),
         ("policy", policies(&tables), LIVE_POLICIES),
         ("privilege on the", set(DATABASE), LIVE_DATABASE),
     ] {
