@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::problem::ApiError;
-use crate::{admission, audit, delivery, foreign, ingest, operation, promql, rotation, store, tenant};
+use crate::{
+    admission, audit, delivery, foreign, ingest, onboarding, operation, promql, rotation, store, tenant,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -79,6 +81,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenant::keys::http::revoke_key))
         .routes(routes!(tenant::keys::http::import_key))
         .routes(routes!(tenant::keys::http::open_rotation, tenant::keys::http::close_rotation))
+        .routes(routes!(onboarding::http::onboard_tenant))
         .routes(routes!(audit::http::list_tenant_audit))
         .routes(routes!(audit::http::list_operator_audit))
         .routes(routes!(operation::http::show_health))
