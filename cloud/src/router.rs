@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, foreign, ingest, operation, plan, promql, resolution, rotation, settings,
-    store, tenant,
+    admission, audit, delivery, foreign, ingest, onboarding, operation, plan, promql, resolution, rotation,
+    settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -93,6 +93,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(settings::http::set_store_setting, settings::http::reset_store_setting))
         .routes(routes!(plan::http::list_plans))
         .routes(routes!(plan::http::put_plan))
+        .routes(routes!(onboarding::http::onboard_tenant))
         .routes(routes!(audit::http::list_tenant_audit))
         .routes(routes!(audit::http::list_operator_audit))
         .routes(routes!(operation::http::show_health))

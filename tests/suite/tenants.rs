@@ -303,7 +303,7 @@ async fn a_key_that_is_turned_away_is_told_once_a_minute_in_its_tenants_audit() 
     let ana = operator(&setting.db, &cloud).await;
     let audit = ana.get("/v1/tenants/la-villa/audit?limit=1000").await.unwrap();
     let entries = audit.json["entries"].as_array().unwrap();
-    let refused: Vec<_> = entries.iter().filter(|entry| entry["action"] == "key.refused").collect();
+    let refused: Vec<_> = entries.iter().filter(|entry| entry["action"] == "request.refused").collect();
     // The first writing may come between two of them.
     assert!((1..=2).contains(&refused.len()), "{audit:?}");
     let counted =

@@ -9,11 +9,13 @@
 //! `agent.yaml` and `docker-compose.yml`.
 
 mod folder;
+pub(crate) mod http;
 mod package;
 mod request;
 mod results;
 mod sql;
 mod steps;
+mod tar;
 mod template;
 mod validate;
 

@@ -71,4 +71,6 @@ pub enum KeyResult {
     Kept,
     /// It stood in its file and is registered now.
     Registered,
+    /// Another one is in use; it is not in this package.
+    InUse,
 }

@@ -165,6 +165,11 @@ impl Known {
             None => FileKey::NotOurs,
         }
     }
+
+    /// Whether the store has a key that somebody may be using.
+    pub(super) fn in_use(&self, store: &StoreId) -> bool {
+        self.of(store).iter().any(|row| row.is_active && row.is_used)
+    }
 }
 
 /// What the database says of a key that stands in a file.

@@ -98,11 +98,13 @@ impl Refusals {
         of_key.counts[reason as usize] += 1;
     }
 
-    /// What may be told now. Keys that were not refused for as long as an entry lasts are forgotten.
-    fn due(&self, now: Instant) -> Vec<Entry> {
+    /// What may be told now, or everything if it is the last time. Keys that were not refused for as long as an entry lasts are
+    /// forgotten.
+    fn due(&self, now: Instant, is_last: bool) -> Vec<Entry> {
         let mut due = Vec::new();
         self.lock().retain(|_, of_key| {
-            if of_key.told.is_some_and(|told| now.saturating_duration_since(told) < ENTRY_EVERY) {
+            let is_told = of_key.told.is_some_and(|told| now.saturating_duration_since(told) < ENTRY_EVERY);
+            if is_told && !is_last {
                 return true;
             }
             let counts = std::mem::take(&mut of_key.counts);
@@ -129,21 +131,24 @@ impl Refusals {
     }
 }
 
-/// Until shutdown: writes into the tenants' audits what is due. What cannot be written is lost but for the log.
+/// Until shutdown, and once more then: writes into the tenants' audits what is due. What cannot be written is lost but for the log.
 pub(crate) async fn tell_now_and_then(app: Arc<App>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        for entry in app.refusals.due(Instant::now()) {
+        let is_last = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = tick.tick() => false,
+        };
+        for entry in app.refusals.due(Instant::now(), is_last) {
             if let Err(error) = write(&app, &entry).await {
                 tracing::warn!(
                     tenant = %entry.tenant, key = %entry.key_id, counts = %entry.counts, %error,
                     "refusals could not be written into the audit"
                 );
             }
+        }
+        if is_last {
+            return;
         }
     }
 }
@@ -182,13 +187,13 @@ mod tests {
             refusals.count(&auth(1), Reason::RateLimited);
         }
         refusals.count(&auth(1), Reason::TenantMismatch);
-        let due = refusals.due(now);
+        let due = refusals.due(now, false);
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].counts, json!({"rate_limited": 1_000, "tenant_mismatch": 1}));
         refusals.count(&auth(1), Reason::DailyQuota);
-        assert!(refusals.due(now + TICK).is_empty());
-        assert_eq!(refusals.due(now + ENTRY_EVERY)[0].counts, json!({"daily_quota": 1}));
-        assert!(refusals.due(now + ENTRY_EVERY * 3).is_empty());
+        assert!(refusals.due(now + TICK, false).is_empty());
+        assert_eq!(refusals.due(now + ENTRY_EVERY, false)[0].counts, json!({"daily_quota": 1}));
+        assert!(refusals.due(now + ENTRY_EVERY * 3, false).is_empty());
         assert!(refusals.lock().is_empty(), "who is not refused any more is forgotten");
     }
 

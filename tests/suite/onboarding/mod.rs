@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "what is registered is counted from outside the service")]
 
 mod converges;
+mod http;
 mod limits;
 mod package;
 mod validation;

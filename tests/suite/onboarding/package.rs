@@ -13,6 +13,7 @@ use storepulse_testbed::children::Role;
 use storepulse_testbed::wait;
 
 use super::{Place, files_below, into, key_in, unvalidated};
+use crate::command_line;
 use crate::setting::{folder, now_ms, testbed};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -175,10 +176,8 @@ async fn the_packages_agent_delivers_unedited_and_takes_pushes_with_the_packages
     let dir = out.join("T01");
     let config = dir.join("agent.yaml").display().to_string();
     let before = std::fs::read(dir.join("agent.yaml")).unwrap();
-    let check =
-        Command::new(testbed()).args(["agent", "check", "--config", &config]).stdin(Stdio::piped()).output();
-    let check = check.unwrap();
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    let check = command_line::agent(&dir, &["check"]);
+    assert!(check.status.success(), "{}", command_line::text(&check));
 
     let log = dir.join("agent.log");
     let mut agent = Role::start(testbed(), &["agent", "run", "--config", &config], &log).unwrap();

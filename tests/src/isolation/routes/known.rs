@@ -40,7 +40,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 57] = [
+pub(super) const KNOWN: [Route; 58] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -92,6 +92,7 @@ pub(super) const KNOWN: [Route; 57] = [
     route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", "")),
     route("GET", "/v1/plans", Door::Operator, |_| operators::of("GET", "/v1/plans", "")),
     route("PUT", "/v1/plans/{plan}", Door::Operator, |_| operators::of("PUT", "/v1/plans/{plan}", r#"{"name":"Mine"}"#)),
+    route("POST", "/v1/tenants/{tenant_id}/onboarding", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/onboarding", r#"{"stores":1,"cloud_url":"https://cloud.example"}"#)),
     route("GET", "/v1/tenants/{tenant_id}/audit", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/audit", "")),
     route("GET", "/v1/audit", Door::Operator, |_| operators::of("GET", "/v1/audit", "")),
     route("GET", "/health", Door::Open, |_| attempts::plain("/health")),
