@@ -100,7 +100,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The words are no such command, or it was refused.
-pub async fn on(db: &Db, words: &[&str], out: &mut impl std::io::Write) -> anyhow::Result<()> {
+pub async fn on(db: &Db, words: &[&str], out: &mut (impl std::io::Write + Send)) -> anyhow::Result<()> {
     match Cli::try_parse_from(std::iter::once(&"storepulse-cloud").chain(words))?.command {
         Command::Key(args) => key::run(db, args, out).await,
         Command::Operator(args) => operator::run(db, args, out).await,
