@@ -86,10 +86,10 @@ impl App {
         Ok(Self {
             reads: ReadBudget::of(db.connections()),
             db,
+            failures: Failures::new(admission.wrong_keys_max),
             admission,
             keys: Seen::default(),
             operators: Seen::default(),
-            failures: Failures::default(),
             key_uses: KeyUses::default(),
             limiter: Limiter::default(),
             refusals: Refusals::default(),

@@ -155,6 +155,9 @@ pub(crate) struct ServeArgs {
     /// Mebibytes of bodies in memory at once; beyond it the answer is 503
     #[arg(long, env = "STOREPULSE_BODY_MEMORY", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub(crate) body_memory: u32,
+    /// Credentials from one address that open nothing, in a minute; unknown ones beyond it are refused unseen
+    #[arg(long, env = "STOREPULSE_WRONG_KEYS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(10..))]
+    pub(crate) wrong_keys: u32,
 }
 
 /// A domain of at least two labels, as DNS has them.
@@ -182,6 +185,7 @@ impl ServeArgs {
         AdmissionLimits {
             connections_max: self.clients as usize,
             body_bytes_max: (self.body_memory as usize) << 20,
+            wrong_keys_max: self.wrong_keys,
             ..AdmissionLimits::default()
         }
     }

@@ -116,7 +116,7 @@ async fn a_changed_plan_counts_within_five_seconds() {
     let agent = setting.by_hand();
     assert_eq!(send(&agent, &batch(Epoch::random(), 1)).await.0, 200);
     for (limits, status) in [(json!({"tenant": {"bytes": ["1/1h"]}}), 429), (json!({}), 200)] {
-        let set = format!("update plans set limits = '{limits}' where plan = 'basic' returning plan");
+        let set = format!("update plans set limits = '{limits}' where plan = 'enterprise' returning plan");
         as_admin(&setting.db, &set).await.unwrap();
         wait::until("the plan to count", CHANGE_LIMIT, async || {
             Ok((send(&agent, &batch(Epoch::random(), 1)).await.0 == status).then_some(()))

@@ -61,7 +61,7 @@ async fn a_feature_is_denied_until_plan_or_tenant_allow_it_and_the_tenant_has_th
     assert!(!allowed("nobody-knows-this").await, "what is not known is denied");
     let plan = json!({ "name": "Basic", "max_stores": 30, "features": { "exports": true } });
     let put_plan = async |plan: &Value| {
-        ByHand::answer(ana.request(Method::PUT, "/v1/plans/basic").json(plan)).await.unwrap()
+        ByHand::answer(ana.request(Method::PUT, "/v1/plans/enterprise").json(plan)).await.unwrap()
     };
     assert_eq!(put_plan(&plan).await.status, 200);
     assert!(allowed("exports").await && source().await == "plan");

@@ -49,11 +49,14 @@ pub struct AdmissionLimits {
     pub body_bytes_max: usize,
     /// Requests of one class that wait for a place. Beyond: 503.
     pub waiting_max: usize,
+    /// Credentials from one address that open nothing, in a minute, before unknown ones from there are refused unseen; of keys of
+    /// an older system, a tenth.
+    pub wrong_keys_max: u32,
 }
 
 impl Default for AdmissionLimits {
     fn default() -> Self {
-        Self { connections_max: 20_000, body_bytes_max: 64 << 20, waiting_max: 2_048 }
+        Self { connections_max: 20_000, body_bytes_max: 64 << 20, waiting_max: 2_048, wrong_keys_max: 6_000 }
     }
 }
 
@@ -100,6 +103,7 @@ const RETRY_AFTER_S_MAX: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) door: Door,
+    pub(crate) wrong_keys_max: u32,
     requests: Requests,
     bodies: Bodies,
     places: Places,
@@ -115,6 +119,7 @@ impl Admission {
         let reads = (connections / 4).max(1);
         Self {
             door: Door::new(limits.connections_max),
+            wrong_keys_max: limits.wrong_keys_max,
             requests: Requests::new(reads),
             bodies: Bodies::new(limits.body_bytes_max),
             places: Places::new(connections.saturating_sub(reads).max(1), limits.waiting_max),

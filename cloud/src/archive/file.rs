@@ -128,7 +128,8 @@ impl<R: Read> ArchiveReader<R> {
                     (self.table, self.last_table) = (None, Some(table));
                     return Ok(Some(Item::End(table, self.rows)));
                 }
-                ("F", None) => return Ok(None),
+                // Reading on also proves the end of the gzip stream.
+                ("F", None) if self.line()?.is_none() => return Ok(None),
                 _ => return Err(wrong("it does not belong here")),
             }
         }

@@ -12,10 +12,8 @@ use std::time::{Duration, Instant};
 
 use storepulse_shared::key::Origin;
 
-/// Failures of an address in a window, before its unknown credentials are not looked up any more: of keys whose checksum holds,
-/// and of imported ones, which may be worth guessing.
-const ISSUED_MAX: u32 = 6_000;
-const FOREIGN_MAX: u32 = 600;
+/// Of keys of an older system, which may be worth guessing, so many times fewer.
+const FOREIGN_TIMES_FEWER: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses counted one by one. Beyond: all others together.
 const ADDRESSES_MAX: usize = 50_000;
@@ -23,8 +21,12 @@ const ADDRESSES_MAX: usize = 50_000;
 const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The failures.
-#[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<IpAddr, Counts>>);
+#[derive(Debug)]
+pub(crate) struct Failures {
+    /// Of an address in a window, before its unknown credentials are not looked up any more.
+    issued_max: u32,
+    by_address: Mutex<HashMap<IpAddr, Counts>>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Counts {
@@ -34,6 +36,10 @@ struct Counts {
 }
 
 impl Failures {
+    pub(crate) fn new(issued_max: u32) -> Self {
+        Self { issued_max, by_address: Mutex::default() }
+    }
+
     /// Whether one more unknown credential from there is looked up; otherwise, how long not.
     pub(super) fn check(&self, from: Option<IpAddr>, origin: Origin, now: Instant) -> Result<(), Duration> {
         let failures = self.lock();
@@ -43,8 +49,8 @@ impl Failures {
         let Some(counts) = counts else { return Ok(()) };
         let passed = now.saturating_duration_since(counts.began);
         let (count, most) = match origin {
-            Origin::Issued => (counts.issued, ISSUED_MAX),
-            Origin::Foreign => (counts.foreign, FOREIGN_MAX),
+            Origin::Issued => (counts.issued, self.issued_max),
+            Origin::Foreign => (counts.foreign, self.issued_max / FOREIGN_TIMES_FEWER),
         };
         if count < most || passed >= WINDOW { Ok(()) } else { Err(WINDOW - passed) }
     }
@@ -71,7 +77,7 @@ impl Failures {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Counts>> {
         // Every change is one call, so a panic leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,6 +96,12 @@ fn network(from: Option<IpAddr>) -> IpAddr {
 mod tests {
     use super::*;
 
+    const FOREIGN_MAX: u32 = 600;
+
+    fn failures() -> Failures {
+        Failures::new(FOREIGN_MAX * FOREIGN_TIMES_FEWER)
+    }
+
     fn fail(failures: &Failures, from: &str, times: u32, now: Instant) {
         for _ in 0..times {
             failures.count(from.parse().ok(), Origin::Foreign, now);
@@ -102,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_address_that_fails_too_often_is_refused_for_the_rest_of_the_window_and_no_other_is() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (failures(), Instant::now());
         fail(&failures, "192.0.2.1", FOREIGN_MAX - 1, now);
         assert!(!is_refused(&failures, "192.0.2.1", now));
         fail(&failures, "192.0.2.1", 1, now);
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (failures(), Instant::now());
         fail(&failures, "2001:db8::1", FOREIGN_MAX, now);
         assert!(is_refused(&failures, "2001:db8::ffff:2", now));
         assert!(!is_refused(&failures, "2001:db8:0:1::1", now));
@@ -123,7 +135,7 @@ mod tests {
 
     #[test]
     fn more_addresses_than_are_counted_share_one_count() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (failures(), Instant::now());
         for no in 0..u32::try_from(ADDRESSES_MAX).unwrap() {
             failures.count(Some(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + no))), Origin::Foreign, now);
         }

@@ -35,7 +35,7 @@ pub const IN_CATALOGUE: [Breakage; 71] = [
     breakage("a column can be read", "grant select (vals) on sample_batches_default to storepulse_app", "no column has grants"),
     breakage("a table can be truncated", "grant truncate on events to storepulse_app", "grant events to storepulse_app"),
     breakage("a table can be referred to", "grant references on stores to storepulse_app", "grant stores to storepulse_app"),
-    breakage("receipts can be deleted", "grant delete on streams to storepulse_app", "grant streams to storepulse_app"),
+    breakage("receipts can be truncated", "grant truncate on streams to storepulse_app", "grant streams to storepulse_app"),
     breakage("tenants' data is for the control role", "grant select on series to storepulse_control", "grant series to storepulse_control"),
     breakage("keys are for the app role", "grant select on store_keys to storepulse_app", "grant store_keys to storepulse_app"),
     breakage("a table is for everybody", "grant select on stores to public", "grant stores to PUBLIC"),

@@ -70,7 +70,12 @@ impl Snapshot {
                 format!("{} rows, now {}; first change: {row:?}", rows.len(), now.len())
             };
             let name = format!("{table} of {} is untouched by {meanwhile}", self.of);
-            Case::holds(name, rows.as_slice() == now, changed)
+            // What was refused is told in the audit, to which rows are only ever added.
+            let is_untouched = match table.as_str() {
+                "audit_entries" => rows.iter().all(|row| now.contains(row)),
+                _ => rows.as_slice() == now,
+            };
+            Case::holds(name, is_untouched, changed)
         };
         self.tables.iter().map(case).collect()
     }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use storepulse_cloud::admission::AdmissionLimits;
 use storepulse_cloud::commands::operator;
 use storepulse_cloud::db::Db;
 use storepulse_cloud::schema::{self, RolePasswords};
@@ -75,7 +76,9 @@ impl World {
     /// Something was refused, or the world would prove nothing.
     pub async fn build(db: &TestDb, dir: &Path) -> anyhow::Result<Self> {
         complete(db).await?;
-        let cloud = Cloud::start(db, None).await?;
+        // All that is tried here comes from one address.
+        let limits = AdmissionLimits { wrong_keys_max: u32::MAX, ..AdmissionLimits::default() };
+        let cloud = Cloud::start_within(limits, db, None).await?;
         let address = cloud.address;
         let [victim, sibling, suspended_store, only_the_victims] =
             open(db, &cloud, dir, VICTIM, ["T01", "T02", "T03", "V77"], 910_100).await?;
