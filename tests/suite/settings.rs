@@ -73,11 +73,18 @@ async fn a_feature_is_denied_until_plan_or_tenant_allow_it_and_the_tenant_has_th
         (json!({ "name": "Basic", "features": { "time_travel": true } }), "exports"),
         (json!({ "name": "<b>", "features": {} }), "without < and >"),
         (json!({ "name": "Basic", "max_stores": 0 }), "1 to 100000"),
-        (json!({ "name": "Basic", "limits": { "x": "many" } }), "number"),
+        (json!({ "name": "Basic", "limits": { "x": "many" } }), "limits.x"),
+        (
+            json!({ "name": "Basic", "limits": { "store": { "samples": ["4/soon"] } } }),
+            "limits.store.samples",
+        ),
     ] {
         let refused = put_plan(&bad).await;
         assert_eq!((refused.status, refused.detail().contains(says)), (422, true), "{refused:?}");
     }
+    let limited =
+        json!({ "name": "Basic", "limits": { "store": { "samples": ["4/1h"] }, "daily": { "bytes": 9 } } });
+    assert_eq!(put_plan(&limited).await.status, 200);
     let plans = ana.get("/v1/plans").await.unwrap();
     assert_eq!(plans.json["plans"].as_array().unwrap().len(), 3, "{plans:?}");
 }

@@ -14,6 +14,7 @@ use self::sql::PlanRow;
 use crate::app::rfc3339;
 use crate::audit::{self, Actor, Deed};
 use crate::db::ControlTx;
+use crate::limits::Limits;
 use crate::operator::{Refusal, text};
 use crate::settings;
 
@@ -124,29 +125,13 @@ fn check(plan: &str, new: &NewPlan) -> Result<(), Refusal> {
     check_limits(&new.limits)
 }
 
-/// Here only that they are names and numbers; which names there are is known to who keeps them.
 fn check_limits(limits: &Map<String, Value>) -> Result<(), Refusal> {
-    let is_name = |name: &str| {
-        (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.')
-    };
-    fn is_limit(value: &Value, depth: u8) -> bool {
-        match value {
-            Value::Number(n) => n.as_f64().is_some_and(|n| n == 0.0 || (1e-6..=1e15).contains(&n)),
-            Value::Null => true,
-            Value::Array(all) => depth > 0 && all.iter().all(|value| is_limit(value, depth - 1)),
-            Value::Object(all) => depth > 0 && all.values().all(|value| is_limit(value, depth - 1)),
-            Value::Bool(_) | Value::String(_) => false,
-        }
+    let limits = Value::Object(limits.clone());
+    if limits.to_string().len() > LIMITS_BYTES_MAX {
+        return Err(Refusal::Value(format!("limits: at most {LIMITS_BYTES_MAX} bytes")));
     }
-    let is_short = Value::Object(limits.clone()).to_string().len() <= LIMITS_BYTES_MAX;
-    if is_short && limits.iter().all(|(name, value)| is_name(name) && is_limit(value, 3)) {
-        return Ok(());
-    }
-    Err(Refusal::Value(format!(
-        "limits: names of a-z, 0-9, '_' and '.', each with a number of 0 to 1e15, null, or lists and objects of these; at most \
-         {LIMITS_BYTES_MAX} bytes"
-    )))
+    Limits::parse(&limits).map_err(|error| Refusal::Value(error.to_string()))?;
+    Ok(())
 }
 
 impl From<PlanRow> for Plan {
