@@ -32,6 +32,7 @@ pub(in crate::figures) async fn overview(rig: &Rig, dir: &Path) -> anyhow::Resul
     let now = storepulse_agent::time::now_ms();
     let day_ms = i64::try_from(DAY.as_millis())?;
     let batches = ReferenceStore::open(now - day_ms).batches(BATCHES, 94);
+    let of_store = EPOCHS * batches.iter().map(|batch| batch.samples()).sum::<usize>();
     for some in stores.chunks(AT_ONCE) {
         for _ in 0..EPOCHS {
             let mut senders = Senders::of(rig, some)?;
@@ -47,9 +48,10 @@ pub(in crate::figures) async fn overview(rig: &Rig, dir: &Path) -> anyhow::Resul
         let ms = begun.elapsed().as_secs_f64() * 1e3;
         let answer: serde_json::Value = serde_json::from_slice(&said)?;
         let told = answer["stores"].as_array().into_iter().flatten();
-        let whole = told
-            .filter(|s| s["epochs"] == EPOCHS && s["missing"] == 0 && s["samples"] == EPOCHS * BATCHES * 94);
-        anyhow::ensure!(whole.count() == STORES, "the overview does not tell of all: {answer:.500}");
+        let is_whole =
+            |s: &&serde_json::Value| s["epochs"] == EPOCHS && s["missing"] == 0 && s["samples"] == of_store;
+        let whole = told.filter(is_whole).count();
+        anyhow::ensure!(whole == STORES, "the overview tells rightly of {whole} stores of {STORES}");
         if look > 0 {
             taken.push(ms);
         }
