@@ -95,6 +95,10 @@ pub async fn restore(db: &Db, file: &Path, out: &mut (impl Write + Send)) -> any
     });
     let (tenant, _) = restored.await.with_context(|| file.display().to_string())?;
     told?;
-    writeln!(out, "tenant {tenant} is restored; `verify --tenant {tenant}` compares it with itself")?;
+    writeln!(
+        out,
+        "tenant {tenant} is restored; `verify --tenant {tenant}` compares it with itself. Restart the service now if it ran on \
+         this database before: it remembers the series that the tenant had"
+    )?;
     Ok(())
 }
