@@ -45,13 +45,40 @@ impl std::ops::AddAssign for Verdict {
 /// How often each value of a counter is stored, by device.
 pub type Stored = BTreeMap<String, BTreeMap<u64, u64>>;
 
-/// Compares one device's log with what is stored of its counter. Times of kills excuse lines that were sent shortly before:
-/// they had been read and not yet committed. A push that was answered has no excuse.
+/// A line that was sent this shortly before a blow may have been read and not committed.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
+/// Also one that was sent up to this long before, if the disk took so long: nothing was committed meanwhile.
+const STALL_MAX: Duration = Duration::from_secs(5);
+/// Pushes come one after the other and share their commits with lines: when so many were answered after a line was sent, it
+/// has been read, and a commit has had it.
+const ANSWERS: usize = 4;
+
+/// What excuses a line that is absent: it had been read and not yet committed when the agent was struck down. A push that was
+/// answered has no excuse.
+#[derive(Debug, Clone, Default)]
+pub struct Excuses {
+    /// When the agent was struck down.
+    pub blows: Vec<Instant>,
+    /// When its disk worked: each push that was answered.
+    pub answered: Vec<Instant>,
+}
+
+impl Excuses {
+    fn hold_for(&self, line: &Sent) -> bool {
+        self.blows.iter().any(|blow| {
+            let Some(before) = blow.checked_duration_since(line.at) else { return false };
+            let answers = || self.answered.iter().filter(|at| line.at <= **at && **at <= *blow).count();
+            before < IN_FLIGHT || (before < STALL_MAX && answers() < ANSWERS)
+        })
+    }
+}
+
+/// Compares one device's log with what is stored of its counter.
 #[must_use]
-pub fn judge(log: &DeviceLog, stored: &BTreeMap<u64, u64>, kills: &[Instant], excused: Duration) -> Verdict {
+pub fn judge(log: &DeviceLog, stored: &BTreeMap<u64, u64>, excuses: &Excuses) -> Verdict {
     let sent = log.all();
     let known: BTreeMap<u64, Sent> = sent.iter().map(|s| (s.n, *s)).collect();
-    let lost = absent(&sent, stored, kills, excused).len();
+    let lost = absent(&sent, stored, excuses).len();
     let duplicate: u64 = stored.values().map(|times| times - 1).sum();
     let invented = stored.keys().filter(|n| !known.contains_key(n)).count();
     Verdict { lost: lost as u64, duplicate, invented: invented as u64 }
@@ -59,10 +86,8 @@ pub fn judge(log: &DeviceLog, stored: &BTreeMap<u64, u64>, kills: &[Instant], ex
 
 /// What is owed and not there, and has no excuse.
 #[must_use]
-pub fn absent(sent: &[Sent], stored: &BTreeMap<u64, u64>, kills: &[Instant], excused: Duration) -> Vec<Sent> {
-    let excused_by_a_kill =
-        |s: &Sent| kills.iter().any(|kill| s.at <= *kill && kill.duration_since(s.at) < excused);
-    let is_absent = |s: &&Sent| s.owed && !stored.contains_key(&s.n) && !excused_by_a_kill(s);
+pub fn absent(sent: &[Sent], stored: &BTreeMap<u64, u64>, excuses: &Excuses) -> Vec<Sent> {
+    let is_absent = |s: &&Sent| s.owed && !stored.contains_key(&s.n) && !excuses.hold_for(s);
     sent.iter().filter(is_absent).copied().collect()
 }
 
@@ -253,9 +278,16 @@ mod tests {
     fn lost_duplicate_and_invented_are_told_apart() {
         let (log, at) = log(&[(1, true), (2, true), (3, false), (4, true)]);
         let stored = BTreeMap::from([(1, 1), (4, 3), (9, 1)]);
-        let verdict = judge(&log, &stored, &[], Duration::ZERO);
+        let verdict = judge(&log, &stored, &Excuses::default());
         assert_eq!(verdict, Verdict { lost: 1, duplicate: 2, invented: 1 });
-        let killed = judge(&log, &stored, &[at + Duration::from_millis(5)], Duration::from_secs(1));
-        assert_eq!(killed.lost, 0, "a line that was sent just before a kill is excused");
+        let lost_after = |ms, answered: &[u64]| {
+            let after = |ms: &u64| at + Duration::from_millis(*ms);
+            let excuses = Excuses { blows: vec![after(&ms)], answered: answered.iter().map(after).collect() };
+            judge(&log, &stored, &excuses).lost
+        };
+        assert_eq!(lost_after(900, &[100, 200, 300, 400]), 0, "sent just before the blow");
+        assert_eq!(lost_after(1_500, &[100, 200, 300, 400]), 1, "pushes after it were committed");
+        assert_eq!(lost_after(1_500, &[100, 200, 300]), 0, "the disk took so long");
+        assert_eq!(lost_after(5_500, &[]), 1, "so long no disk may take");
     }
 }

@@ -10,13 +10,11 @@ use crate::cluster::TestDb;
 use storepulse_agent::time::now_ms;
 
 use crate::devices::{COUNTER, DeviceLog, LinePrinter, PUSHED_COUNTER, Pusher, Sent};
-use crate::oracle::{self, Totals, Verdict};
+use crate::oracle::{self, Excuses, Totals, Verdict};
 use crate::proxy::Proxy;
 use crate::roles::PowerCut;
 use crate::store::{self, Agent, AgentSetup, Store};
 
-/// A line that was sent this shortly before a kill may have been read and not committed.
-const EXCUSED_BEFORE_A_KILL: Duration = Duration::from_secs(1);
 /// How long an agent may take to reach the step at which the power of its disk goes.
 const CUT_LIMIT: Duration = Duration::from_secs(60);
 /// The device on the serial port.
@@ -192,20 +190,35 @@ impl Shop {
         agent.stop().await?;
         let (tenant, store) = (agent.store.tenant.to_string(), agent.store.id.to_string());
         let told = oracle::loss_ranges(db, &tenant, &store).await?;
-        let judge = async |log: &DeviceLog, device: &str, metric: &str, kills: &[Instant]| {
+        let answered = pushed.all().iter().filter(|push| push.owed).map(|push| push.at).collect();
+        let excuses = Excuses { blows: kills, answered };
+        let judge = async |log: &DeviceLog, device: &str, metric: &str, excuses: &Excuses| {
             let stored = oracle::stored(db, &tenant, &store, metric).await?;
             let stored = stored.get(device).cloned().unwrap_or_default();
-            let absent = oracle::absent(&log.all(), &stored, kills, EXCUSED_BEFORE_A_KILL);
-            let reported = absent.iter().filter(|sent| is_told(&told, sent)).count() as u64;
-            anyhow::Ok((oracle::judge(log, &stored, kills, EXCUSED_BEFORE_A_KILL), reported))
+            let (told, lost): (Vec<_>, Vec<_>) = oracle::absent(&log.all(), &stored, excuses)
+                .into_iter()
+                .partition(|sent| is_told(&told, sent));
+            let taken = oracle::absent(&log.all(), &stored, &Excuses::default());
+            anyhow::Ok((oracle::judge(log, &stored, excuses), told.len() as u64, lost, taken))
         };
-        let (mut verdict, of_printed) = judge(&printed.log, PRINTING, COUNTER, &kills).await?;
-        let (of_pushed, reported) = judge(&pushed, PUSHING, PUSHED_COUNTER, &[]).await?;
+        let (mut verdict, told_lines, lost_lines, taken) =
+            judge(&printed.log, PRINTING, COUNTER, &excuses).await?;
+        let (of_pushed, told_pushes, lost_pushes, _) =
+            judge(&pushed, PUSHING, PUSHED_COUNTER, &Excuses::default()).await?;
         verdict += of_pushed;
-        let reported_lost = of_printed + reported;
+        let until_a_blow =
+            |sent: &Sent| excuses.blows.iter().filter_map(|blow| blow.checked_duration_since(sent.at)).min();
+        let lost = lost_lines.iter().map(|line| (PRINTING, line));
+        let lost = lost.chain(lost_pushes.iter().map(|push| (PUSHING, push)));
+        let lost = lost.map(|(device, sent)| {
+            format!("{device} counter {}, time until the next blow: {:?}", sent.n, until_a_blow(sent))
+        });
+        let lost = lost.collect();
+        let oldest_taken = taken.iter().filter_map(until_a_blow).max();
+        let reported_lost = told_lines + told_pushes;
         let sent = printed.log.count() + pushed.count();
         let totals = oracle::totals(db, &tenant, &store).await?;
-        Ok(Closing { verdict, reported_lost, totals, sent, spools_refused, agent })
+        Ok(Closing { verdict, lost, oldest_taken, reported_lost, totals, sent, spools_refused, agent })
     }
 }
 
@@ -221,6 +234,10 @@ fn is_told(ranges: &[(i64, i64)], sent: &Sent) -> bool {
 pub struct Closing {
     /// Over both devices.
     pub verdict: Verdict,
+    /// What is lost and was not told: device, counter, and the time from sending to the next blow.
+    pub lost: Vec<String>,
+    /// Of the lines that a blow has taken, how long before it the oldest was sent.
+    pub oldest_taken: Option<Duration>,
     /// Of what is lost: told by the agent to have been in a damaged spool.
     pub reported_lost: u64,
     /// What the cloud holds.

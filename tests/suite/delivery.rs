@@ -192,7 +192,7 @@ async fn a_page_that_answers_200_is_not_taken_for_an_ack() {
         let pushed = pusher.stop().await.unwrap();
         agent.until_drained(LIMIT).await.unwrap();
         let stored = oracle::stored(&setting.db, "la-villa", "T01", PUSHED_COUNTER).await.unwrap();
-        let verdict = oracle::judge(&pushed, &stored["pos-02"], &[], Duration::ZERO);
+        let verdict = oracle::judge(&pushed, &stored["pos-02"], &oracle::Excuses::default());
         assert_eq!(verdict, Verdict::default());
         agent.stop().await.unwrap();
     }

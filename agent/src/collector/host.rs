@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sink;
 use super::sink::Tick;
+use crate::spool::TICK_WAIT_MAX;
 use crate::time::stamp;
 
 /// `host:` in the configuration.
@@ -50,7 +51,7 @@ pub(super) async fn run(settings: &Settings, sink: &Sink, stop: &CancellationTok
             tick = ticker.tick() => tick,
         };
         let values = probe.read();
-        sink.accept(vec![Tick { time_ms: stamp(tick, sink.now_ms()), values }]).await;
+        sink.accept(vec![Tick { time_ms: stamp(tick, sink.now_ms()), values }], TICK_WAIT_MAX).await;
     }
 }
 

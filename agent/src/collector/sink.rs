@@ -62,13 +62,16 @@ impl Sink {
     /// Accepts ticks; returns once they are durable. While the spool fails it waits here, so that nothing that was read is
     /// dropped; the device's own buffers take what comes meanwhile. The clock is read once, right after the reading, since
     /// it says which clock dated the ticks: it may be set at any time.
-    pub(crate) async fn accept(&self, ticks: Vec<Tick>) {
+    ///
+    /// Until then they may wait this long for others to share a commit with: [`TICK_WAIT_MAX`](crate::spool::TICK_WAIT_MAX)
+    /// if the device was asked, [`LINE_WAIT_MAX`](crate::spool::LINE_WAIT_MAX) if it says by itself what it has to say.
+    pub(crate) async fn accept(&self, ticks: Vec<Tick>, wait_max: Duration) {
         if ticks.is_empty() {
             return;
         }
         let read_ms = self.now_ms();
         let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
-        self.insist(|| self.spool.append(self.lane, frames.clone(), read_ms)).await;
+        self.insist(|| self.spool.append_within(wait_max, self.lane, frames.clone(), read_ms)).await;
         for tick in &ticks {
             let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
             self.board.good(&self.device, tick.time_ms, &values);

@@ -66,7 +66,7 @@ pub use self::quarantine::{
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
 pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
-pub use self::wear::{PUSH_WAIT_MAX, TICK_WAIT_MAX, WritesStatus};
+pub use self::wear::{LINE_WAIT_MAX, PUSH_WAIT_MAX, TICK_WAIT_MAX, WritesStatus};
 use self::writer::Writer;
 use crate::time::{BoxClock, Truth};
 
@@ -213,7 +213,21 @@ impl Spool {
         frames: Vec<Frame<'static>>,
         now_ms: i64,
     ) -> Result<(), SpoolError> {
-        let patience = if lane == Lane::Critical { Duration::ZERO } else { TICK_WAIT_MAX };
+        self.append_within(TICK_WAIT_MAX, lane, frames, now_ms).await
+    }
+
+    /// As [`Self::append`], with the longest that frames can wait.
+    ///
+    /// # Errors
+    /// Nothing of them was stored.
+    pub async fn append_within(
+        &self,
+        wait_max: Duration,
+        lane: Lane,
+        frames: Vec<Frame<'static>>,
+        now_ms: i64,
+    ) -> Result<(), SpoolError> {
+        let patience = if lane == Lane::Critical { Duration::ZERO } else { wait_max };
         self.writer.write_within(patience, move |core| core.append_frames(lane, &frames, now_ms)).await
     }
 

@@ -36,6 +36,10 @@ use crate::time::BoxClock;
 /// The longest that a tick waits for others: less than a second, so that a device that is read every second misses no
 /// tick, and a reading keeps the time of its tick.
 pub const TICK_WAIT_MAX: Duration = Duration::from_millis(900);
+/// The same for what a device says by itself: the next that it says may have to wait behind this and then as long again, and
+/// a power cut must not take more than the last second.
+pub const LINE_WAIT_MAX: Duration = Duration::from_millis(400);
+const _: () = assert!(2 * LINE_WAIT_MAX.as_millis() < 1_000, "two lines one behind the other");
 /// The same for a push: somebody waits for the answer.
 pub const PUSH_WAIT_MAX: Duration = Duration::from_millis(250);
 /// A window shorter than this would gather nothing.

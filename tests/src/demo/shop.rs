@@ -113,9 +113,10 @@ impl Closed {
         let mut verdict = Verdict::default();
         for (id, stopped) in &self.printers {
             let stored = printed.get(*id).unwrap_or(&nothing);
-            verdict += oracle::judge(&stopped.log, stored, &[], Duration::ZERO);
+            verdict += oracle::judge(&stopped.log, stored, &oracle::Excuses::default());
         }
-        verdict += oracle::judge(&self.pushed, pushed.get(PUSHING).unwrap_or(&nothing), &[], Duration::ZERO);
+        verdict +=
+            oracle::judge(&self.pushed, pushed.get(PUSHING).unwrap_or(&nothing), &oracle::Excuses::default());
         Ok(verdict)
     }
 }

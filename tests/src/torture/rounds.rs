@@ -83,6 +83,8 @@ struct Outcome {
     cloud_kills: u32,
     swallowed_answers: usize,
     agents: u16,
+    /// Of the lines that a blow has taken, how long before it the oldest was sent; they may be a second old.
+    oldest_taken_ms: Option<u128>,
     /// Counter values that the devices sent.
     sent: usize,
     samples: i64,
@@ -149,13 +151,17 @@ impl Outcome {
         }
         let said = closing.agent.said();
         if !closing.verdict.is_clean() {
-            writeln!(stderr(), "  {}: {:?}\n{said}", closing.agent.store.id, closing.verdict)?;
+            writeln!(stderr(), "{said}\n  {}: {:?}", closing.agent.store.id, closing.verdict)?;
+            for lost in &closing.lost {
+                writeln!(stderr(), "  lost: {lost}")?;
+            }
         }
         self.verdict += closing.verdict;
         self.missing += closing.totals.missing;
         self.sent += closing.sent;
         self.samples += closing.totals.samples;
         self.spools_refused += closing.spools_refused;
+        self.oldest_taken_ms = self.oldest_taken_ms.max(closing.oldest_taken.map(|taken| taken.as_millis()));
         for (place, times) in B::struck(&said) {
             *self.struck.entry(place).or_default() += times;
         }

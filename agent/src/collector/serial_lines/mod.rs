@@ -23,6 +23,7 @@ use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
 use super::Sink;
 use super::sink::Tick;
 use crate::board::DeviceState;
+use crate::spool::LINE_WAIT_MAX;
 
 /// How often a missing port is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -186,7 +187,7 @@ async fn read(
             Ok(Ok(n)) => &buffer[..n],
         };
         let (ticks, events) = read_lines(settings, sink, &mut clock, splitter.push(bytes));
-        sink.accept(ticks).await;
+        sink.accept(ticks, LINE_WAIT_MAX).await;
         for event in events {
             sink.event(&event.kind, event.text).await;
         }
