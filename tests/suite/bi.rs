@@ -26,11 +26,19 @@ async fn tenant(db: &TestDb, id: &str) {
     let mut admin = Session::open(&db.admin).await.unwrap();
     let insert = format!("insert into tenants (tenant_id, company) values ('{id}', 'Company of {id}')");
     admin.run(&insert).await.unwrap();
+    allow(&mut admin, id).await;
     admin
         .run(&format!("insert into stores (tenant_id, store_id, name) values ('{id}', 'T01', 'First')"))
         .await
         .unwrap();
     admin.close().await.unwrap();
+}
+
+async fn allow(admin: &mut Session, id: &str) {
+    let allow = format!(
+        "insert into tenant_settings (tenant_id, type, name, value) values ('{id}', 'features', 'bi', 'true')"
+    );
+    admin.run(&allow).await.unwrap();
 }
 
 async fn one(session: &mut Session, statement: &str) -> String {

@@ -13,7 +13,7 @@ use storepulse_testbed::upkeep::{as_admin, view};
 use storepulse_testbed::wait;
 use tokio::task::JoinSet;
 
-use crate::setting::{Setting, TENANT, now_ms, testbed};
+use crate::setting::{Setting, TENANT, now_ms, operator, testbed};
 
 /// A change of a plan counts within this time.
 const CHANGE_LIMIT: Duration = Duration::from_secs(5);
@@ -28,8 +28,11 @@ impl Setting {
     }
 
     async fn limit(&self, limits: Value) {
-        let set = format!("update tenants set limits = '{limits}' returning tenant_id");
-        assert_eq!(as_admin(&self.db, &set).await.unwrap(), [TENANT]);
+        let ana = operator(&self.db, &self.cloud).await;
+        let change =
+            ana.request(Method::PATCH, &format!("/v1/tenants/{TENANT}")).json(&json!({ "limits": limits }));
+        let changed = ByHand::answer(change).await.unwrap();
+        assert_eq!((changed.status, &changed.json["limits"]), (200, &limits), "{changed:?}");
     }
 
     fn second_store(&self) -> ByHand {
@@ -53,6 +56,32 @@ async fn send(agent: &ByHand, batch: &HandBatch) -> (u16, Option<u64>, Value) {
     let answer = request.send().await.unwrap();
     let retry_after = answer.headers().get("retry-after").map(|s| s.to_str().unwrap().parse().unwrap());
     (answer.status().as_u16(), retry_after, answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn limits_of_a_tenant_are_checked_when_they_are_written_and_null_is_as_the_plan_says() {
+    let setting = Setting::limited(json!({"store": {"requests": ["50/1h"]}})).await;
+    let ana = operator(&setting.db, &setting.cloud).await;
+    let change = async |limits: Value| {
+        let request = ana.request(Method::PATCH, &format!("/v1/tenants/{TENANT}"));
+        ByHand::answer(request.json(&json!({ "limits": limits }))).await.unwrap()
+    };
+    for (limits, allowed) in [
+        (json!({"stores": {}}), "tenant, store, key and daily"),
+        (json!({"store": {"requests": ["many"]}}), "limits.store.requests[0]"),
+        (json!({"daily": {"bytes": "x".repeat(10_000)}}), "bytes"),
+    ] {
+        let refused = change(limits).await;
+        assert_eq!((refused.status, refused.code()), (422, "bad_value"), "{refused:?}");
+        assert!(refused.detail().contains(allowed), "{refused:?}");
+    }
+    let shown = ana.get(&format!("/v1/tenants/{TENANT}")).await.unwrap();
+    assert_eq!(
+        shown.json["limits"],
+        json!({"store": {"requests": ["50/1h"]}}),
+        "what was refused changed nothing"
+    );
+    assert_eq!(change(Value::Null).await.json["limits"], Value::Null);
 }
 
 #[tokio::test]

@@ -90,6 +90,22 @@ async fn a_feature_is_denied_until_plan_or_tenant_allow_it_and_the_tenant_has_th
 }
 
 #[tokio::test]
+async fn what_needs_a_feature_is_refused_without_it_and_taken_away_at_any_time() {
+    let setting = Setting::new().await;
+    let ana = operator(&setting.db, &setting.cloud).await;
+    let name = format!("{TENANT}/settings/general/branding_name");
+    let denied = put(&ana, &name, json!("La Villa")).await;
+    assert_eq!((denied.status, denied.code()), (409, "feature_denied"), "{denied:?}");
+    assert!(denied.detail().contains("features.branding"), "{denied:?}");
+    let feature = format!("{TENANT}/settings/features/branding");
+    assert_eq!(put(&ana, &feature, json!(true)).await.status, 200);
+    assert_eq!(put(&ana, &name, json!("La Villa")).await.json["value"], "La Villa");
+    assert_eq!(reset(&ana, &feature).await.status, 200);
+    assert_eq!(put(&ana, &name, json!("La Villa 2")).await.status, 409);
+    assert_eq!(reset(&ana, &name).await.json["source"], "default");
+}
+
+#[tokio::test]
 async fn a_value_is_checked_when_it_is_written_and_a_refusal_says_what_is_allowed() {
     let setting = Setting::new().await;
     let ana = operator(&setting.db, &setting.cloud).await;

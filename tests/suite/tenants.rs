@@ -89,6 +89,12 @@ async fn tenants_are_listed_in_pages_and_changed_field_by_field() {
     assert_eq!(pending.json["tenants"].as_array().unwrap().len(), 3);
 
     let patch = async |body| tell(&ana, Method::PATCH, "/v1/tenants/a-chain", body).await;
+    let denied = patch(json!({ "max_stores": 7, "custom_domain": "metrics.a-chain.do" })).await;
+    assert_eq!((denied.status, denied.code()), (409, "feature_denied"), "{denied:?}");
+    for tenant in ["a-chain", "b-chain"] {
+        let path = format!("/v1/tenants/{tenant}/settings/features/custom_domain");
+        tell(&ana, Method::PUT, &path, json!({ "value": true })).await;
+    }
     let changed = patch(json!({ "max_stores": 7, "custom_domain": "metrics.a-chain.do" })).await;
     assert_eq!(
         (&changed.json["max_stores"], &changed.json["max_stores_source"]),

@@ -14,8 +14,18 @@ begin
     end if;
     select * into me from pg_roles where rolname = current_user;
     -- Others are bound by row-level security and cannot know.
-    if (me.rolsuper or me.rolbypassrls) and not exists (select from public.tenants where tenant_id = tenant) then
-        raise exception 'tenant % does not exist', tenant;
+    if me.rolsuper or me.rolbypassrls then
+        if not exists (select from public.tenants where tenant_id = tenant) then
+            raise exception 'tenant % does not exist', tenant;
+        end if;
+        if not coalesce(
+            (select value = 'true' from public.tenant_settings
+                where tenant_id = tenant and type = 'features' and name = 'bi'),
+            (select p.features -> 'bi' = 'true' from public.tenants t join public.plans p on p.plan = t.plan
+                where t.tenant_id = tenant),
+            false) then
+            raise exception 'tenant % does not have the feature bi: set features.bi to true for it, or choose a plan that has it', tenant;
+        end if;
     end if;
 
     execute format('create role %I login connection limit 4', reader);

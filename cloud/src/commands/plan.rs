@@ -42,7 +42,8 @@ enum Action {
     },
 }
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
+/// A JSON object that stands on the command line.
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
 

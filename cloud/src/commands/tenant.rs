@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use storepulse_shared::ids::TenantId;
 
 use super::archive;
+use super::plan::object;
 use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
@@ -59,6 +61,9 @@ enum Action {
         company: Option<String>,
         #[command(flatten)]
         more: More,
+        /// What it may send, as a JSON object in the form of a plan's limits; {} is as the plan says
+        #[arg(long, value_parser = object)]
+        limits: Option<Map<String, Value>>,
         /// As many stores as the plan says
         #[arg(long, conflicts_with = "max_stores")]
         no_max_stores: bool,
@@ -127,11 +132,12 @@ pub(crate) async fn run(db: &Db, args: TenantArgs, out: &mut (impl Write + Send)
             };
             profile::create(&mut tx, &actor, &new).await?
         }
-        Action::Update { tenant, company, more, no_max_stores, no_custom_domain } => {
+        Action::Update { tenant, company, more, limits, no_max_stores, no_custom_domain } => {
             let change = TenantChange {
                 company,
                 plan: more.plan,
                 max_stores: more.max_stores.map(Some).or(no_max_stores.then_some(None)),
+                limits: limits.map(|limits| Some(limits).filter(|limits| !limits.is_empty())),
                 retention_days: more.retention_days,
                 custom_domain: more.custom_domain.map(Some).or(no_custom_domain.then_some(None)),
                 accept_imported_keys: more.accept_imported_keys,

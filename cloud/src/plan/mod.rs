@@ -125,7 +125,8 @@ fn check(plan: &str, new: &NewPlan) -> Result<(), Refusal> {
     check_limits(&new.limits)
 }
 
-fn check_limits(limits: &Map<String, Value>) -> Result<(), Refusal> {
+/// Of a plan, or of a tenant, which then has the last word.
+pub(crate) fn check_limits(limits: &Map<String, Value>) -> Result<(), Refusal> {
     let limits = Value::Object(limits.clone());
     if limits.to_string().len() > LIMITS_BYTES_MAX {
         return Err(Refusal::Value(format!("limits: at most {LIMITS_BYTES_MAX} bytes")));

@@ -56,6 +56,11 @@ impl Setting {
         serde_json::from_str(self.default).unwrap_or(Value::Null)
     }
 
+    /// The feature without which it cannot be set.
+    pub(crate) fn needs(&self) -> Option<&'static str> {
+        (self.kind == Kind::General && self.name.starts_with("branding_")).then_some("branding")
+    }
+
     /// `general.time_zone`
     pub(crate) fn path(&self) -> String {
         format!("{}.{}", self.kind.as_str(), self.name)

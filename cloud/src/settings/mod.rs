@@ -107,6 +107,17 @@ pub(crate) async fn allows(tx: &mut ControlTx, tenant: &TenantId, feature: &str)
     Ok(found.is_some_and(|effective| effective.value == Value::Bool(true)))
 }
 
+/// Refuses what a tenant has no feature for. What it was given while it had the feature stays.
+pub(crate) async fn require(tx: &mut ControlTx, tenant: &TenantId, feature: &str) -> Result<(), Refusal> {
+    if allows(tx, tenant, feature).await? {
+        return Ok(());
+    }
+    let detail = format!(
+        "tenant {tenant} does not have the feature {feature}: set features.{feature} to true for it, or choose a plan that has it"
+    );
+    Err(Refusal::conflict("feature_denied", detail))
+}
+
 /// Sets a tenant's own value; `None` takes it away, and plan or default say again what it is.
 pub(crate) async fn set_for_tenant(
     tx: &mut ControlTx,
@@ -122,6 +133,9 @@ pub(crate) async fn set_for_tenant(
     let changed = match value {
         Some(value) => {
             check(tx, setting, value).await?;
+            if let Some(feature) = setting.needs() {
+                require(tx, tenant, feature).await?;
+            }
             sql::set_for_tenant(tx, tenant, setting.kind.as_str(), setting.name, value).await?
         }
         None => sql::unset_for_tenant(tx, tenant, setting.kind.as_str(), setting.name).await?,

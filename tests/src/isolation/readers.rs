@@ -27,17 +27,23 @@ impl Readers {
         let mut meeting = Session::open(&db.admin.clone().database("postgres")).await?;
         meeting.run("select pg_advisory_lock(hashtext('readers'))").await?;
         let mut logins = BTreeMap::new();
+        let mut admin = Session::open(&db.admin).await?;
         for tenant in World::tenants().into_iter().chain([PREFIX]) {
             let id: TenantId = tenant.parse().context("a tenant's id")?;
             let role = bi::role_name(&id);
             let there = format!("select 1::text from pg_roles where rolname = {}", quote(&role));
             if meeting.run(&there).await?.rows.is_empty() {
+                let allow = "insert into tenant_settings (tenant_id, type, name, value) values";
+                let allow =
+                    format!("{allow} ({}, 'features', 'bi', 'true') on conflict do nothing", quote(tenant));
+                admin.run(&allow).await?;
                 bi::create(&db.admin, &id, PASSWORD).await?;
                 // Several worlds read at once.
                 meeting.run(&format!("alter role \"{role}\" connection limit -1")).await?;
             }
             logins.insert(tenant, db.app.clone().username(&role).password(PASSWORD));
         }
+        admin.close().await?;
         meeting.close().await?;
         Ok(Self(logins))
     }

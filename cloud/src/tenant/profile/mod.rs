@@ -4,7 +4,7 @@ pub(crate) mod http;
 mod sql;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use storepulse_shared::ids::TenantId;
 use utoipa::ToSchema;
 
@@ -15,6 +15,7 @@ use crate::audit::{self, Actor, Deed};
 use crate::db::ControlTx;
 use crate::operator::request::present;
 use crate::operator::{Refusal, text};
+use crate::{plan, settings};
 
 /// A tenant as its operator sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,6 +36,9 @@ pub(crate) struct Tenant {
     pub max_stores_source: &'static str,
     /// How many it has.
     pub stores: i64,
+    /// What it may send, where that differs from its plan; null is as the plan says.
+    #[schema(value_type = Option<Object>)]
+    pub limits: Option<Value>,
     /// How long its samples are kept, in days.
     pub retention_days: i32,
     /// Whether keys of an older system open.
@@ -80,6 +84,10 @@ pub(crate) struct TenantChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i32>)]
     pub max_stores: Option<Option<i32>>,
+    /// What it may send, in the form of a plan's limits; null is: as the plan says.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub limits: Option<Option<Map<String, Value>>>,
     /// 1 to 3660.
     pub retention_days: Option<i32>,
     /// A host name of its own; null takes it away.
@@ -97,6 +105,7 @@ pub(crate) async fn create(tx: &mut ControlTx, actor: &Actor, new: &NewTenant) -
         company: None,
         plan: new.plan.clone(),
         max_stores: new.max_stores.map(Some),
+        limits: None,
         retention_days: new.retention_days,
         custom_domain: new.custom_domain.clone().map(Some),
         accept_imported_keys: new.accept_imported_keys,
@@ -108,6 +117,7 @@ pub(crate) async fn create(tx: &mut ControlTx, actor: &Actor, new: &NewTenant) -
         return Err(Refusal::conflict("tenant_exists", detail));
     }
     sql::update(tx, id, &change).await?;
+    check_features(tx, id, &change).await?;
     let tenant = show(tx, id).await?;
     let detail = json!({ "plan": tenant.plan, "max_stores": tenant.max_stores });
     record(tx, id, actor, Status::Pending.deed(), detail).await?;
@@ -145,6 +155,7 @@ pub(crate) async fn update(
     }
     check(tx, tenant, change).await?;
     sql::update(tx, tenant, change).await?;
+    check_features(tx, tenant, change).await?;
     let after = show(tx, tenant).await?;
     let detail = differences(&before, &after)?;
     if !detail.is_empty() {
@@ -180,15 +191,15 @@ async fn record(
     tenant: &TenantId,
     actor: &Actor,
     action: &str,
-    detail: serde_json::Value,
+    detail: Value,
 ) -> Result<(), sqlx::Error> {
     audit::record(tx, tenant, actor, Deed { action, subject: &format!("tenant:{tenant}"), detail }).await
 }
 
 /// What changed, from what to what; of a company's name only that it did.
-fn differences(before: &Tenant, after: &Tenant) -> Result<Map<String, serde_json::Value>, Refusal> {
+fn differences(before: &Tenant, after: &Tenant) -> Result<Map<String, Value>, Refusal> {
     let as_map = |tenant: &Tenant| match serde_json::to_value(tenant) {
-        Ok(serde_json::Value::Object(map)) => Ok(map),
+        Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Ok(Map::new()),
         Err(error) => Err(sqlx::Error::Encode(error.into())),
     };
@@ -201,6 +212,14 @@ fn differences(before: &Tenant, after: &Tenant) -> Result<Map<String, serde_json
             (name, told)
         })
         .collect())
+}
+
+/// After the change: its plan is the new one.
+async fn check_features(tx: &mut ControlTx, tenant: &TenantId, change: &TenantChange) -> Result<(), Refusal> {
+    match change.custom_domain {
+        Some(Some(_)) => settings::require(tx, tenant, "custom_domain").await,
+        _ => Ok(()),
+    }
 }
 
 /// Refuses values that cannot be, each with what can be.
@@ -223,6 +242,9 @@ async fn check(tx: &mut ControlTx, tenant: &TenantId, change: &TenantChange) -> 
         && !(1..=RETENTION_DAYS_MAX).contains(&days)
     {
         return Err(Refusal::Value(format!("retention_days {days}: 1 to {RETENTION_DAYS_MAX}")));
+    }
+    if let Some(Some(limits)) = &change.limits {
+        plan::check_limits(limits)?;
     }
     if let Some(Some(domain)) = &change.custom_domain {
         check_domain(domain)?;
@@ -280,6 +302,7 @@ impl TryFrom<TenantRow> for Tenant {
             max_stores: row.max_stores.or(row.plans_max_stores),
             max_stores_source: if row.max_stores.is_some() { "tenant" } else { "plan" },
             stores: row.stores,
+            limits: row.limits,
             retention_days: row.retention_days,
             accept_imported_keys: row.accept_imported_keys,
             custom_domain: row.custom_domain,

@@ -1,5 +1,6 @@
 //! `tenants`, with what the plan says.
 
+use serde_json::Value;
 use storepulse_shared::ids::TenantId;
 use time::OffsetDateTime;
 
@@ -16,6 +17,7 @@ pub(super) struct TenantRow {
     pub max_stores: Option<i32>,
     pub plans_max_stores: Option<i32>,
     pub stores: i64,
+    pub limits: Option<Value>,
     pub retention_days: i32,
     pub accept_imported_keys: bool,
     pub custom_domain: Option<String>,
@@ -43,7 +45,7 @@ pub(super) async fn find(tx: &mut ControlTx, tenant: &TenantId) -> Result<Option
         TenantRow,
         r#"select t.tenant_id, t.company, t.status, t.status_changed_at, t.plan, t.max_stores,
             p.max_stores as "plans_max_stores?",
-            (select count(*) from stores s where s.tenant_id = t.tenant_id) as "stores!",
+            (select count(*) from stores s where s.tenant_id = t.tenant_id) as "stores!", t.limits,
             t.retention_days, t.accept_imported_keys, t.custom_domain, t.created_at, t.updated_at
         from tenants t left join plans p on p.plan = t.plan
         where t.tenant_id = $1"#,
@@ -63,7 +65,7 @@ pub(super) async fn list(
         TenantRow,
         r#"select t.tenant_id, t.company, t.status, t.status_changed_at, t.plan, t.max_stores,
             p.max_stores as "plans_max_stores?",
-            (select count(*) from stores s where s.tenant_id = t.tenant_id) as "stores!",
+            (select count(*) from stores s where s.tenant_id = t.tenant_id) as "stores!", t.limits,
             t.retention_days, t.accept_imported_keys, t.custom_domain, t.created_at, t.updated_at
         from tenants t left join plans p on p.plan = t.plan
         where t.tenant_id collate "C" > $1 and ($2::text is null or t.status = $2)
@@ -104,12 +106,14 @@ pub(super) async fn update(
     tenant: &TenantId,
     change: &TenantChange,
 ) -> Result<(), sqlx::Error> {
+    let limits = change.limits.clone().flatten().map(Value::Object);
     sqlx::query!(
         r#"update tenants set company = coalesce($2, company), plan = coalesce($3, plan),
             max_stores = case when $4 then $5 else max_stores end,
             retention_days = coalesce($6, retention_days),
             custom_domain = case when $7 then $8 else custom_domain end,
-            accept_imported_keys = coalesce($9, accept_imported_keys), updated_at = now()
+            accept_imported_keys = coalesce($9, accept_imported_keys),
+            limits = case when $10 then $11 else limits end, updated_at = now()
         where tenant_id = $1"#,
         tenant.as_str(),
         change.company.as_deref(),
@@ -120,6 +124,8 @@ pub(super) async fn update(
         change.custom_domain.is_some(),
         change.custom_domain.as_ref().and_then(Option::as_deref),
         change.accept_imported_keys,
+        change.limits.is_some(),
+        limits,
     )
     .execute(tx.connection())
     .await?;
