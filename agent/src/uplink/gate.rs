@@ -1,8 +1,8 @@
 //! When the next request may leave, and what it may carry.
 //!
-//! After a failure everything waits, and then one request goes alone to see. Where the cloud asked to wait, critical
-//! batches still go: they have a bucket of their own; if it is one of them that was told to wait, everything waits. The
-//! backlog goes at the pace that the cloud gives, after a random time at the start, so that a region whose power comes
+//! After a failure everything waits, and then one request goes alone to see. Where the cloud asked to wait, what is more urgent
+//! than the refused batch still goes: it has room of its own there. So what is fresh does not wait for the backlog, nor what
+//! is critical for either; if it was critical itself, everything waits. The backlog goes at the pace that the cloud gives, after a random time at the start, so that a region whose power comes
 //! back does not arrive at once.
 
 use std::time::{Duration, Instant};
@@ -94,12 +94,14 @@ impl Gate {
         self.closed_until = Some(now + wait);
     }
 
-    /// The cloud asked to wait.
-    pub fn wait(&mut self, now: Instant, wait: Duration, was_critical: bool) {
-        if was_critical {
-            self.closed_until = Some(now + wait);
+    /// The cloud asked to wait, in answer to a batch that needs this reach.
+    pub fn wait(&mut self, now: Instant, wait: Duration, refused: Reach) {
+        let until = now + wait;
+        match refused {
+            Reach::Critical => self.closed_until = Some(until),
+            Reach::Fresh => self.waiting_until = Some(until),
+            Reach::Backlog => self.backlog_from = self.backlog_from.max(until),
         }
-        self.waiting_until = Some(now + wait);
     }
 
     /// The key is another one: try it at once.
@@ -154,14 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn critical_batches_go_while_others_wait() {
+    fn what_is_more_urgent_than_the_refused_goes_on() {
         let now = Instant::now();
         let mut gate = gate(now);
         gate.open();
-        gate.wait(now, SECOND, false);
+        gate.wait(now, SECOND, Reach::Backlog);
+        assert_eq!(gate.reach(now, 0, SMALL_BYTES), Some(Reach::Fresh));
+        gate.wait(now, SECOND, Reach::Fresh);
         assert_eq!(gate.reach(now, 0, SMALL_BYTES), Some(Reach::Critical));
         assert_eq!(gate.reach(now + SECOND, 0, SMALL_BYTES), Some(Reach::Backlog));
-        gate.wait(now, SECOND, true);
+        gate.wait(now, SECOND, Reach::Critical);
         assert_eq!(gate.reach(now, 0, SMALL_BYTES), None);
     }
 

@@ -264,7 +264,7 @@ impl Uplink {
             }
             Outcome::Wait(wait, why) => {
                 let wait = backoff::asked(wait);
-                self.gate.wait(now, wait, reach == Reach::Critical);
+                self.gate.wait(now, wait, reach);
                 (UplinkState::Waiting, why, wait)
             }
             // Requests that left together fail together; that is one failure.

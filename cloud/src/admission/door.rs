@@ -47,6 +47,7 @@ pub(crate) struct Door {
     connections_max: usize,
     handshakes: Arc<Semaphore>,
     turned_away: Arc<AtomicU64>,
+    made: Arc<AtomicU64>,
 }
 
 impl Door {
@@ -57,6 +58,7 @@ impl Door {
             connections_max,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             turned_away: Arc::default(),
+            made: Arc::default(),
         }
     }
 
@@ -68,6 +70,11 @@ impl Door {
     /// Connections closed at the door since the start.
     pub(crate) fn turned_away(&self) -> u64 {
         self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// Connections made since the start, their handshakes done.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Before an acceptor that makes handshakes.
@@ -157,6 +164,7 @@ where
             let turn = if has_handshake { Some(door.turn(&stream).await?) } else { None };
             let (inner, service) = acceptor.accept(stream, service).await?;
             drop(turn);
+            door.made.fetch_add(1, Ordering::Relaxed);
             Ok((Counted { inner, _connection: connection }, service))
         })
     }

@@ -182,7 +182,9 @@ impl Admission {
 
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
         // A panic in it leaves estimates, which the next second corrects.
-        self.pacer.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut pacer = self.pacer.lock().unwrap_or_else(PoisonError::into_inner);
+        pacer.connections_made(self.door.made());
+        pacer
     }
 }
 

@@ -5,7 +5,8 @@
 //! [`WAIT_LOW`] raises it by a tenth, or by a quarter if nearly nobody waits, if at least half of it is used. In between it
 //! stays. So a small queue of backlog is always there, which keeps the database busy, while fresh batches pass it by
 //! ([`super::places`]). What is sustained is what was taken in the last seconds in which some of it waited, so nothing
-//! compounds and one bad second counts little. After a minute without backlog nothing is known any more, and the rate is at
+//! compounds and one bad second counts little. While many connections are being made nothing is learned: their handshakes
+//! take the processor, and they end by themselves. After a minute without backlog nothing is known any more, and the rate is at
 //! least [`START_BYTES_PER_S`] again.
 //!
 //! **The share** of an agent is that rate divided by the agents that sent backlog in the last ten seconds and have more.
@@ -49,6 +50,8 @@ const ACTIVE: Duration = Duration::from_secs(10);
 const TOLD_MAX: Duration = Duration::from_secs(20);
 /// Those who would be told more are told times spread over this much more.
 const SPREAD_MS: u64 = 5_000;
+/// Connections made in a second from which on they, and not the database, are what the backlog waits for.
+const CONNECTING_PER_S: f64 = 200.0;
 /// Without backlog for so long, the rate is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// An agent that was not heard for so long begins anew.
@@ -99,6 +102,9 @@ pub(super) struct Pacer {
     /// Bytes a second of backlog that are taken while some of it waits: the mean of about four such seconds.
     sustained: Option<f64>,
     second: Second,
+    /// Connections made since the start, and until the last look.
+    made: u64,
+    made_before: u64,
 }
 
 /// An agent with backlog.
@@ -139,7 +145,14 @@ impl Pacer {
             put_off: 0,
             sustained: None,
             second: Second::beginning(now),
+            made: 0,
+            made_before: 0,
         }
+    }
+
+    /// So many connections have been made since the start.
+    pub(super) fn connections_made(&mut self, made: u64) {
+        self.made = made;
     }
 
     /// What all together may send, bytes a second.
@@ -226,7 +239,11 @@ impl Pacer {
         let Second { bytes, waited, waits, .. } = std::mem::replace(&mut self.second, Second::beginning(now));
         let taken = as_float(bytes as u64) / took.as_secs_f64();
         let wait = waited.checked_div(waits).unwrap_or_default();
-        if wait > WAIT_LOW {
+        let made = self.made - std::mem::replace(&mut self.made_before, self.made);
+        let is_connecting = as_float(made) / took.as_secs_f64() > CONNECTING_PER_S;
+        if is_connecting {
+            // Neither too much nor too little: what waits says nothing of the database.
+        } else if wait > WAIT_LOW {
             // Somebody waited, so this is what the service can. One bad second is not yet its measure.
             let sustained = self.sustained.map_or(taken, |before| before + (taken - before) / 4.0);
             self.sustained = Some(sustained);
@@ -349,92 +366,143 @@ mod tests {
         next_fresh: Instant,
     }
 
-    /// A fleet comes back at once to a service that takes so many bytes a second of backlog. Returns what it took in each
-    /// second, and the longest queue in seconds.
-    fn fleet_returns(
+    /// A fleet comes back at once.
+    #[derive(Debug, Clone, Copy)]
+    struct Return {
         agents: usize,
+        /// Backlog batches of each.
         each: u64,
         batch_bytes: usize,
-        capacity_bytes_per_s: usize,
-    ) -> (Vec<usize>, f64) {
-        let begun = Instant::now();
-        let mut pacer = Pacer::new(begun);
-        let mut fleet: Vec<Simulated> = (0..agents)
-            .map(|no| Simulated {
-                left: each,
-                is_back: false,
-                in_flight: false,
-                from: begun,
-                bytes_per_s: SHARE_BYTES_PER_S_MAX,
-                next_fresh: begun + FRESH_EVERY.mul_f64(no as f64 / agents as f64) / 3,
-            })
-            .collect();
-        let (mut queue, mut taken, mut longest) = (VecDeque::new(), Vec::new(), 0_usize);
-        let (mut now, mut credit, mut second) = (begun, 0, 0);
-        while fleet.iter().any(|agent| agent.left > 0) {
-            now += STEP;
-            for (no, one) in fleet.iter_mut().enumerate() {
-                if now >= one.next_fresh {
-                    one.next_fresh += FRESH_EVERY;
-                    let pace = pacer.answer(now, agent(no), missing(one.left));
+        /// What the service takes of backlog, bytes a second.
+        capacity: usize,
+        /// For so long connections are made, and a tenth of that is taken.
+        connecting_s: u64,
+        fresh_every: Duration,
+    }
+
+    impl Return {
+        const fn of(agents: usize, each: u64, batch_bytes: usize, capacity: usize) -> Self {
+            Self { agents, each, batch_bytes, capacity, connecting_s: 0, fresh_every: FRESH_EVERY }
+        }
+
+        /// What was taken in each second, and the longest queue in seconds.
+        fn simulate(self) -> (Vec<usize>, f64) {
+            let Self { agents, batch_bytes, capacity, .. } = self;
+            let begun = Instant::now();
+            let connecting = Duration::from_secs(self.connecting_s);
+            let mut pacer = Pacer::new(begun);
+            let mut fleet: Vec<Simulated> = (0..agents)
+                .map(|no| {
+                    // Spread, so that neighbours in the list are none in time.
+                    let part = (no * 7_919 % agents) as f64 / agents as f64;
+                    let first = if self.connecting_s == 0 { self.fresh_every / 3 } else { self.fresh_every };
+                    Simulated {
+                        left: self.each,
+                        // A link that comes back carries the oldest batch first: nothing is fresh.
+                        is_back: self.connecting_s > 0,
+                        in_flight: false,
+                        from: begun + connecting.mul_f64((no * 104_729 % agents) as f64 / agents as f64),
+                        bytes_per_s: SHARE_BYTES_PER_S_MAX,
+                        next_fresh: begun + connecting + first.mul_f64(part),
+                    }
+                })
+                .collect();
+            let (mut queue, mut taken, mut longest) = (VecDeque::new(), Vec::new(), 0_usize);
+            let (mut now, mut credit, mut second) = (begun, 0, 0);
+            let mut made = 0.0;
+            while fleet.iter().any(|agent| agent.left > 0) {
+                now += STEP;
+                if now - begun < connecting {
+                    made += agents as f64 * STEP.as_secs_f64() / connecting.as_secs_f64();
+                    pacer.connections_made(made as u64);
+                }
+                for (no, one) in fleet.iter_mut().enumerate() {
+                    if now >= one.next_fresh {
+                        one.next_fresh += self.fresh_every;
+                        let pace = pacer.answer(now, agent(no), missing(one.left));
+                        one.bytes_per_s = pace.backlog_bytes_per_s;
+                        one.from = one.from.max(now + Duration::from_millis(pace.start_in_ms));
+                        one.is_back = true;
+                    }
+                    if one.is_back && one.left > 0 && !one.in_flight && now >= one.from {
+                        one.in_flight = true;
+                        one.from = now + Duration::from_secs_f64(batch_bytes as f64 / one.bytes_per_s as f64);
+                        queue.push_back((no, now));
+                    }
+                }
+                longest = longest.max(queue.len());
+                // One second in ten, nearly nothing is taken, as when the disk is busy with something else.
+                let is_stalled = (now - begun).as_secs() % 10 == 7 || now - begun < connecting;
+                credit += capacity / if is_stalled { 1_000 } else { 100 };
+                while credit >= batch_bytes {
+                    let Some((no, asked)) = queue.pop_front() else {
+                        credit = batch_bytes;
+                        break;
+                    };
+                    credit -= batch_bytes;
+                    second += batch_bytes;
+                    pacer.waited(now, now - asked);
+                    let one = &mut fleet[no];
+                    (one.in_flight, one.left) = (false, one.left - 1);
+                    let heard =
+                        Heard { missing: one.left, backlog_bytes: Some(batch_bytes), ..Heard::default() };
+                    let pace = pacer.answer(now, agent(no), heard);
                     one.bytes_per_s = pace.backlog_bytes_per_s;
                     one.from = one.from.max(now + Duration::from_millis(pace.start_in_ms));
-                    one.is_back = true;
                 }
-                if one.is_back && one.left > 0 && !one.in_flight && now >= one.from {
-                    one.in_flight = true;
-                    one.from = now + Duration::from_secs_f64(batch_bytes as f64 / one.bytes_per_s as f64);
-                    queue.push_back((no, now));
+                if (now - begun).as_millis().is_multiple_of(1_000) {
+                    taken.push(std::mem::take(&mut second));
                 }
+                assert!(
+                    now - begun < Duration::from_secs(3_600),
+                    "it never ends: rate {}",
+                    pacer.total_bytes_per_s()
+                );
             }
-            longest = longest.max(queue.len());
-            // One second in ten, nearly nothing is taken, as when the disk is busy with something else.
-            let is_stalled = (now - begun).as_secs() % 10 == 7;
-            credit += capacity_bytes_per_s / if is_stalled { 1_000 } else { 100 };
-            while credit >= batch_bytes {
-                let Some((no, asked)) = queue.pop_front() else {
-                    credit = batch_bytes;
-                    break;
-                };
-                credit -= batch_bytes;
-                second += batch_bytes;
-                pacer.waited(now, now - asked);
-                let one = &mut fleet[no];
-                (one.in_flight, one.left) = (false, one.left - 1);
-                let heard = Heard { missing: one.left, backlog_bytes: Some(batch_bytes), ..Heard::default() };
-                let pace = pacer.answer(now, agent(no), heard);
-                one.bytes_per_s = pace.backlog_bytes_per_s;
-                one.from = one.from.max(now + Duration::from_millis(pace.start_in_ms));
-            }
-            if (now - begun).as_millis().is_multiple_of(1_000) {
-                taken.push(std::mem::take(&mut second));
-            }
-            assert!(
-                now - begun < Duration::from_secs(3_600),
-                "it never ends: rate {}",
-                pacer.total_bytes_per_s()
-            );
+            (taken, longest as f64 * batch_bytes as f64 / capacity as f64)
         }
-        (taken, longest as f64 * batch_bytes as f64 / capacity_bytes_per_s as f64)
     }
 
     #[test]
     fn a_fleet_that_returns_is_taken_at_nearly_the_rate_that_is_sustained() {
         // Few agents with much and many with little, large batches and small. The rate assumed at the start is far too high, or
         // too low: then it takes as long to learn as the starts that were told meanwhile.
-        for (agents, each, batch, capacity, learning_s) in [
-            (600, 10, 20_000, 500_000, 0),
-            (250, 72, 2_000, 600_000, 0),
-            (300, 40, 20_000, 1_000_000, 0),
-            (40, 400, 20_000, 2_000_000, 0),
-            (1_500, 24, 20_000, 8_000_000, 25),
+        for (fleet, learning_s) in [
+            (Return::of(600, 10, 20_000, 500_000), 0),
+            (Return::of(250, 72, 2_000, 600_000), 0),
+            (Return::of(300, 40, 20_000, 1_000_000), 0),
+            (Return::of(40, 400, 20_000, 2_000_000), 0),
+            (Return::of(1_500, 24, 20_000, 8_000_000), 25),
         ] {
-            let (taken, longest_s) = fleet_returns(agents, each, batch, capacity);
+            let (taken, longest_s) = fleet.simulate();
             // The last agents are alone with their links.
             let most = &taken[learning_s..taken.len() * 9 / 10];
             let mean = most.iter().sum::<usize>() / most.len();
-            assert!(mean * 10 >= capacity * 8, "{agents} agents: {mean} of {capacity}: {taken:?}");
-            assert!(longest_s < 10.0, "{agents} agents queue for {longest_s} s");
+            assert!(mean * 10 >= fleet.capacity * 8, "{fleet:?}: {mean}: {taken:?}");
+            assert!(longest_s < 10.0, "{fleet:?} queues for {longest_s} s");
         }
+    }
+
+    #[test]
+    fn ten_thousand_that_connect_at_once_with_little_each_are_taken_as_soon_as_they_are_connected() {
+        let fleet = Return {
+            connecting_s: 8,
+            fresh_every: Duration::from_secs(30),
+            ..Return::of(10_000, 3, 1_100, 1_600_000)
+        };
+        let (taken, longest_s) = fleet.simulate();
+        // From the first to the last tenth, as the torture counts.
+        let all: usize = taken.iter().sum();
+        let after = |tenths: usize| {
+            let mut sum = 0;
+            let reached = |bytes: &usize| {
+                sum += bytes;
+                sum * 10 >= all * tenths
+            };
+            taken.iter().position(reached).unwrap()
+        };
+        let mean = all * 8 / 10 / (after(9) - after(1));
+        assert!(mean * 10 >= fleet.capacity * 8, "{mean}: {taken:?}");
+        assert!(longest_s < 10.0, "they queue for {longest_s} s");
     }
 }

@@ -82,6 +82,7 @@ enum Content {
 
 struct Landed {
     seq: u64,
+    reach: Reach,
     bytes: usize,
     answer: Answer,
 }
@@ -239,8 +240,10 @@ impl Agent {
             }
             self.in_flight.insert(seq, bytes);
             let wire = wire.clone();
-            self.flights
-                .spawn(async move { Ok(Landed { seq, bytes, answer: wire.post(&header, gzipped).await? }) });
+            let reach = if is_backlog { Reach::Backlog } else { Reach::Fresh };
+            self.flights.spawn(async move {
+                Ok(Landed { seq, reach, bytes, answer: wire.post(&header, gzipped).await? })
+            });
         }
         Ok(())
     }
@@ -257,7 +260,7 @@ impl Agent {
     }
 
     fn land(&mut self, landed: Landed) {
-        let Landed { seq, bytes, answer } = landed;
+        let Landed { seq, reach, bytes, answer } = landed;
         let now = Instant::now();
         self.in_flight.remove(&seq);
         match answer {
@@ -269,7 +272,7 @@ impl Agent {
             }
             Answer::Busy(after) => {
                 self.account.was_refused();
-                self.gate.wait(now, asked(after), false);
+                self.gate.wait(now, asked(after), reach);
             }
             Answer::Lost | Answer::Closed => {
                 self.account.was_not_answered();
