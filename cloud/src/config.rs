@@ -67,21 +67,22 @@ pub(crate) struct ConfigError(pub(crate) String);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DatabaseArgs {
     /// PostgreSQL, as storepulse_app
-    #[arg(long, env = "STOREPULSE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, global = true, env = "STOREPULSE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<DatabaseUrl>,
     /// PostgreSQL, as storepulse_control
-    #[arg(long, env = "STOREPULSE_CONTROL_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, global = true, env = "STOREPULSE_CONTROL_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) control_url: Option<DatabaseUrl>,
     /// Run a private PostgreSQL in this folder, or use the one that runs there
     #[arg(
         long,
+        global = true,
         env = "STOREPULSE_EMBEDDED",
         value_name = "DIR",
         conflicts_with_all = ["database_url", "control_url"]
     )]
     pub(crate) embedded: Option<PathBuf>,
     /// Connections that ingest and reads share
-    #[arg(long, env = "STOREPULSE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, global = true, env = "STOREPULSE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) connections: u32,
 }
 

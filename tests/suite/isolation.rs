@@ -13,7 +13,7 @@ use storepulse_testbed::cluster::{Cluster, TestDb};
 use storepulse_testbed::isolation::mutate::{self, Mutant};
 use storepulse_testbed::isolation::session::Session;
 use storepulse_testbed::isolation::world::{self, World};
-use storepulse_testbed::isolation::{case, catalogue, routes, sql, wire};
+use storepulse_testbed::isolation::{case, catalogue, layers, routes, sql, wire};
 use storepulse_testbed::run_dir::RunDir;
 use storepulse_testbed::wait;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,29 @@ async fn two_tenants_with_the_same_names_never_see_each_others_rows_over_http() 
     assert_eq!(case::leaks(&cases), [""; 0]);
     assert!(cases.len() >= 1_000, "only {} cases", cases.len());
     world.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_policy_open_the_services_own_predicates_let_nothing_through() {
+    let world = world().await;
+    let cases = layers::predicates_alone(&world).await.unwrap();
+    assert_eq!(case::leaks(&cases), [""; 0]);
+    assert!(cases.len() >= 1_000, "only {} cases", cases.len());
+    let mut admin = Session::open(&world.db.admin).await.unwrap();
+    let left = catalogue::cases(&mut admin).await.unwrap();
+    assert_eq!(case::leaks(&left), [""; 0], "the policies are as they were");
+    admin.close().await.unwrap();
+    world.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_query_on_a_table_of_tenants_binds_a_tenant() {
+    let db = setting::database().await;
+    let mut admin = Session::open(&db.admin).await.unwrap();
+    let cases = layers::queries::cases(&mut admin).await.unwrap();
+    assert_eq!(case::leaks(&cases), [""; 0]);
+    assert!(cases.len() >= 150, "only {} queries", cases.len());
+    admin.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! `cargo isolation`: every way that a tenant could see another one's data, tried.
 //!
-//! A [`world::World`] of tenants with the same names, and four groups of cases against it: what strangers get over HTTP
-//! ([`routes`]), what the service's roles get in SQL ([`sql`]), what the logins of reading people get ([`bi`]), and what the
-//! catalogue says that they might ([`catalogue`]). The integration tests run the same groups, and break a database of their own
+//! A [`world::World`] of tenants with the same names, and five groups of cases against it: what strangers get over HTTP
+//! ([`routes`]), what the service's roles get in SQL ([`sql`]), what the logins of reading people get ([`bi`]), what the
+//! service's own queries ask for ([`layers::queries`]), and what the catalogue says that they might ([`catalogue`]). The integration tests run the same groups, and break a database of their own
 //! to see them fail.
 
 pub mod case;
@@ -15,6 +15,7 @@ pub mod breakages;
 pub mod canary;
 mod content;
 mod keys;
+pub mod layers;
 pub mod mutate;
 pub mod place;
 mod readers;
@@ -45,7 +46,7 @@ pub struct IsolationArgs {
     /// End with one line of JSON
     #[arg(long)]
     json: bool,
-    /// Break everything once, and see that it is noticed
+    /// Try each layer alone, break everything once, and see that it is noticed
     #[arg(long)]
     mutate: bool,
 }
@@ -61,6 +62,8 @@ pub enum Group {
     Sql,
     /// As people who read in SQL.
     Bi,
+    /// The plans of the service's own queries.
+    Queries,
 }
 
 /// What it came to, as the last line.
@@ -72,7 +75,7 @@ struct Outcome {
 
 impl Group {
     /// In the order in which they are tried.
-    pub const ALL: [Self; 4] = [Self::Catalogue, Self::Sql, Self::Bi, Self::Routes];
+    pub const ALL: [Self; 5] = [Self::Catalogue, Self::Queries, Self::Sql, Self::Bi, Self::Routes];
 
     fn name(self) -> &'static str {
         match self {
@@ -80,6 +83,7 @@ impl Group {
             Self::Routes => "routes",
             Self::Sql => "sql",
             Self::Bi => "bi",
+            Self::Queries => "queries",
         }
     }
 
@@ -89,9 +93,12 @@ impl Group {
     /// Something could not be tried, or would prove nothing.
     pub async fn cases(self, world: &World) -> anyhow::Result<Vec<Case>> {
         match self {
-            Self::Catalogue => {
+            Self::Catalogue | Self::Queries => {
                 let mut admin = Session::open(&world.db.admin).await?;
-                let cases = catalogue::cases(&mut admin).await?;
+                let cases = match self {
+                    Self::Queries => layers::queries::cases(&mut admin).await?,
+                    _ => catalogue::cases(&mut admin).await?,
+                };
                 admin.close().await?;
                 Ok(cases)
             }

@@ -9,11 +9,14 @@ use super::bad_cloud::{BadCloud, Flaw};
 use super::breakages::{Breakage, FOR_A_READER, FOR_A_ROLE, IN_CATALOGUE};
 use super::session::Session;
 use super::world::World;
-use super::{bi, case, catalogue, routes, sql};
+use super::{bi, case, catalogue, layers, routes, sql};
 
 /// What it came to, as the last line.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Outcome {
+    /// Cases over HTTP with all policies open, and what leaked then.
+    alone: usize,
+    leaks: usize,
     mutants: usize,
     caught: usize,
 }
@@ -104,6 +107,13 @@ pub async fn on_routes(world: &mut World) -> anyhow::Result<Vec<Mutant>> {
 pub(super) async fn run(world: &mut World, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut admin = Session::open(&world.db.admin).await?;
+    let alone = layers::predicates_alone(world).await?;
+    let leaks = case::leaks(&alone);
+    for leak in &leaks {
+        super::say(&format!("LEAK with all policies open: {leak}"))?;
+    }
+    (outcome.alone, outcome.leaks) = (alone.len(), leaks.len());
+    writeln!(out, "all policies open: {} cases over HTTP, {} leaks", outcome.alone, outcome.leaks)?;
     writeln!(out, "{:<12}{:>8}{:>8}", "group", "mutants", "caught")?;
     for group in ["catalogue", "sql", "bi", "routes"] {
         let mutants = match group {
@@ -127,8 +137,8 @@ pub(super) async fn run(world: &mut World, out: &mut impl Write) -> anyhow::Resu
 }
 
 impl Outcome {
-    /// All were caught, and there were some.
+    /// All were caught, and there were some; the predicates alone let nothing through.
     pub(super) const fn holds(&self) -> bool {
-        self.mutants > 0 && self.mutants == self.caught
+        self.mutants > 0 && self.mutants == self.caught && self.alone > 0 && self.leaks == 0
     }
 }
