@@ -29,6 +29,7 @@ mod reads;
 mod receipts;
 mod resolution;
 mod restored_spool;
+mod restored_tenant;
 mod revocation;
 mod rotation;
 mod setting;

@@ -12,7 +12,7 @@
 //! all in gzip. The rows are of one snapshot. Keys are their hashes, so agents go on sending to wherever the tenant is restored.
 //! The audit is in it for reading and proving; a restored tenant begins a new chain that names the head of the old one.
 //!
-//! [`erase()`] leaves a mark of the tenant and its audit. [`restore()`] proves the whole file before it writes anything, and can be
+//! [`erase()`] leaves a mark of the tenant, its audit, and how far its series were numbered. [`restore()`] proves the whole file before it writes anything, and can be
 //! run again after an interruption: what is there already stays as it is.
 
 mod erase;
