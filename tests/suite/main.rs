@@ -35,6 +35,7 @@ mod rotation;
 mod setting;
 mod settings;
 mod spool;
+mod takeover;
 mod tenants;
 mod upkeep;
 mod verify;

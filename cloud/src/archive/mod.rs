@@ -42,13 +42,15 @@ pub(crate) enum Table {
     Losses,
     Recoveries,
     IdempotencyKeys,
+    Takeovers,
+    TakeoverTallies,
     SampleBatches,
     SeriesDays,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Tenants,
         Self::TenantSettings,
         Self::Stores,
@@ -63,6 +65,8 @@ impl Table {
         Self::Losses,
         Self::Recoveries,
         Self::IdempotencyKeys,
+        Self::Takeovers,
+        Self::TakeoverTallies,
         Self::SampleBatches,
         Self::SeriesDays,
     ];
@@ -84,6 +88,8 @@ impl Table {
             Self::Losses => "losses",
             Self::Recoveries => "recoveries",
             Self::IdempotencyKeys => "idempotency_keys",
+            Self::Takeovers => "takeovers",
+            Self::TakeoverTallies => "takeover_tallies",
             Self::SampleBatches => "sample_batches",
             Self::SeriesDays => "series_days",
         }

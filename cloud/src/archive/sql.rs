@@ -97,6 +97,8 @@ pub(super) async fn read_data(
         Losses => "losses", "store_id, loss_id";
         Recoveries => "recoveries", "store_id, epoch, seq";
         IdempotencyKeys => "idempotency_keys", "store_id, key";
+        Takeovers => "takeovers", "source";
+        TakeoverTallies => "takeover_tallies", "source, store, device, metric, reason";
         SampleBatches => "sample_batches", "store_id, epoch, seq";
         SeriesDays => "series_days", "series_id, day, part";
     });
@@ -163,6 +165,8 @@ pub(super) async fn insert_data(tx: &mut TenantTx, table: Table, rows: &str) -> 
         Losses => "losses";
         Recoveries => "recoveries";
         IdempotencyKeys => "idempotency_keys";
+        Takeovers => "takeovers";
+        TakeoverTallies => "takeover_tallies";
         SampleBatches => "sample_batches";
         SeriesDays => "series_days";
     });
@@ -301,6 +305,8 @@ pub(super) async fn delete_data(tx: &mut TenantTx, table: Table) -> Result<u64, 
         Losses => "losses";
         Recoveries => "recoveries";
         IdempotencyKeys => "idempotency_keys";
+        Takeovers => "takeovers";
+        TakeoverTallies => "takeover_tallies";
     });
     Ok(done.rows_affected())
 }
