@@ -1,5 +1,6 @@
 //! What this process remembers of tenants, stores, keys, plans and operators is not believed any more once the database tells of
-//! a change. While nobody can tell, everything is as old as its own time to live allows.
+//! a change; nor are series and streams of a tenant that was erased or restored. While nobody can tell, keys are as old as their
+//! own time to live allows, and series are looked up anew every second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,8 +64,14 @@ async fn forget(app: &App, changed: &Changed) {
         Changed::Everything => {
             app.keys.doubt(|_| true);
             app.operators.doubt(|_| true);
+            app.db.doubt_all_rows();
         }
-        Changed::Tenants(tenants) => app.keys.doubt(|row| tenants.contains(row.tenant())),
+        Changed::Tenants { about, data } => {
+            app.keys.doubt(|row| about.contains(row.tenant()));
+            for tenant in data.iter().filter_map(|id| id.parse().ok()) {
+                app.db.doubt_rows_of(tenant);
+            }
+        }
     }
     if let Err(error) = app.resolution.load(&app.db).await {
         tracing::warn!(%error, "the tenants' own domains could not be read; the known ones stay");

@@ -11,7 +11,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
 use crate::commands::{
-    archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, tenant, upkeep, verify,
+    archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, takeover, tenant, upkeep,
+    verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
 use crate::resolution::ResolutionConfig;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Export(archive::ExportArgs),
     /// Take batches from files that a person carried here
     Import(import::ImportArgs),
+    /// Take over the one table of an older system, while its writers go on
+    Takeover(Box<takeover::TakeoverArgs>),
 }
 
 /// Settings that do not go together, or are missing: exits with 64.

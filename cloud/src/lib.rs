@@ -62,6 +62,8 @@ mod settings;
 #[cfg(feature = "service")]
 mod store;
 #[cfg(feature = "service")]
+pub mod takeover;
+#[cfg(feature = "service")]
 mod tenant;
 #[cfg(feature = "service")]
 pub mod tls;

@@ -1,4 +1,4 @@
-//! Away with everything of a tenant but a mark and the audit.
+//! Away with everything of a tenant but a mark, the audit, and the number that its series have come to.
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -49,7 +49,9 @@ pub(crate) async fn erase(
     }
     let mut data = db.tenant(tenant).await?;
     for table in Table::ALL.into_iter().rev() {
-        if !table.is_control() && !matches!(table, Table::SampleBatches | Table::SeriesDays) {
+        // The counter stays: an id of a series that somebody may still remember never becomes another one's.
+        let stays = matches!(table, Table::SampleBatches | Table::SeriesDays | Table::SeriesCounters);
+        if !table.is_control() && !stays {
             let rows = sql::delete_data(&mut data, table).await?;
             add(table.name(), rows);
             hear(table.name(), rows);

@@ -12,7 +12,7 @@
 //! all in gzip. The rows are of one snapshot. Keys are their hashes, so agents go on sending to wherever the tenant is restored.
 //! The audit is in it for reading and proving; a restored tenant begins a new chain that names the head of the old one.
 //!
-//! [`erase()`] leaves a mark of the tenant and its audit. [`restore()`] proves the whole file before it writes anything, and can be
+//! [`erase()`] leaves a mark of the tenant, its audit, and how far its series were numbered. [`restore()`] proves the whole file before it writes anything, and can be
 //! run again after an interruption: what is there already stays as it is.
 
 mod erase;
@@ -42,13 +42,15 @@ pub(crate) enum Table {
     Losses,
     Recoveries,
     IdempotencyKeys,
+    Takeovers,
+    TakeoverTallies,
     SampleBatches,
     SeriesDays,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Tenants,
         Self::TenantSettings,
         Self::Stores,
@@ -63,6 +65,8 @@ impl Table {
         Self::Losses,
         Self::Recoveries,
         Self::IdempotencyKeys,
+        Self::Takeovers,
+        Self::TakeoverTallies,
         Self::SampleBatches,
         Self::SeriesDays,
     ];
@@ -84,6 +88,8 @@ impl Table {
             Self::Losses => "losses",
             Self::Recoveries => "recoveries",
             Self::IdempotencyKeys => "idempotency_keys",
+            Self::Takeovers => "takeovers",
+            Self::TakeoverTallies => "takeover_tallies",
             Self::SampleBatches => "sample_batches",
             Self::SeriesDays => "series_days",
         }

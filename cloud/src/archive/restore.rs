@@ -11,6 +11,7 @@ use super::file::{About, ArchiveReader, Item};
 use super::{Counts, Table, sql};
 use crate::audit::{self, Actor, Deed};
 use crate::db::Db;
+use crate::tenant::profile;
 
 /// Bytes of rows, and rows, that one transaction takes.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -27,6 +28,15 @@ struct Proved {
     days: Option<(Date, Date)>,
 }
 
+/// What was restored.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The domain of its own that the archive knows and that is another tenant's by now, whose it stays.
+    pub domain_taken: Option<String>,
+}
+
 /// The columns that decide where a row goes.
 #[derive(Deserialize)]
 struct Placed {
@@ -37,7 +47,7 @@ struct Placed {
 }
 
 /// Restores an archive into a database that does not have the tenant, or only its mark, or what an interrupted run has left;
-/// `hear` is told of each table. Returns whose it is, and the rows that were not there yet.
+/// `hear` is told of each table.
 ///
 /// # Errors
 /// The archive is not whole or altered, of another schema or not of one tenant; the tenant is there; the database is away.
@@ -46,7 +56,7 @@ pub(crate) async fn restore<F: Read + Seek + Send>(
     mut file: F,
     actor: &Actor,
     mut hear: impl FnMut(Table, u64) + Send,
-) -> anyhow::Result<(TenantId, Counts)> {
+) -> anyhow::Result<Restored> {
     let (about, proved) = prove(&mut file)?;
     let tenant = &about.tenant;
     begin(db, &about, actor, &proved).await?;
@@ -79,13 +89,15 @@ pub(crate) async fn restore<F: Read + Seek + Send>(
         }
     }
     let mut control = db.control().await?;
-    sql::describe(&mut control, tenant, &proved.tenant_row).await?;
+    sql::lock_tenant(&mut control, tenant).await?;
+    profile::lock_domains(&mut control).await?;
+    let domain_taken = sql::describe(&mut control, tenant, &proved.tenant_row).await?;
     let subject = format!("tenant:{tenant}");
-    let detail = json!({ "rows": counts, "audit_head": proved.audit_head });
+    let detail = json!({ "rows": counts, "audit_head": proved.audit_head, "domain_taken": domain_taken });
     audit::record(&mut control, tenant, actor, Deed { action: "tenant.restored", subject: &subject, detail })
         .await?;
     control.commit().await?;
-    Ok((about.tenant, counts))
+    Ok(Restored { tenant: about.tenant, domain_taken })
 }
 
 /// Makes sure that there is room for it, and leaves the mark by which an interrupted run is known.

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use storepulse_shared::ids::TenantId;
 
 use super::Table;
-use crate::db::{ControlTx, TenantTx};
+use crate::db::{ControlTx, TenantTx, tell_of_other_data};
 
 /// Runs the same statement for whichever table, each checked by itself.
 macro_rules! for_table {
@@ -97,6 +97,8 @@ pub(super) async fn read_data(
         Losses => "losses", "store_id, loss_id";
         Recoveries => "recoveries", "store_id, epoch, seq";
         IdempotencyKeys => "idempotency_keys", "store_id, key";
+        Takeovers => "takeovers", "source";
+        TakeoverTallies => "takeover_tallies", "source, store, device, metric, reason";
         SampleBatches => "sample_batches", "store_id, epoch, seq";
         SeriesDays => "series_days", "series_id, day, part";
     });
@@ -152,8 +154,10 @@ pub(super) async fn insert_data(tx: &mut TenantTx, table: Table, rows: &str) -> 
             .await?
         };
     }
+    if table == Table::SeriesCounters {
+        return advance_counter(tx, rows).await;
+    }
     let done = for_table!(table, insert, {
-        SeriesCounters => "series_counters";
         Series => "series";
         Streams => "streams";
         StoreTallies => "store_tallies";
@@ -161,10 +165,27 @@ pub(super) async fn insert_data(tx: &mut TenantTx, table: Table, rows: &str) -> 
         Losses => "losses";
         Recoveries => "recoveries";
         IdempotencyKeys => "idempotency_keys";
+        Takeovers => "takeovers";
+        TakeoverTallies => "takeover_tallies";
         SampleBatches => "sample_batches";
         SeriesDays => "series_days";
     });
     Ok(done.rows_affected())
+}
+
+/// Series are numbered from the later of the archive's number and the one that this database has come to: an id that was ever
+/// given here is never given to another series.
+async fn advance_counter(tx: &mut TenantTx, rows: &str) -> Result<u64, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    let done = sqlx::query!(
+        r#"insert into series_counters as here (tenant_id, last_id)
+        select tenant_id, last_id from json_populate_recordset(null::series_counters, $2::text::json)
+        where tenant_id = $1
+        on conflict (tenant_id) do update set last_id = greatest(here.last_id, excluded.last_id)"#,
+        tenant,
+        rows,
+    );
+    Ok(done.execute(tx.connection()).await?.rows_affected())
 }
 
 /// The state of a tenant, and whether only its mark is left; `None` if there never was one. Nobody changes it meanwhile.
@@ -197,7 +218,7 @@ pub(super) async fn is_called(
     .await
 }
 
-/// Makes the tenant's row, inactive, where there is none.
+/// Makes the tenant's row, inactive, where there is none. Nobody believes any more what was remembered of its data.
 pub(super) async fn mark(tx: &mut ControlTx, tenant: &TenantId, company: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"insert into tenants (tenant_id, company, status) values ($1, $2, 'inactive')
@@ -208,24 +229,40 @@ pub(super) async fn mark(tx: &mut ControlTx, tenant: &TenantId, company: &str) -
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    tell_of_other_data(tx, tenant).await
 }
 
-/// Gives the tenant's row what the archive says of it.
-pub(super) async fn describe(tx: &mut ControlTx, tenant: &TenantId, row: &str) -> Result<(), sqlx::Error> {
+/// Gives the tenant's row what the archive says of it. A domain that is another tenant's by now stays that one's, and is
+/// returned. Whoever calls this holds the lock on domains.
+pub(super) async fn describe(
+    tx: &mut ControlTx,
+    tenant: &TenantId,
+    row: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let taken = sqlx::query_scalar!(
+        r#"select a.custom_domain as "domain!" from json_populate_record(null::tenants, $2::text::json) a
+        join tenants o on o.custom_domain = a.custom_domain and o.tenant_id <> $1"#,
+        tenant.as_str(),
+        row,
+    )
+    .fetch_optional(tx.connection())
+    .await?;
     sqlx::query!(
         r#"update tenants t set company = a.company, status = a.status, retention_days = a.retention_days,
             accept_imported_keys = a.accept_imported_keys, created_at = a.created_at, plan = a.plan,
-            max_stores = a.max_stores, limits = a.limits, custom_domain = a.custom_domain,
+            max_stores = a.max_stores, limits = a.limits,
+            custom_domain = case when $3 then null else a.custom_domain end,
             status_changed_at = a.status_changed_at, updated_at = now()
         from json_populate_record(null::tenants, $2::text::json) a
         where t.tenant_id = $1 and a.tenant_id = $1"#,
         tenant.as_str(),
         row,
+        taken.is_some(),
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    tell_of_other_data(tx, tenant).await?;
+    Ok(taken)
 }
 
 /// Deletes a tenant's rows of a control table.
@@ -261,7 +298,6 @@ pub(super) async fn delete_data(tx: &mut TenantTx, table: Table) -> Result<u64, 
         };
     }
     let done = for_table!(table, delete, {
-        SeriesCounters => "series_counters";
         Series => "series";
         Streams => "streams";
         StoreTallies => "store_tallies";
@@ -269,6 +305,8 @@ pub(super) async fn delete_data(tx: &mut TenantTx, table: Table) -> Result<u64, 
         Losses => "losses";
         Recoveries => "recoveries";
         IdempotencyKeys => "idempotency_keys";
+        Takeovers => "takeovers";
+        TakeoverTallies => "takeover_tallies";
     });
     Ok(done.rows_affected())
 }

@@ -77,7 +77,7 @@ pub async fn erase(db: &Db, tenant: &TenantId, out: &mut (impl Write + Send)) ->
     })
     .await?;
     told?;
-    writeln!(out, "tenant {tenant} is erased; a mark and the audit stay")?;
+    writeln!(out, "tenant {tenant} is erased; a mark, the audit and the number of its last series stay")?;
     Ok(())
 }
 
@@ -93,12 +93,16 @@ pub async fn restore(db: &Db, file: &Path, out: &mut (impl Write + Send)) -> any
             told = writeln!(out, "{rows:>10} {}", table.name());
         }
     });
-    let (tenant, _) = restored.await.with_context(|| file.display().to_string())?;
+    let restored = restored.await.with_context(|| file.display().to_string())?;
     told?;
-    writeln!(
-        out,
-        "tenant {tenant} is restored; `verify --tenant {tenant}` compares it with itself. Restart the service now if it ran on \
-         this database before: it remembers the series that the tenant had"
-    )?;
+    let tenant = restored.tenant;
+    if let Some(domain) = restored.domain_taken {
+        writeln!(
+            out,
+            "{domain} is the domain of another tenant by now and stays that one's: `tenant update --tenant {tenant} \
+             --custom-domain …` gives this one another"
+        )?;
+    }
+    writeln!(out, "tenant {tenant} is restored; `verify --tenant {tenant}` compares it with itself")?;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod plan;
 mod serve;
 pub(crate) mod setting;
 pub mod store;
+pub mod takeover;
 pub(crate) mod tenant;
 pub mod upkeep;
 pub mod verify;
@@ -76,6 +77,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Onboard(args) => with_database!(args, db => onboard::run(&db, *args, out)),
         Command::Import(args) => {
             with_database!(args, db => import::run(&db, &args.request(), SettingsWaiver::None, out))
+        }
+        Command::Takeover(args) => {
+            let (request, how) = args.request();
+            with_database!(args, db => takeover::run(&db, (&request, &how), out, &mut std::io::stderr()))
         }
         Command::Export(args) => {
             with_database!(args, db => archive::export(&db, &args.tenant, &args.file, out))

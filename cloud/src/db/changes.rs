@@ -2,16 +2,24 @@
 //!
 //! It has a connection of its own, since that one is never given back. What is told while it is broken is lost, so whoever
 //! opens this door must believe nothing that was remembered before.
+//!
+//! Told is the tenant's id, or nothing for a change that may concern all; behind the id of a tenant that was erased or restored
+//! stands ` data`: its rows are others than before.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use storepulse_shared::ids::TenantId;
 use tokio::time::timeout;
+
+use super::ControlTx;
 
 /// The name of what is told (migration 0012).
 const CHANNEL: &str = "storepulse_changed";
+/// Behind the id of a tenant whose rows are others than before.
+const DATA: &str = " data";
 /// How long nothing may be heard before the connection is asked whether it lives.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How long anything may take that is asked over it.
@@ -20,10 +28,23 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Changed {
-    /// Something about these tenants.
-    Tenants(BTreeSet<String>),
+    /// Something about tenants.
+    Tenants {
+        /// Of these a setting, a store, a key.
+        about: BTreeSet<String>,
+        /// Of these all data.
+        data: BTreeSet<String>,
+    },
     /// Something that may concern all.
     Everything,
+}
+
+/// Tells every process, once this is committed, that a tenant's rows are others than before.
+pub(crate) async fn tell_of_other_data(tx: &mut ControlTx, tenant: &TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"select pg_notify($1, $2)::text as "told""#, CHANNEL, format!("{tenant}{DATA}"))
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// The notifications, from now on.
@@ -59,11 +80,16 @@ impl Changes {
                 }
             }
         };
-        let mut tenants = BTreeSet::from([first.payload().to_owned()]);
-        while let Some(more) = self.listener.next_buffered() {
-            tenants.insert(more.payload().to_owned());
+        let (mut about, mut data) = (BTreeSet::new(), BTreeSet::new());
+        let mut next = Some(first);
+        while let Some(told) = next {
+            match told.payload().strip_suffix(DATA) {
+                Some(tenant) => data.insert(tenant.to_owned()),
+                None => about.insert(told.payload().to_owned()),
+            };
+            next = self.listener.next_buffered();
         }
-        Ok(if tenants.contains("") { Changed::Everything } else { Changed::Tenants(tenants) })
+        Ok(if about.contains("") { Changed::Everything } else { Changed::Tenants { about, data } })
     }
 
     /// Gives its connection up.

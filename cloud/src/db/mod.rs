@@ -7,8 +7,8 @@ mod changes;
 mod check;
 mod connections;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions as _, Postgres, Transaction};
 use storepulse_shared::ids::TenantId;
 use time::Date;
 
-pub(crate) use self::changes::{Changed, Changes};
+pub(crate) use self::changes::{Changed, Changes, tell_of_other_data};
 pub use self::check::{CheckError, SettingsWaiver};
 use self::connections::{Connections, Lent};
 
@@ -71,27 +71,41 @@ pub struct Db {
     app: Connections,
     control: PgPool,
     control_login: PgConnectOptions,
-    server: Arc<ServerIdentity>,
+    origin: Arc<Origin>,
 }
 
-/// Which server is behind the connections. After a restore or a fail-over it is another one, and what was remembered of
-/// the old one (ids of series, for example) must not be believed.
+/// Where rows come from. After a restore or a fail-over there is another server behind the connections, and a tenant that was
+/// erased and restored has other rows: what was remembered before (ids of series, for example) must not be believed.
 #[derive(Debug, Default)]
-struct ServerIdentity {
-    started: Mutex<String>,
-    generation: AtomicU64,
+struct Origin {
+    seen: Mutex<Generations>,
 }
 
-impl ServerIdentity {
+#[derive(Debug, Default)]
+struct Generations {
+    /// When the server was started.
+    started: String,
+    /// How often all rows became others.
+    of_all: u64,
+    /// How often those of one tenant did.
+    of_tenants: HashMap<TenantId, u64>,
+}
+
+impl Origin {
     async fn look(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let started = sqlx::query_scalar!(r#"select pg_postmaster_start_time()::text as "started!""#);
         let started = started.fetch_one(connection).await?;
-        let mut known = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != started {
-            *known = started;
-            self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut seen = self.seen();
+        if seen.started != started {
+            seen.started = started;
+            seen.of_all += 1;
         }
         Ok(())
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Generations> {
+        // Every change is one call, so a panic leaves nothing half done.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,13 +115,13 @@ impl Db {
     /// # Errors
     /// [`DbError::Unsafe`] names what was found and how to mend it.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
-        let server = Arc::new(ServerIdentity::default());
+        let origin = Arc::new(Origin::default());
         let pool = |connections| {
-            let server = Arc::clone(&server);
+            let origin = Arc::clone(&origin);
             PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
                 move |connection, _| {
-                    let server = Arc::clone(&server);
-                    Box::pin(async move { server.look(connection).await })
+                    let origin = Arc::clone(&origin);
+                    Box::pin(async move { origin.look(connection).await })
                 },
             )
         };
@@ -117,7 +131,7 @@ impl Db {
             .connect_with(named(&config.app));
         let app = Connections::new(app.await?, ACQUIRE_TIMEOUT);
         let control = pool(CONTROL_CONNECTIONS).connect_with(named(&config.control)).await?;
-        let db = Self { app, control, control_login: config.control.clone(), server };
+        let db = Self { app, control, control_login: config.control.clone(), origin };
         db.check(config.waiver).await?;
         Ok(db)
     }
@@ -171,10 +185,22 @@ impl Db {
         Ok(TenantTx { tx, tenant: tenant.clone() })
     }
 
-    /// Changes when the server behind the connections does. Read it after a transaction has begun.
+    /// Grows whenever a tenant's rows may have become others: with another server behind the connections, and when the
+    /// tenant was erased or restored. Read it after a transaction has begun.
     #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.server.generation.load(Ordering::Acquire)
+    pub(crate) fn generation(&self, tenant: &TenantId) -> u64 {
+        let seen = self.origin.seen();
+        seen.of_all + seen.of_tenants.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// What was remembered of this tenant's rows is not to be believed any more.
+    pub(crate) fn doubt_rows_of(&self, tenant: TenantId) {
+        *self.origin.seen().of_tenants.entry(tenant).or_default() += 1;
+    }
+
+    /// The same for everybody's rows.
+    pub(crate) fn doubt_all_rows(&self) {
+        self.origin.seen().of_all += 1;
     }
 
     /// A transaction on the control tables: tenants, stores, keys. It reaches no tenant's data.

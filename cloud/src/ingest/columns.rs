@@ -36,6 +36,15 @@ impl Window {
         }
     }
 
+    /// Why a sample of this time cannot be stored, if it cannot.
+    pub(crate) fn refuses(&self, time: i64) -> Option<&'static str> {
+        if time < self.earliest || time > TIME_MAX_MS {
+            Some(OUTSIDE_RETENTION)
+        } else {
+            (time > self.latest).then_some(TIME_AHEAD)
+        }
+    }
+
     /// Which of these ascending times are inside.
     fn inside(&self, times: &[i64], offset_ms: i64) -> Range<usize> {
         let time = |t: &i64| t.saturating_add(offset_ms);

@@ -1,8 +1,8 @@
 //! The ids of series: looked up in memory, created in a transaction of their own before the data that needs them.
 //!
-//! A store's series are loaded whole on first contact and remembered after their transaction has committed. The memory
-//! is dropped whenever the server behind the connections is another one than before (a restore, a fail-over): an id must
-//! never outlive the database that gave it.
+//! A store's series are loaded whole on first contact and remembered after their transaction has committed. They are believed
+//! for the generation of rows that they were read in ([`Db::generation`]): an id must never outlive the database that gave it,
+//! nor the life of a tenant that was erased and restored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,7 +102,6 @@ pub(crate) struct SeriesCache {
 
 #[derive(Debug, Default)]
 struct Remembered {
-    generation: u64,
     stores: HashMap<Store, Loaded>,
     series: usize,
     clock: u64,
@@ -114,12 +113,14 @@ struct Loaded {
     /// When they were last asked for, by the count of questions.
     used: u64,
     at: Instant,
+    /// Of the rows that they were read from.
+    generation: u64,
     series: Arc<StoreSeries>,
 }
 
 impl SeriesCache {
     /// One id per frame and column of the batch, `None` where a series is beyond the limit of its device or store; or
-    /// `None` for all if some have to be looked up or made first. They are ids of the database of this `generation`.
+    /// `None` for all if some have to be looked up or made first. They are ids of rows of this `generation`.
     pub(super) fn known(
         &self,
         generation: u64,
@@ -144,7 +145,7 @@ impl SeriesCache {
         batch: &Batch<'_>,
     ) -> Result<(), sqlx::Error> {
         let mut tx = db.tenant(tenant).await?;
-        let generation = db.generation();
+        let generation = db.generation(tenant);
         let mut known = sql::series::of_store(&mut tx, store).await?;
         let (_, missing) = known.resolve(batch);
         if !missing.is_empty() {
@@ -158,23 +159,18 @@ impl SeriesCache {
 
     fn get(&self, key: &Store, generation: u64) -> Option<Arc<StoreSeries>> {
         let mut inner = self.lock();
-        if inner.generation != generation {
-            return None;
-        }
         inner.clock += 1;
         let now = inner.clock;
         let loaded = inner.stores.get_mut(key)?;
         loaded.used = now;
-        (loaded.at.elapsed() < BELIEVED).then(|| Arc::clone(&loaded.series))
+        let is_believed = loaded.generation == generation && loaded.at.elapsed() < BELIEVED;
+        is_believed.then(|| Arc::clone(&loaded.series))
     }
 
     fn put(&self, key: Store, generation: u64, series: StoreSeries) {
         let mut inner = self.lock();
-        if inner.generation != generation {
-            *inner = Remembered { generation, ..Remembered::default() };
-        }
         inner.clock += 1;
-        let loaded = Loaded { used: inner.clock, at: Instant::now(), series: Arc::new(series) };
+        let loaded = Loaded { used: inner.clock, at: Instant::now(), generation, series: Arc::new(series) };
         inner.series += loaded.series.count;
         if let Some(old) = inner.stores.insert(key, loaded) {
             inner.series -= old.series.count;

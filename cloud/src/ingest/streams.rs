@@ -1,8 +1,9 @@
 //! What this process remembers of streams, to save look-ups. It never decides: the statement that stores a batch does.
 //!
 //! A chain of earlier epochs that misses nothing stays so: numbers are only ever added to `received` and `void`. And the
-//! number after the highest one that was seen is most likely open. Only another database behind the connections (a
-//! restore) can take numbers away, and then everything here is forgotten.
+//! number after the highest one that was seen is most likely open. Only another database behind the connections, or a tenant
+//! that was erased and restored, can take numbers away: what is remembered is believed for the generation of rows in which it
+//! was seen.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ pub(super) type Stream = (TenantId, StoreId, Epoch);
 /// What is remembered of one.
 #[derive(Debug, Default, Clone, Copy)]
 struct Memory {
+    /// Of the rows that it was seen in.
+    generation: u64,
     /// No earlier epoch misses a number.
     has_complete_chain: bool,
     /// The highest number that was stored.
@@ -27,7 +30,7 @@ struct Memory {
 /// The streams seen lately.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    inner: Mutex<(u64, HashMap<Stream, Memory>)>,
+    inner: Mutex<HashMap<Stream, Memory>>,
 }
 
 impl Streams {
@@ -57,23 +60,29 @@ impl Streams {
     }
 
     fn recall(&self, stream: &Stream, generation: u64) -> Option<Memory> {
-        let inner = self.lock();
-        if inner.0 == generation { inner.1.get(stream).copied() } else { None }
+        self.lock().get(stream).copied().filter(|memory| memory.generation == generation)
     }
 
     fn note(&self, stream: &Stream, generation: u64, change: impl FnOnce(&mut Memory)) {
-        let (of, streams) = &mut *self.lock();
-        if *of != generation || streams.len() >= STREAMS_MAX && !streams.contains_key(stream) {
-            streams.clear();
-            *of = generation;
-        }
+        let mut streams = self.lock();
+        let fresh = Memory { generation, ..Memory::default() };
         match streams.get_mut(stream) {
-            Some(memory) => change(memory),
-            None => change(streams.entry(stream.clone()).or_default()),
+            Some(memory) => {
+                if memory.generation != generation {
+                    *memory = fresh;
+                }
+                change(memory);
+            }
+            None => {
+                if streams.len() >= STREAMS_MAX {
+                    streams.clear();
+                }
+                change(streams.entry(stream.clone()).or_insert(fresh));
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, HashMap<Stream, Memory>)> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Stream, Memory>> {
         // Every change is one call, so a panic leaves nothing half done.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_believed_of_another_database() {
+    fn nothing_is_believed_of_another_generation() {
         let (streams, stream) = (Streams::default(), stream());
         streams.note_stored(&stream, 5, 7);
         streams.note_complete_chain(&stream, 7);

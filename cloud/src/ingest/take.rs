@@ -46,7 +46,7 @@ pub(super) async fn take_batch(
     let stream = (auth.tenant.clone(), auth.store.clone(), header.batch.epoch);
     let mut must_look_up = false;
     for _ in 0..ATTEMPTS {
-        let generation = app.db.generation();
+        let generation = app.db.generation(&auth.tenant);
         let mut looking = None;
         if must_look_up || !app.streams.is_likely_open(&stream, header.batch.seq, generation) {
             let mut tx = app.db.tenant(&auth.tenant).await?;
@@ -84,8 +84,8 @@ pub(super) async fn take_batch(
             Some(tx) => tx,
             None => app.db.tenant(&auth.tenant).await?,
         };
-        if app.db.generation() != generation {
-            // The ids may be those of another database than the one that this transaction is in.
+        if app.db.generation(&auth.tenant) != generation {
+            // The ids may be those of other rows than the ones that this transaction sees.
             continue;
         }
         if let Some(ack) = store(app, tx, auth, header, received, &batch, &columns, &rejections).await? {
@@ -171,7 +171,7 @@ async fn store(
     }
     if header.after.is_some() {
         let stream = (auth.tenant.clone(), auth.store.clone(), header.batch.epoch);
-        app.streams.forget_chain(&stream, app.db.generation());
+        app.streams.forget_chain(&stream, app.db.generation(&auth.tenant));
     }
     let through = all_through(app, &mut tx, auth, header.batch.epoch, through).await?;
     tx.commit().await?;
@@ -305,7 +305,7 @@ pub(crate) async fn take_unnumbered(
                 Err(ApiError::refused(StatusCode::CONFLICT, "idempotency_conflict", detail))
             };
         }
-        let generation = app.db.generation();
+        let generation = app.db.generation(&auth.tenant);
         let Some(ids) = app.series.known(generation, &auth.tenant, &auth.store, body.batch) else {
             tx.rollback().await?;
             app.series.create(&app.db, &auth.tenant, &auth.store, body.batch).await?;
@@ -353,10 +353,11 @@ async fn all_through(
 ) -> Result<BTreeMap<Epoch, u64>, sqlx::Error> {
     let mut through = BTreeMap::new();
     let stream = (auth.tenant.clone(), auth.store.clone(), epoch);
-    if !app.streams.has_complete_chain(&stream, app.db.generation()) {
+    let generation = app.db.generation(&auth.tenant);
+    if !app.streams.has_complete_chain(&stream, generation) {
         through = receipts::incomplete_before(tx, &auth.store, epoch).await?;
         if through.is_empty() {
-            app.streams.note_complete_chain(&stream, app.db.generation());
+            app.streams.note_complete_chain(&stream, generation);
         }
     }
     through.insert(epoch, own);

@@ -28,6 +28,7 @@ mod seal;
 mod shipped;
 mod spool_disk;
 mod subject;
+mod takeover;
 mod wire;
 
 use std::io::Write;

@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
-use super::{append, codec, footprint, ingest, onboard, seal, spool_disk, wire};
+use super::{append, codec, footprint, ingest, onboard, seal, spool_disk, takeover, wire};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(super) enum Subject {
     Compaction,
     DiskCompacted,
     Onboard,
+    Takeover,
     ReadDay,
     ReadHotDay,
     ReadMonth,
@@ -51,7 +52,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 35] = [
+    const ALL: [Self; 36] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -67,6 +68,7 @@ impl Subject {
         Self::Compaction,
         Self::DiskCompacted,
         Self::Onboard,
+        Self::Takeover,
         Self::ReadDay,
         Self::ReadHotDay,
         Self::ReadMonth,
@@ -106,6 +108,7 @@ impl Subject {
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
             Self::Onboard => "onboard",
+            Self::Takeover => "takeover",
             Self::ReadDay => "read-day",
             Self::ReadHotDay => "read-hot-day",
             Self::ReadMonth => "read-month-by-hour",
@@ -129,7 +132,7 @@ impl Subject {
         }
     }
 
-    /// Samples a batch; for `append`, samples a commit; for `onboard`, stores.
+    /// Samples a batch; for `append`, samples a commit; for `onboard`, stores; for `takeover`, millions of rows.
     const fn sizes(self) -> &'static [usize] {
         match self {
             Self::Encode | Self::Decode => &codec::SIZES,
@@ -142,13 +145,18 @@ impl Subject {
             Self::DiskCloud => &ingest::disk::SIZES,
             Self::Compaction => &ingest::compaction::SIZES,
             Self::Onboard => &onboard::SIZES,
+            Self::Takeover => &takeover::SIZES,
             _ => &[NO_SIZE],
         }
     }
 
     /// The name of its figure at this size.
     pub(super) fn name_of(self, size: usize) -> String {
-        if size == NO_SIZE { self.word().to_owned() } else { format!("{}-{size}", self.word()) }
+        match (self, size) {
+            (_, NO_SIZE) => self.word().to_owned(),
+            (Self::Takeover, millions) => format!("{}-{millions}m", self.word()),
+            _ => format!("{}-{size}", self.word()),
+        }
     }
 
     /// Takes minutes, or another database, and is measured only if it is called for.
@@ -158,6 +166,7 @@ impl Subject {
             Self::OutageDense
                 | Self::OutageDenseLive
                 | Self::OutageDenseAttempt
+                | Self::Takeover
                 | Self::ReadDay
                 | Self::ReadHotDay
                 | Self::ReadMonth
@@ -196,6 +205,7 @@ impl Subject {
             | Self::BesideHours => "ms",
             Self::BesideCrash => "samples",
             Self::Onboard
+            | Self::Takeover
             | Self::OutageReference
             | Self::OutageReferenceLive
             | Self::OutageReferenceAttempt
@@ -245,6 +255,7 @@ impl Subject {
             Self::Onboard => {
                 "a tenant with so many stores, package and validation | limit: the disk, two synced files a store"
             }
+            Self::Takeover => "longest insert into a table that is being taken over | limit: without that",
             Self::ReadDay => {
                 "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster"
             }
@@ -302,6 +313,7 @@ impl Subject {
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,
             Self::Onboard => onboard::measure(size, bench).await,
+            Self::Takeover => takeover::measure(size, bench).await,
             Self::ReadDay => chain::day(bench.chain().await?).await,
             Self::ReadHotDay => chain::hot_day(bench.chain().await?).await,
             Self::ReadMonth => chain::month_by_hour(bench.chain().await?).await,
@@ -378,7 +390,9 @@ mod tests {
     #[test]
     fn what_takes_minutes_is_measured_only_by_its_name() {
         let takes_minutes = |name: &String| {
-            ["outage-dense", "read-", "beside-"].iter().any(|beginning| name.starts_with(beginning))
+            ["outage-dense", "read-", "beside-", "takeover-"]
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
         };
         assert!(!chosen(&[]).iter().any(takes_minutes));
         assert_eq!(chosen(&["outage"]).iter().filter(|name| takes_minutes(name)).count(), 3);

@@ -68,6 +68,21 @@ pub(super) async fn manage(control: &mut Session, place: &Place) -> anyhow::Resu
     Ok(())
 }
 
+/// What a takeover has noted of an older system's table; as the superuser, since no request leads there.
+pub(super) async fn take_over(admin: &mut Session, place: &Place) -> anyhow::Result<()> {
+    let (tenant, store, word) =
+        (quote(place.tenant.as_str()), quote(place.store.as_str()), quote(&place.word));
+    let statements = format!(
+        "insert into takeovers (tenant_id, source, table_name, origin, lower, upper, filenode, next_block, blocks)
+            values ({tenant}, {word}, {word}, 9, 3, 9, 1, 1, 1);
+        insert into takeover_tallies (tenant_id, source, store, device, metric, reason, rows, total)
+            values ({tenant}, {word}, {store}, {word}, {word}, '', 1, {})",
+        place.base
+    );
+    admin.run(&statements).await?;
+    Ok(())
+}
+
 /// One sample by Prometheus remote write and one by OTLP, of series that are named alike in every store.
 fn foreign_requests(place: &Place) -> anyhow::Result<[Request; 2]> {
     let (time, value) = (now_ms() - MINUTE_MS, place.base + 0.625);

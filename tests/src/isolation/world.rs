@@ -106,6 +106,11 @@ impl World {
         for place in all {
             content::manage(&mut control, place).await?;
         }
+        let mut admin = Session::open(&db.admin).await?;
+        for place in all {
+            content::take_over(&mut admin, place).await?;
+        }
+        admin.close().await?;
         let odd_keys = keys::make(&mut control, address, &victim, &sibling, &stranger).await?;
         let suspend = format!(
             "update tenants set status = 'suspended' where tenant_id = {};

@@ -9,6 +9,7 @@ use storepulse_shared::ids::TenantId;
 use utoipa::ToSchema;
 
 use self::sql::TenantRow;
+pub(crate) use self::sql::lock_domains;
 use super::status::Status;
 use crate::app::rfc3339;
 use crate::audit::{self, Actor, Deed};

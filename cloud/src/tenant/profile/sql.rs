@@ -138,7 +138,7 @@ pub(super) async fn plans(tx: &mut ControlTx) -> Result<Vec<String>, sqlx::Error
 }
 
 /// Whoever sets a domain is alone with that until the transaction ends.
-pub(super) async fn lock_domains(tx: &mut ControlTx) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock_domains(tx: &mut ControlTx) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"select pg_advisory_xact_lock(hashtextextended('storepulse domains', 0))::text as "locked""#
     )

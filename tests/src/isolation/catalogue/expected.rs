@@ -17,7 +17,7 @@ pub(super) const READ_BY_PEOPLE: [&str; 7] =
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 35] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 37] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
     ("audit_entries", "storepulse_app", &["INSERT", "SELECT"]),
     ("audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
@@ -48,6 +48,8 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 35] = [
     ("stores", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("streams", "storepulse_bi", &["SELECT"]),
+    ("takeover_tallies", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("takeovers", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("tenant_settings", "storepulse_app", &["SELECT"]),
     ("tenant_settings", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("tenants", "storepulse_app", &["SELECT"]),

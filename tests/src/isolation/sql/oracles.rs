@@ -10,6 +10,8 @@ use crate::isolation::world::{NEWCOMER, NOBODYS_STORE, VICTIM, World};
 
 /// A number that no series has.
 const NOBODYS_SERIES: &str = "2000000000";
+/// A table that nobody takes over, as JSON.
+const NOBODYS_SOURCE: &str = r#""nobodys-source""#;
 
 /// A case for every table that `storepulse_app` inserts into.
 pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -> anyhow::Result<Vec<Case>> {
@@ -17,13 +19,18 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
     let victims_series =
         format!("select min(series_id)::text from series where tenant_id = {}", quote(VICTIM));
     let victims_series = logins.admin.run(&victims_series).await?.column().pop().unwrap_or_default();
+    let victims_source =
+        format!("select to_json(min(source))::text from takeovers where tenant_id = {}", quote(VICTIM));
+    let victims_source = logins.admin.run(&victims_source).await?.column().pop().unwrap_or_default();
     for table in schema.tables().filter(|table| table.allows(APP, "INSERT")) {
         let name = &table.name;
         let of_store = if table.has("store_id") { "and store_id = 'T01'" } else { "" };
         let rows = format!("{} where tenant_id = {} {of_store} limit 1", table.select_all(), quote(VICTIM));
         let row = logins.admin.run(&rows).await?.column().pop().unwrap_or_default();
-        // A row of `series_days` hangs on a series, and the newcomer has none: for it there is only the second question.
-        if !table.has("series_id") || table.has("store_id") {
+        // A row of `series_days` hangs on a series and one of `takeover_tallies` on a takeover, and the newcomer has neither: for
+        // them there is only the second question.
+        let is_tally = table.has("source") && table.has("reason");
+        if table.has("store_id") || !table.has("series_id") && !is_tally {
             let mine = format!(r#"{{"tenant_id": "{NEWCOMER}"}}"#);
             let reply = logins.app.attempt(Some(NEWCOMER), &insert(table, &row, &mine, "")).await?;
             cases.push(Case::holds(
@@ -38,6 +45,8 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
             ("store_id", victims, nobodys)
         } else if table.has("series_id") {
             ("series_id", victims_series.clone(), NOBODYS_SERIES.to_owned())
+        } else if is_tally {
+            ("source", victims_source.clone(), NOBODYS_SOURCE.to_owned())
         } else {
             continue;
         };
@@ -48,7 +57,7 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
             // A store's name may be quoted back to whoever said it. A number is not, and stands in the names of partitions too.
             let said = value.trim_matches('"');
             let text =
-                if parent == "store_id" { reply.text().replace(said, "<parent>") } else { reply.text() };
+                if parent != "series_id" { reply.text().replace(said, "<parent>") } else { reply.text() };
             answers.push(format!("{} {} {text}", reply.affected, reply.code()));
         }
         cases.push(Case::holds(
