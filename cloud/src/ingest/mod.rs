@@ -10,6 +10,7 @@
 
 mod carried;
 mod columns;
+mod described;
 pub(crate) mod http;
 mod series;
 mod sql;

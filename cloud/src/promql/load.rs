@@ -126,10 +126,15 @@ mod tests {
         let seen: Vec<_> = windows
             .iter()
             .map(|w| {
-                (w.from - TIME_MIN_MS, w.to - TIME_MIN_MS, &*w.selectors, w.ids.values().collect::<Vec<_>>())
+                (
+                    w.from - TIME_MIN_MS,
+                    w.to - TIME_MIN_MS,
+                    &*w.selectors,
+                    w.ids.values().cloned().collect::<Vec<_>>(),
+                )
             })
             .collect();
-        let expected = [(0, 10, &[1][..], vec![&vec![2]]), (100, 300, &[0, 2], vec![&vec![1, 2], &vec![3]])];
+        let expected = [(0, 10, &[1][..], vec![vec![2]]), (100, 300, &[0, 2], vec![vec![1, 2], vec![3]])];
         assert_eq!(seen, expected);
     }
 }

@@ -64,7 +64,9 @@ enum Length {
 struct Shown {
     /// Of the program.
     version: String,
-    series: usize,
+    /// Where it is series that are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<usize>,
     /// Values that were compared one by one.
     compared: usize,
     /// What was not equal, in words; the first ones.
@@ -134,10 +136,8 @@ fn tell(name: &str, shown: &anyhow::Result<Shown>, out: &mut impl Write) -> std:
         Err(error) => writeln!(out, "{name}: failed: {error:#}"),
         Ok(Shown { version, series, compared, unequal, more }) => {
             let verdict = if unequal.is_empty() { "all equal" } else { "NOT EQUAL" };
-            writeln!(
-                out,
-                "{name} ({version}): {compared} values or answers, {series} with series, {verdict}; {more}"
-            )?;
+            let series = series.map(|series| format!(" {series} with series,")).unwrap_or_default();
+            writeln!(out, "{name} ({version}): {compared} values or answers,{series} {verdict}; {more}")?;
             unequal.iter().try_for_each(|difference| writeln!(out, "  {difference}"))
         }
     }

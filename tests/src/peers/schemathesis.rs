@@ -52,6 +52,8 @@ impl Length {
 struct Caller {
     name: &'static str,
     bearer: Option<String>,
+    /// What is answered 200 as long as the credential is good for something.
+    opens: &'static str,
 }
 
 pub(super) async fn run(stage: &Stage, length: Length) -> anyhow::Result<Shown> {
@@ -62,11 +64,15 @@ pub(super) async fn run(stage: &Stage, length: Length) -> anyhow::Result<Shown> 
     let operator = operator::issue(&door, "ana").await?;
     door.close().await;
     let callers = [
-        Caller { name: "nobody", bearer: None },
-        Caller { name: "store", bearer: Some(stage.store.bearer()) },
-        Caller { name: "operator", bearer: Some(format!("Bearer {}", operator.expose())) },
+        Caller { name: "nobody", bearer: None, opens: "/health" },
+        Caller { name: "store", bearer: Some(stage.store.bearer()), opens: "/v1/stores/T01/status" },
+        Caller {
+            name: "operator",
+            bearer: Some(format!("Bearer {}", operator.expose())),
+            opens: "/v1/tenants/la-villa/overview",
+        },
     ];
-    let (mut routes, mut cases, mut unequal, mut told) = (0, 0, Vec::new(), Vec::new());
+    let (mut cases, mut unequal, mut told) = (0, Vec::new(), Vec::new());
     for caller in &callers {
         let (report, said) = caller.ask(stage, &program, length).await.with_context(|| caller.name)?;
         let (asked, of) = (report.test_cases.generated, report.operations.selected);
@@ -76,23 +82,24 @@ pub(super) async fn run(stage: &Stage, length: Length) -> anyhow::Result<Shown> 
             report.giving()
         ));
         cases += asked;
-        routes = routes.max(report.operations.tested);
         if !report.is_clean() {
             unequal.push(format!("as {}\n{said}", caller.name));
         }
     }
     // What is asked with keys that open nothing shows little.
-    let ana = ByHand::new(&stage.cloud.url(), Some(&stage.cloud.ca()), callers[2].bearer.clone())?;
-    let tenant = ana.get("/v1/tenants/la-villa").await?;
-    ensure!(
-        tenant.status == 200 && tenant.json["status"] == "active",
-        "la-villa has not lived to the end: {tenant:?}"
-    );
-    let agent = stage.agent()?.get("/v1/stores/T01/status").await?;
-    ensure!(agent.status == 200, "the store's key has not lived to the end: {agent:?}");
+    for caller in &callers {
+        let client = ByHand::new(&stage.cloud.url(), Some(&stage.cloud.ca()), caller.bearer.clone())?;
+        let answer = client.get(caller.opens).await?;
+        if answer.status != 200 {
+            unequal.push(format!(
+                "{} asks nothing any more: {} is answered {answer:?}",
+                caller.name, caller.opens
+            ));
+        }
+    }
     Ok(Shown {
         version,
-        series: routes,
+        series: None,
         compared: cases,
         unequal,
         more: format!("asked by {}", told.join("; ")),
@@ -187,7 +194,9 @@ impl Caller {
         if let Some(bearer) = &self.bearer {
             args.extend(["--header".to_owned(), format!("Authorization: {bearer}")]);
         }
-        let mut running = Program::start(program, &args, &[], &log)?;
+        let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/schemathesis_hooks.py");
+        let environment = [("SCHEMATHESIS_HOOKS", hooks.display().to_string())];
+        let mut running = Program::start(program, &args, &environment, &log)?;
         let ended = wait::until("Schemathesis to end", length.limit(), async || running.ended()).await;
         let ended = ended.with_context(|| running.said())?;
         let said = std::fs::read_to_string(&log)?;
