@@ -58,6 +58,8 @@ mod router;
 #[cfg(feature = "service")]
 mod samples;
 #[cfg(feature = "service")]
+mod scope;
+#[cfg(feature = "service")]
 mod settings;
 #[cfg(feature = "service")]
 mod store;

@@ -26,10 +26,11 @@ use crate::{
 #[openapi(
     info(title = "StorePulse cloud", description = "Takes batches of stores' samples, once, and keeps tenants apart."),
     modifiers(&Credentials),
+    components(schemas(promql::QueryProblem)),
     tags(
         (name = "ingest", description = "for agents, and for programs that push"),
         (name = "stores", description = "what has arrived"),
-        (name = "prometheus", description = "the query API of Prometheus over a store's samples, for Grafana and the like"),
+        (name = "prometheus", description = "the query API of Prometheus over a store's samples or all of a tenant's, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
         (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
         (name = "operation", description = "for those who run the service"),
@@ -70,6 +71,13 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promql::http::list_label_values))
         .routes(routes!(promql::http::show_metadata))
         .routes(routes!(promql::http::show_buildinfo))
+        .routes(routes!(promql::tenant_http::query_tenant))
+        .routes(routes!(promql::tenant_http::query_tenant_range))
+        .routes(routes!(promql::tenant_http::list_tenant_series))
+        .routes(routes!(promql::tenant_http::list_tenant_labels))
+        .routes(routes!(promql::tenant_http::list_tenant_label_values))
+        .routes(routes!(promql::tenant_http::show_tenant_metadata))
+        .routes(routes!(promql::tenant_http::show_tenant_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .routes(routes!(tenant::profile::http::create_tenant, tenant::profile::http::list_tenants))
         .routes(routes!(
@@ -86,6 +94,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenant::keys::http::open_rotation, tenant::keys::http::close_rotation))
         .routes(routes!(tenant::figures::http::show_tenant_stats))
         .routes(routes!(tenant::figures::http::show_tenant_overview))
+        .routes(routes!(store::metrics::list_tenant_metrics))
         .routes(routes!(settings::http::list_tenant_settings))
         .routes(routes!(settings::http::set_tenant_setting, settings::http::reset_tenant_setting))
         .routes(routes!(settings::http::show_feature))

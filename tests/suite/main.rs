@@ -10,6 +10,7 @@ mod audit;
 mod bad_input;
 mod bi;
 mod carried;
+mod chain;
 mod cleanup;
 mod clocks;
 mod command_line;

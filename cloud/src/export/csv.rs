@@ -1,7 +1,7 @@
 //! CSV after RFC 4180: a header, quotes where they are needed, CRLF.
 //!
 //! `time,t,device,kind,name,unit,value`: the time twice, for people in RFC 3339 and for programs in Unix milliseconds. What
-//! is not known is empty. Names come from shops, and spreadsheets run what begins like a formula: such a text gets an
+//! is not known is empty. Where series of several stores are side by side, `store` is between `t` and `device`. Names come from shops, and spreadsheets run what begins like a formula: such a text gets an
 //! apostrophe before it, as spreadsheets themselves mark text.
 
 use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
@@ -18,17 +18,18 @@ const TIME: &[FormatItem<'_>] =
 /// Rows as records.
 pub(super) struct Csv {
     writer: Writer<Vec<u8>>,
-    /// Device, kind, name and unit: the same in every record of a series.
-    texts: [String; 4],
+    /// Store (if it is said), device, kind, name and unit: the same in every record of a series.
+    texts: Vec<String>,
     record: ByteRecord,
 }
 
 impl Csv {
-    pub(super) fn new(columns: &[Column]) -> Result<Self, EncodeError> {
+    pub(super) fn new(says_store: bool, columns: &[Column]) -> Result<Self, EncodeError> {
         let mut writer = writer();
-        let texts = ["time", "t", "device", "kind", "name", "unit"];
-        writer.write_record(texts.into_iter().chain(columns.iter().map(|column| column.name)))?;
-        Ok(Self { writer, texts: Default::default(), record: ByteRecord::new() })
+        let store = says_store.then_some("store");
+        let texts = ["time", "t"].into_iter().chain(store).chain(["device", "kind", "name", "unit"]);
+        writer.write_record(texts.chain(columns.iter().map(|column| column.name)))?;
+        Ok(Self { writer, texts: Vec::new(), record: ByteRecord::new() })
     }
 }
 
@@ -46,7 +47,9 @@ fn harmless(text: &str) -> String {
 impl Encoder for Csv {
     fn series(&mut self, head: &Head) -> Result<(), EncodeError> {
         let unit = head.unit.as_deref().unwrap_or_default();
-        self.texts = [&head.device, &head.kind, &head.name, unit].map(harmless);
+        let store = head.store.as_deref().into_iter();
+        let texts = store.chain([&*head.device, &*head.kind, &*head.name, unit]);
+        self.texts = texts.map(harmless).collect();
         Ok(())
     }
 
@@ -87,8 +90,9 @@ mod tests {
 
     #[test]
     fn texts_are_quoted_after_rfc_4180_and_are_no_formulas() {
-        let mut csv = Csv::new(&[Column { name: "value", is_count: false }]).unwrap();
+        let mut csv = Csv::new(false, &[Column { name: "value", is_count: false }]).unwrap();
         let head = Head {
+            store: None,
             device: "=cmd|' /C calc'!A0".into(),
             kind: "@SUM(1)".into(),
             name: "m{shelf=\"a, b\"}".into(),

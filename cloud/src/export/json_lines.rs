@@ -60,7 +60,8 @@ mod tests {
             vec![Column { name: "count", is_count: true }, Column { name: "rate", is_count: false }];
         let mut lines = JsonLines::new(columns);
         let name = "m{shelf=\"a \\\"b\\\"\"}".to_owned();
-        lines.series(&Head { device: "d".into(), kind: "k".into(), name: name.clone(), unit: None }).unwrap();
+        let (device, kind) = ("d".to_owned(), "k".to_owned());
+        lines.series(&Head { store: None, device, kind, name: name.clone(), unit: None }).unwrap();
         lines.row(5, &[Some(Value::Count(2)), None]).unwrap();
         lines.row(6, &[Some(Value::Count(1)), Some(Value::Number(0.1))]).unwrap();
         let text = String::from_utf8(lines.take().unwrap()).unwrap();

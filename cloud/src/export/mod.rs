@@ -72,6 +72,9 @@ impl Format {
 /// What every row of a series says about it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Head {
+    /// Where series of several stores are side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     pub device: String,
     /// The collector kind of the device.
     pub kind: String,
@@ -152,12 +155,16 @@ pub(crate) trait Encoder: Send {
     fn take(&mut self) -> Result<Vec<u8>, EncodeError>;
 }
 
-/// The encoder of a format; JSON lines for [`Format::Json`].
-pub(crate) fn encoder(format: Format, columns: Vec<Column>) -> Result<Box<dyn Encoder>, EncodeError> {
+/// The encoder of a format; JSON lines for [`Format::Json`]. `says_store`: every [`Head`] names its store.
+pub(crate) fn encoder(
+    format: Format,
+    says_store: bool,
+    columns: Vec<Column>,
+) -> Result<Box<dyn Encoder>, EncodeError> {
     Ok(match format {
         Format::Json | Format::JsonLines => Box::new(json_lines::JsonLines::new(columns)),
-        Format::Csv => Box::new(csv::Csv::new(&columns)?),
-        Format::Parquet => Box::new(parquet::Parquet::new(columns)?),
+        Format::Csv => Box::new(csv::Csv::new(says_store, &columns)?),
+        Format::Parquet => Box::new(parquet::Parquet::new(says_store, columns)?),
     })
 }
 

@@ -20,6 +20,8 @@ const GROUP_ROWS: usize = 200_000;
 pub(super) struct Parquet {
     writer: SerializedFileWriter<Vec<u8>>,
     columns: Vec<Column>,
+    /// Columns of texts that every row has.
+    texts: usize,
     group: Group,
 }
 
@@ -27,8 +29,8 @@ pub(super) struct Parquet {
 #[derive(Default)]
 struct Group {
     times: Vec<i64>,
-    /// Device, kind and name by series.
-    texts: Vec<[ByteArray; 3]>,
+    /// Store (if it is said), device, kind and name by series.
+    texts: Vec<Vec<ByteArray>>,
     units: Vec<Option<ByteArray>>,
     /// How many rows each series has.
     rows: Vec<usize>,
@@ -37,12 +39,15 @@ struct Group {
 }
 
 impl Parquet {
-    pub(super) fn new(columns: Vec<Column>) -> Result<Self, EncodeError> {
+    pub(super) fn new(says_store: bool, columns: Vec<Column>) -> Result<Self, EncodeError> {
+        let store = says_store.then_some("store");
+        let texts: Vec<&str> = store.into_iter().chain(["device", "kind", "name"]).collect();
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_created_by(concat!("storepulse-cloud ", env!("CARGO_PKG_VERSION")).to_owned());
-        let writer = SerializedFileWriter::new(Vec::new(), schema(&columns)?, Arc::new(properties.build()))?;
-        Ok(Self { writer, columns, group: Group::default() })
+        let schema = schema(&texts, &columns)?;
+        let writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build()))?;
+        Ok(Self { writer, columns, texts: texts.len(), group: Group::default() })
     }
 
     fn write_group(&mut self) -> Result<(), EncodeError> {
@@ -55,7 +60,7 @@ impl Parquet {
             column.typed::<Int64Type>().write_batch(&group.times, None, None)?;
             column.close()?;
         }
-        for at in 0..3 {
+        for at in 0..self.texts {
             let texts = group.by_row(|series| group.texts[series][at].clone());
             write_texts(&mut out, &texts, None)?;
         }
@@ -124,20 +129,19 @@ fn number(value: &Value) -> f64 {
     }
 }
 
-fn schema(columns: &[Column]) -> Result<TypePtr, EncodeError> {
+fn schema(texts: &[&str], columns: &[Column]) -> Result<TypePtr, EncodeError> {
     let text = |name: &str, repetition| {
         let column = Type::primitive_type_builder(name, PhysicalType::BYTE_ARRAY);
         column.with_logical_type(Some(LogicalType::String)).with_repetition(repetition).build()
     };
     let utc_ms = LogicalType::timestamp(true, TimeUnit::MILLIS);
     let time = Type::primitive_type_builder("time", PhysicalType::INT64);
-    let mut fields = vec![
-        time.with_logical_type(Some(utc_ms)).with_repetition(Repetition::REQUIRED).build()?,
-        text("device", Repetition::REQUIRED)?,
-        text("kind", Repetition::REQUIRED)?,
-        text("name", Repetition::REQUIRED)?,
-        text("unit", Repetition::OPTIONAL)?,
-    ];
+    let mut fields =
+        vec![time.with_logical_type(Some(utc_ms)).with_repetition(Repetition::REQUIRED).build()?];
+    for name in texts {
+        fields.push(text(name, Repetition::REQUIRED)?);
+    }
+    fields.push(text("unit", Repetition::OPTIONAL)?);
     for column in columns {
         let of = if column.is_count { PhysicalType::INT64 } else { PhysicalType::DOUBLE };
         let column = Type::primitive_type_builder(column.name, of);
@@ -149,8 +153,9 @@ fn schema(columns: &[Column]) -> Result<TypePtr, EncodeError> {
 
 impl Encoder for Parquet {
     fn series(&mut self, head: &Head) -> Result<(), EncodeError> {
-        let texts = [&head.device, &head.kind, &head.name].map(|text| ByteArray::from(text.as_str()));
-        self.group.texts.push(texts);
+        let store = head.store.as_deref().into_iter();
+        let texts = store.chain([&*head.device, &*head.kind, &*head.name]).map(ByteArray::from);
+        self.group.texts.push(texts.collect());
         self.group.units.push(head.unit.as_deref().map(ByteArray::from));
         self.group.rows.push(0);
         Ok(())

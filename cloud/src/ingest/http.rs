@@ -13,6 +13,7 @@ use storepulse_shared::answer::{Ack, Problem};
 use storepulse_shared::limits::BODY_BYTES_MAX;
 use storepulse_shared::request::{BodyError, RequestHead};
 
+use super::described::Posted;
 use super::sql::receipts::Sender;
 use super::take::{self, Received};
 use crate::app::App;
@@ -39,7 +40,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
         ("Idempotency-Key" = Option<String>, Header, description = "for the flat form: the same key and body is stored once"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
     ),
-    request_body(content = String, content_type = "application/json"),
+    request_body(content = Posted, content_type = "application/json"),
     responses(
         (status = 200, description = "committed, or was before", body = Ack),
         (status = 400, description = "not understood", body = Problem, content_type = "application/problem+json"),

@@ -11,6 +11,7 @@
 
 mod carried;
 mod columns;
+mod described;
 pub(crate) mod http;
 mod series;
 mod sql;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::eval::{EvalError, Series};
 use super::format;
@@ -66,7 +67,7 @@ impl IntoResponse for QueryError {
             _ => None,
         };
         let (status, error_type, error) = self.into_parts();
-        let body = serde_json::json!({ "status": "error", "errorType": error_type, "error": error });
+        let body = QueryProblem { status: "error", error_type, error };
         let mut response = (status, axum::Json(body)).into_response();
         if let Some(wait) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
@@ -105,6 +106,67 @@ impl From<ReadError> for QueryError {
     }
 }
 
+/// A refusal in Prometheus' words.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueryProblem {
+    /// `error`
+    status: &'static str,
+    /// The word that programs compare: `bad_data`, `execution`, `timeout`, `unavailable`, `internal`.
+    #[serde(rename = "errorType")]
+    error_type: &'static str,
+    /// What is wrong, and with which value.
+    error: String,
+}
+
+/// An answer in Prometheus' envelope.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Answer<T> {
+    /// `success`
+    status: &'static str,
+    /// What was asked for.
+    data: T,
+}
+
+/// What a query comes to, as it is written here by hand.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "the shape of it for the document of the routes")]
+pub(crate) struct QueryResult {
+    /// `vector`, `matrix`, `scalar` or `string`.
+    #[schema(rename = "resultType")]
+    result_type: &'static str,
+    /// A list of `{"metric": {…}, "value": [seconds, "number"]}`, or with `values` over a range; or one `[seconds, "text"]`.
+    result: Vec<serde_json::Value>,
+}
+
+/// What is known of a metric.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Metadata {
+    /// `counter` or `gauge`.
+    pub(super) r#type: &'static str,
+    /// What it means.
+    pub(super) help: &'static str,
+    /// UCUM.
+    pub(super) unit: &'static str,
+}
+
+/// What clients look at to learn what they may ask. Nothing of ours was built by Go.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BuildInfo {
+    /// Of the Prometheus that answers equal.
+    pub(super) version: &'static str,
+    /// Ours.
+    pub(super) revision: &'static str,
+    /// Empty.
+    pub(super) branch: &'static str,
+    /// Empty.
+    pub(super) build_user: &'static str,
+    /// Empty.
+    pub(super) build_date: &'static str,
+    /// Empty.
+    pub(super) go_version: &'static str,
+}
+
 /// A body that is JSON already.
 #[derive(Debug)]
 pub(crate) struct Json(pub String);
@@ -117,8 +179,8 @@ impl IntoResponse for Json {
 
 /// `data` in the envelope of success.
 pub(super) fn success(data: &impl Serialize) -> Result<Json, QueryError> {
-    let data = serde_json::to_string(data).map_err(|error| QueryError::Internal(error.into()))?;
-    Ok(envelope(&data))
+    let answer = serde_json::to_string(&Answer { status: "success", data });
+    Ok(Json(answer.map_err(|error| QueryError::Internal(error.into()))?))
 }
 
 fn envelope(data: &str) -> Json {

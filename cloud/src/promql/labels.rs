@@ -2,14 +2,16 @@
 //!
 //! A metric or label may be spelled with dots (`hw.temperature`), which PromQL's identifiers cannot have: it is shown with
 //! underscores instead. Series that came from Prometheus keep exactly the labels that they came with; all others also say
-//! whose they are, in `device`, `kind` and `store`. A label of the series' own with such a name becomes `exported_…`, as
-//! when Prometheus scrapes.
+//! whose they are, in `device`, `kind` and `store`. Where the stores of a tenant stand side by side, every series says its
+//! `store`. A label of the series' own with a name that is used so becomes `exported_…`, as when Prometheus scrapes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The label that holds the metric.
 pub(super) const NAME: &str = "__name__";
+/// The label that holds the store.
+pub(super) const STORE: &str = "store";
 
 /// Collector kinds whose series bring all their labels with them.
 const KINDS_WITH_OWN_LABELS: [&str; 2] = ["prometheus", "otlp"];
@@ -101,20 +103,33 @@ pub(super) struct Origin<'a> {
     pub device: &'a str,
     pub kind: &'a str,
     pub metric: &'a str,
+    /// It stands beside series of other stores.
+    pub is_among_stores: bool,
+}
+
+impl Origin<'_> {
+    /// Whether a label of this name says whose the series is.
+    fn says(&self, label: &str) -> bool {
+        let brings_all = KINDS_WITH_OWN_LABELS.contains(&self.kind);
+        match label {
+            STORE => !brings_all || self.is_among_stores,
+            "device" | "kind" => !brings_all,
+            _ => false,
+        }
+    }
 }
 
 /// The labels of a stored series with labels of its own.
 pub(super) fn of_series<'a>(origin: Origin<'_>, own: impl IntoIterator<Item = (&'a str, &'a str)>) -> Labels {
-    let brings_all = KINDS_WITH_OWN_LABELS.contains(&origin.kind);
     let mut labels = BTreeMap::from([(NAME.to_owned(), metric_identifier(origin.metric))]);
-    if !brings_all {
-        for (name, value) in [("device", origin.device), ("kind", origin.kind), ("store", origin.store)] {
+    for (name, value) in [("device", origin.device), ("kind", origin.kind), (STORE, origin.store)] {
+        if origin.says(name) {
             labels.insert(name.to_owned(), value.to_owned());
         }
     }
     for (name, value) in own {
         let mut name = label_identifier(name);
-        if !brings_all && matches!(&*name, "device" | "kind" | "store") {
+        if origin.says(&name) {
             name.insert_str(0, "exported_");
         }
         // Two spellings of one identifier: both values are shown.
@@ -133,8 +148,13 @@ pub(super) fn of_series<'a>(origin: Origin<'_>, own: impl IntoIterator<Item = (&
 mod tests {
     use super::*;
 
-    const OURS: Origin<'_> =
-        Origin { store: "T01", device: "fridge", kind: "modbus", metric: "hw.temperature" };
+    const OURS: Origin<'_> = Origin {
+        store: "T01",
+        device: "fridge",
+        kind: "modbus",
+        metric: "hw.temperature",
+        is_among_stores: false,
+    };
 
     #[test]
     fn a_series_of_an_agent_says_whose_it_is() {
@@ -148,6 +168,14 @@ mod tests {
         let origin = Origin { kind: "prometheus", metric: "node_network_up", ..OURS };
         let labels = of_series(origin, [("device", "eth0"), ("instance", "a:1"), ("job", "node")]);
         let expected = r#"{__name__="node_network_up", device="eth0", instance="a:1", job="node"}"#;
+        assert_eq!(labels.to_string(), expected);
+    }
+
+    #[test]
+    fn among_the_stores_of_a_tenant_every_series_says_its_store() {
+        let origin = Origin { kind: "prometheus", metric: "up", is_among_stores: true, ..OURS };
+        let labels = of_series(origin, [("device", "eth0"), ("store", "their own")]);
+        let expected = r#"{__name__="up", device="eth0", exported_store="their own", store="T01"}"#;
         assert_eq!(labels.to_string(), expected);
     }
 

@@ -3,7 +3,7 @@
 //! Selectors whose ranges touch share a read; those that lie apart (`offset 1w`) do not, so that what lies between them is
 //! not read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use storepulse_shared::ids::StoreId;
@@ -14,7 +14,8 @@ use super::eval::{Data, Stored};
 use super::plan::Selector;
 use super::select::{self, Known};
 use crate::db::TenantTx;
-use crate::samples::{self, SeriesSamples};
+use crate::samples::{self, ReadError, SeriesSamples};
+use crate::scope::Scope;
 
 /// Most samples that a query may hold. Beyond: 422.
 const SAMPLES_MAX: usize = 2_000_000;
@@ -25,7 +26,8 @@ struct Window {
     from: i64,
     to: i64,
     selectors: Vec<usize>,
-    ids: Vec<i32>,
+    /// By store.
+    ids: BTreeMap<StoreId, Vec<i32>>,
 }
 
 /// Reads what each selector has found.
@@ -34,7 +36,7 @@ struct Window {
 /// The database, or more samples than a query may hold.
 pub(super) async fn load(
     tx: &mut TenantTx,
-    store: &StoreId,
+    scope: &Scope,
     selectors: &[Selector],
 ) -> Result<Data, QueryError> {
     let mut data: Data = selectors.iter().map(|_| Vec::new()).collect();
@@ -42,18 +44,24 @@ pub(super) async fn load(
         return Ok(data);
     }
     let matchers: Vec<_> = selectors.iter().map(|selector| &selector.series).collect();
-    let known = select::candidates(tx, store, &matchers).await?;
+    let known = select::candidates(tx, scope, &matchers).await?;
     let found: Vec<Vec<&Known>> = matchers
         .iter()
         .map(|m| known.iter().filter(|one| m.hold(&one.metric, &one.labels)).collect())
         .collect();
     let mut left = SAMPLES_MAX;
     for window in windows(selectors, &found) {
-        let range = samples::Range { store, series_ids: &window.ids, from_ms: window.from, to_ms: window.to };
-        let samples = samples::read(tx, range, left).await?;
-        left = left.saturating_sub(samples.values().map(Vec::len).sum());
-        let samples: HashMap<i32, Arc<SeriesSamples>> =
-            samples.into_iter().map(|(id, samples)| (id, Arc::new(samples))).collect();
+        let mut samples: HashMap<i32, Arc<SeriesSamples>> = HashMap::new();
+        for (store, ids) in &window.ids {
+            let range = samples::Range { store, series_ids: ids, from_ms: window.from, to_ms: window.to };
+            let found = samples::read(tx, range, left).await.map_err(|error| match error {
+                // What other reads have taken is part of it.
+                ReadError::TooMany { .. } => ReadError::TooMany { limit: SAMPLES_MAX },
+                error @ ReadError::Sqlx(_) => error,
+            })?;
+            left = left.saturating_sub(found.values().map(Vec::len).sum());
+            samples.extend(found.into_iter().map(|(id, samples)| (id, Arc::new(samples))));
+        }
         for selector in window.selectors {
             let stored = found[selector].iter().filter_map(|one| {
                 let samples = samples.get(&one.id)?;
@@ -75,19 +83,19 @@ fn windows(selectors: &[Selector], found: &[Vec<&Known>]) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
     for at in order {
         let (from, to) = range(at);
-        let ids = found[at].iter().map(|one| one.id);
-        match windows.last_mut() {
-            Some(last) if from <= last.to => {
-                last.to = last.to.max(to);
-                last.selectors.push(at);
-                last.ids.extend(ids);
-            }
-            _ => windows.push(Window { from, to, selectors: vec![at], ids: ids.collect() }),
+        if windows.last().is_none_or(|last| last.to < from) {
+            windows.push(Window { from, to, selectors: Vec::new(), ids: BTreeMap::new() });
+        }
+        let Some(window) = windows.last_mut() else { continue };
+        window.to = window.to.max(to);
+        window.selectors.push(at);
+        for one in &found[at] {
+            window.ids.entry(one.store.clone()).or_default().push(one.id);
         }
     }
-    for window in &mut windows {
-        window.ids.sort_unstable();
-        window.ids.dedup();
+    for ids in windows.iter_mut().flat_map(|window| window.ids.values_mut()) {
+        ids.sort_unstable();
+        ids.dedup();
     }
     windows
 }
@@ -105,16 +113,28 @@ mod tests {
             from: TIME_MIN_MS + from,
             to: TIME_MIN_MS + to,
         };
-        let known = |id| Known { id, metric: String::new(), labels: Labels::default() };
-        let all = [known(1), known(2), known(3)];
+        let stores: [StoreId; 2] = ["T01", "T02"].map(|id| id.parse().unwrap());
+        let known = |id, store: usize| {
+            let store = stores[store].clone();
+            Known { id, store, metric: String::new(), labels: Labels::default() }
+        };
+        let all = [known(1, 0), known(2, 0), known(3, 1)];
         let selectors =
             [selector(100, 200), selector(0, 10), selector(150, 300), selector(0, 900), selector(-90, -80)];
         let found = [vec![&all[0], &all[1]], vec![&all[1]], vec![&all[1], &all[2]], vec![], vec![&all[0]]];
         let windows = windows(&selectors, &found);
         let seen: Vec<_> = windows
             .iter()
-            .map(|w| (w.from - TIME_MIN_MS, w.to - TIME_MIN_MS, &*w.selectors, &*w.ids))
+            .map(|w| {
+                (
+                    w.from - TIME_MIN_MS,
+                    w.to - TIME_MIN_MS,
+                    &*w.selectors,
+                    w.ids.values().cloned().collect::<Vec<_>>(),
+                )
+            })
             .collect();
-        assert_eq!(seen, [(0, 10, &[1][..], &[2][..]), (100, 300, &[0, 2], &[1, 2, 3])]);
+        let expected = [(0, 10, &[1][..], vec![vec![2]]), (100, 300, &[0, 2], vec![vec![1, 2], vec![3]])];
+        assert_eq!(seen, expected);
     }
 }

@@ -1,5 +1,5 @@
 //! The query API of Prometheus over a store's samples, so that Grafana's stock data source and `promtool query` work: the
-//! store's key as bearer, and nothing but that store is seen.
+//! store's key as bearer, and nothing but that store is seen; or an operator's, and all stores of the tenant of the path.
 //!
 //! A query goes through four rooms: `parse` (text to tree), `plan` (what it needs and does), `load` (series and samples, in
 //! one snapshot), `eval` (pure). What is outside of the subset is refused in `plan`, by its name: native histograms, `or`
@@ -9,6 +9,7 @@
 //! are not numbers are never stored, so stale markers and NaN play no part in what is selected.
 
 mod answer;
+mod api;
 mod eval;
 mod format;
 mod functions;
@@ -18,10 +19,13 @@ mod load;
 mod params;
 mod parse;
 mod plan;
+mod refusals;
 mod run;
 mod select;
 mod sql;
+pub(crate) mod tenant_http;
 
+pub(crate) use self::answer::QueryProblem;
 pub(crate) use self::run::Queries;
 
 /// The version of Prometheus whose answers ours equal.

@@ -14,12 +14,12 @@ use super::load::load;
 use super::parse::parse;
 use super::plan::{self, Node, Plan, PlanError, Steps};
 use crate::app::App;
-use crate::auth::StoreAuth;
+use crate::scope::Scope;
 
 /// Most queries at once; others wait for their turn within their time.
 const QUERIES_AT_ONCE: usize = 4;
 /// Longest time for a query, waiting included.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The turns that queries take.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Default for Queries {
 }
 
 impl Queries {
-    async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
+    pub(super) async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
         let turn = timeout_at(deadline.into(), Arc::clone(&self.0).acquire_owned()).await;
         let turn = turn.map_err(|_| QueryError::Timeout("query queue"))?;
         turn.map_err(|closed| QueryError::Internal(closed.into()))
@@ -56,13 +56,13 @@ impl Asked {
     }
 }
 
-/// Answers a query of the key's own store.
+/// Answers a query over the series of the scope.
 ///
 /// # Errors
 /// See [`QueryError`].
 pub(super) async fn run(
     app: &App,
-    auth: &StoreAuth,
+    scope: &Scope,
     query: &str,
     asked: Asked,
     timeout: Option<Duration>,
@@ -76,8 +76,8 @@ pub(super) async fn run(
         return Err(QueryError::Timeout("reading samples"));
     }
     let loading = async {
-        let mut tx = app.db.snapshot(&auth.tenant).await?;
-        let data = load(&mut tx, &auth.store, &plan.selectors).await?;
+        let mut tx = app.db.snapshot(&scope.tenant).await?;
+        let data = load(&mut tx, scope, &plan.selectors).await?;
         tx.rollback().await?;
         Ok::<_, QueryError>(data)
     };

@@ -1,50 +1,53 @@
-//! The series of a store.
+//! The series of stores.
 
 use std::collections::BTreeMap;
 
-use sqlx::types::Json;
-use storepulse_shared::ids::StoreId;
-
 use crate::db::TenantTx;
+use sqlx::types::Json;
 
 #[derive(Debug)]
 pub(super) struct SeriesRow {
     pub series_id: i32,
+    pub store_id: String,
     pub device_id: String,
     pub device_kind: String,
     pub metric: String,
     pub labels: Json<BTreeMap<String, String>>,
 }
 
-/// The series of the store; only of metrics with these identifiers, if some are given.
+/// The series of these stores; only of metrics with these identifiers, if some are given; at most so many.
 pub(super) async fn series(
     tx: &mut TenantTx,
-    store: &StoreId,
+    stores: &[String],
     identifiers: Option<&[String]>,
+    limit: usize,
 ) -> Result<Vec<SeriesRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         SeriesRow,
-        r#"select series_id, device_id, device_kind, metric, labels as "labels!: Json<BTreeMap<String, String>>"
+        r#"select series_id, store_id, device_id, device_kind, metric,
+            labels as "labels!: Json<BTreeMap<String, String>>"
         from series
-        where tenant_id = $1 and store_id = $2
+        where tenant_id = $1 and store_id = any($2)
           and ($3::text[] is null or translate(metric, './-', '___') = any($3))
-        order by device_id, name"#,
+        order by store_id, device_id, name
+        limit $4"#,
         tenant,
-        store.as_str(),
+        stores,
         identifiers,
+        i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(tx.connection())
     .await
 }
 
-/// The metrics of the store.
-pub(super) async fn metrics(tx: &mut TenantTx, store: &StoreId) -> Result<Vec<String>, sqlx::Error> {
+/// The metrics of these stores.
+pub(super) async fn metrics(tx: &mut TenantTx, stores: &[String]) -> Result<Vec<String>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_scalar!(
-        "select distinct metric from series where tenant_id = $1 and store_id = $2 order by metric",
+        "select distinct metric from series where tenant_id = $1 and store_id = any($2) order by metric",
         tenant,
-        store.as_str(),
+        stores,
     )
     .fetch_all(tx.connection())
     .await

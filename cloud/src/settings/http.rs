@@ -37,7 +37,6 @@ pub(crate) struct StoreSettings {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewValue {
     /// Of the form that the setting has.
-    #[schema(value_type = Object)]
     value: Value,
 }
 

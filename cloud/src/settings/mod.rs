@@ -41,8 +41,7 @@ pub(crate) enum Source {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = EffectiveSetting)]
 pub(crate) struct Effective {
-    /// The value.
-    #[schema(value_type = Object)]
+    /// The value, of the form that the setting has; null if there is none.
     pub value: Value,
     /// Who says so.
     pub source: Source,

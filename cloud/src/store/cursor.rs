@@ -2,7 +2,7 @@
 //!
 //! A cursor is JSON in base64url. It names the request that it continues by a hash of its parameters, so that one that
 //! belongs to another request is refused and does not lead to pages of both. It grants nothing: whatever it says, a reader
-//! stays in its own store.
+//! stays within its own scope.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -10,9 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use storepulse_shared::ids::StoreId;
 
-use crate::auth::StoreAuth;
 use crate::problem::ApiError;
+use crate::scope::Scope;
 
 /// Longest cursor that is looked at. Ours are far below.
 const BYTES_MAX: usize = 4_096;
@@ -28,14 +29,16 @@ struct Cursor<T> {
 }
 
 impl Continued {
-    /// Of a store's own request for `what`, with these parameters.
-    pub(super) fn new(auth: &StoreAuth, what: &str, parameters: &[Option<&str>]) -> Self {
+    /// Of a request of this scope for `what`, with these parameters.
+    pub(super) fn new(scope: &Scope, what: &str, parameters: &[Option<&str>]) -> Self {
         let mut hash = Sha256::new();
         let mut add = |text: &str| {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         };
-        for text in [auth.tenant.as_str(), auth.store.as_str(), what] {
+        // No store has an empty id.
+        let store = scope.store.as_ref().map_or("", StoreId::as_str);
+        for text in [scope.tenant.as_str(), store, what] {
             add(text);
         }
         for parameter in parameters {

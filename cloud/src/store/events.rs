@@ -16,6 +16,7 @@ use super::sql::events::{EventFilter, EventPlace, EventRow, events};
 use crate::app::{App, rfc3339};
 use crate::auth::StoreAuth;
 use crate::problem::ApiError;
+use crate::scope::Scope;
 
 /// Events of one page unless the caller asks for another number, and at most.
 const EVENTS_DEFAULT: i64 = 100;
@@ -106,7 +107,7 @@ pub(crate) async fn list_store_events(
     let mut range = TimeRange::parse(query.from.as_deref(), query.to.as_deref(), i64::MAX)?;
     let limit = page_limit(query.limit, EVENTS_DEFAULT, EVENTS_MAX)?;
     let parameters = [&query.from, &query.to, &query.device, &query.kind].map(Option::as_deref);
-    let continued = Continued::new(&auth, "events", &parameters);
+    let continued = Continued::new(&Scope::from(&auth), "events", &parameters);
     let place: Option<Place> = query.cursor.as_deref().map(|text| continued.read(text)).transpose()?;
     if let Some(place) = &place {
         range = TimeRange { from_ms: place.from, to_ms: place.to };

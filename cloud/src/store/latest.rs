@@ -98,7 +98,7 @@ pub(crate) async fn list_store_latest(
     let _turn = app.reads.turn(&auth.tenant).await?;
     let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
     let filter = Filter { device: query.device, metric: query.metric, label: None };
-    let rows = series(&mut tx, store, &filter).await.map_err(failed_read)?;
+    let rows = series(&mut tx, std::slice::from_ref(store), &filter).await.map_err(failed_read)?;
     let now = now_ms();
     let ids: Vec<i32> = rows.iter().map(|row| row.series_id).collect();
     let newest = newest(&mut tx, store, &ids, now).await.map_err(failed)?;

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::StoreAuth;
 use crate::delivery::Loss;
 use crate::problem::ApiError;
+use crate::scope::Scope;
 
 /// Records of one page unless the caller asks for another number, and at most.
 const LOSSES_DEFAULT: i64 = 100;
@@ -96,7 +97,7 @@ pub(crate) async fn list_store_losses(
     let limit = page_limit(query.limit, LOSSES_DEFAULT, LOSSES_MAX)?;
     let rejected = query.rejected.map(|rejected| if rejected { "true" } else { "false" });
     let parameters = [query.from.as_deref(), query.to.as_deref(), query.reason.as_deref(), rejected];
-    let continued = Continued::new(&auth, "losses", &parameters);
+    let continued = Continued::new(&Scope::from(&auth), "losses", &parameters);
     let before: Option<LossPlace> = query.cursor.as_deref().map(|text| continued.read(text)).transpose()?;
     let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
     let filter = LossFilter {

@@ -10,6 +10,7 @@ mod otel;
 mod program;
 mod prometheus;
 mod promql;
+mod schemathesis;
 mod stage;
 
 use std::io::Write;
@@ -28,6 +29,9 @@ pub struct PeersArgs {
     /// Only these
     #[arg(value_enum)]
     names: Vec<Peer>,
+    /// As long as is worth a night, where a peer knows how
+    #[arg(long)]
+    long: bool,
     /// End with one line of JSON
     #[arg(long)]
     json: bool,
@@ -42,6 +46,17 @@ enum Peer {
     Otel,
     /// Prometheus and its promtool are asked the same as our query API
     Promql,
+    /// Schemathesis asks what /openapi.json describes, and more
+    Schemathesis,
+}
+
+/// How much a peer tries, if it can try any amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// A minute or so, the same every time.
+    Short,
+    /// Some hours.
+    Long,
 }
 
 /// What a peer has shown.
@@ -49,7 +64,9 @@ enum Peer {
 struct Shown {
     /// Of the program.
     version: String,
-    series: usize,
+    /// Where it is series that are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<usize>,
     /// Values that were compared one by one.
     compared: usize,
     /// What was not equal, in words; the first ones.
@@ -72,14 +89,15 @@ struct Line<'a> {
 /// # Errors
 /// The stage could not be set, or the answer not be written.
 pub async fn run(args: PeersArgs, testbed: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    let all = [Peer::Prometheus, Peer::Otel, Peer::Promql];
+    let all = [Peer::Prometheus, Peer::Otel, Peer::Promql, Peer::Schemathesis];
+    let length = if args.long { Length::Long } else { Length::Short };
     let wanted = if args.names.is_empty() { all.to_vec() } else { args.names };
     let run_dir = RunDir::create("peers")?;
     let cluster = Cluster::start(&run_dir, true).await?;
     let (mut all_ok, mut lines) = (true, Vec::new());
     for peer in wanted {
         let name = peer.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let shown = run_one(peer, &run_dir, &cluster, testbed, &name).await;
+        let shown = run_one((peer, length), &run_dir, &cluster, testbed, &name).await;
         let ok = shown.as_ref().is_ok_and(|shown| shown.unequal.is_empty() && shown.compared > 0);
         all_ok &= ok;
         tell(&name, &shown, out)?;
@@ -95,7 +113,7 @@ pub async fn run(args: PeersArgs, testbed: &Path, out: &mut impl Write) -> anyho
 }
 
 async fn run_one(
-    peer: Peer,
+    (peer, length): (Peer, Length),
     run_dir: &RunDir,
     cluster: &Cluster,
     testbed: &Path,
@@ -107,6 +125,7 @@ async fn run_one(
         Peer::Prometheus => prometheus::run(&mut stage).await,
         Peer::Otel => otel::run(&stage).await,
         Peer::Promql => promql::run(cluster, &dir).await,
+        Peer::Schemathesis => schemathesis::run(&stage, length).await,
     };
     stage.cloud.stop().await?;
     shown
@@ -117,10 +136,8 @@ fn tell(name: &str, shown: &anyhow::Result<Shown>, out: &mut impl Write) -> std:
         Err(error) => writeln!(out, "{name}: failed: {error:#}"),
         Ok(Shown { version, series, compared, unequal, more }) => {
             let verdict = if unequal.is_empty() { "all equal" } else { "NOT EQUAL" };
-            writeln!(
-                out,
-                "{name} ({version}): {compared} values or answers, {series} with series, {verdict}; {more}"
-            )?;
+            let series = series.map(|series| format!(" {series} with series,")).unwrap_or_default();
+            writeln!(out, "{name} ({version}): {compared} values or answers,{series} {verdict}; {more}")?;
             unequal.iter().try_for_each(|difference| writeln!(out, "  {difference}"))
         }
     }

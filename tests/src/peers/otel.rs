@@ -53,7 +53,7 @@ pub(super) async fn run(stage: &Stage) -> anyhow::Result<Shown> {
     }
     Ok(Shown {
         version,
-        series: theirs.len(),
+        series: Some(theirs.len()),
         compared: count(&theirs),
         unequal,
         more: format!(

@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -72,9 +72,14 @@ impl Program {
         lines[lines.len().saturating_sub(LINES_TOLD)..].join("\n")
     }
 
+    /// How it has ended, if it has.
+    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.shell.try_wait()?)
+    }
+
     /// Whether it has ended well; an error if it ended otherwise.
     pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
-        match self.shell.try_wait()? {
+        match self.ended()? {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => bail!("it ended with {status}\n{}", self.said()),

@@ -65,7 +65,7 @@ pub(super) async fn run(stage: &mut Stage) -> anyhow::Result<Shown> {
     unequal.extend(differences(&theirs, &up_to(by_query, until)));
     Ok(Shown {
         version,
-        series: theirs.len(),
+        series: Some(theirs.len()),
         compared: 2 * count(&theirs),
         unequal,
         more: format!(

@@ -9,12 +9,13 @@ use storepulse_shared::series;
 use super::compare::{Labels, Values};
 use crate::by_hand::ByHand;
 use crate::cloud::CloudProcess;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, TestDb};
 use crate::store::{self, Store};
 
 pub(super) struct Stage {
     /// A folder of the peer's own.
     pub(super) dir: PathBuf,
+    pub(super) db: TestDb,
     pub(super) cloud: CloudProcess,
     pub(super) store: Store,
 }
@@ -26,7 +27,7 @@ impl Stage {
         let (ca, url, package) = (cloud.ca(), cloud.url(), dir.join("package"));
         let mut stores = store::onboard(&db, "la-villa", &["T01"], &url, Some(&ca), &package).await?;
         let store = stores.pop().context("no store was onboarded")?;
-        Ok(Self { dir, cloud, store })
+        Ok(Self { dir, db, cloud, store })
     }
 
     /// The store's agent, by hand.

@@ -33,16 +33,16 @@ const UNDERSTOOD_ENCODING: &str = "gzip or none";
         ("Content-Encoding" = Option<String>, Header, description = "gzip: exactly one member; or none"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
     ),
-    request_body(content = String, content_type = "application/x-protobuf"),
+    request_body(content((String = "application/x-protobuf"), (Object = "application/json"))),
     responses(
-        (status = 200, description = "committed, or was before; an ExportMetricsServiceResponse that tells what was refused", content_type = "application/x-protobuf"),
-        (status = 400, description = "not understood: a google.rpc.Status in the encoding of the request", content_type = "application/x-protobuf"),
+        (status = 200, description = "committed, or was before; an ExportMetricsServiceResponse that tells what was refused", content((String = "application/x-protobuf"), (Object = "application/json"))),
+        (status = 400, description = "not understood: a google.rpc.Status in the encoding of the request", content((String = "application/x-protobuf"), (Object = "application/json"))),
         (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "too large; the limit is told: a google.rpc.Status", content_type = "application/x-protobuf"),
+        (status = 413, description = "too large; the limit is told: a google.rpc.Status", content((String = "application/x-protobuf"), (Object = "application/json"))),
         (status = 415, description = "another type or encoding", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "the samples lie too far apart: a google.rpc.Status", content_type = "application/x-protobuf"),
-        (status = 503, description = "busy, or failing; come back after Retry-After", content_type = "application/x-protobuf"),
+        (status = 422, description = "the samples lie too far apart: a google.rpc.Status", content((String = "application/x-protobuf"), (Object = "application/json"))),
+        (status = 503, description = "busy, or failing; come back after Retry-After", content((String = "application/x-protobuf"), (Object = "application/json"), (Problem = "application/problem+json"))),
     )
 )]
 pub(crate) async fn export_metrics(

@@ -9,10 +9,11 @@ mod calls;
 mod modifiers;
 
 use promql_parser::label::{MatchOp, Matcher};
+use storepulse_shared::ids::StoreId;
 
 pub(super) use self::build::{build, series_matchers};
 use super::functions::{Element, OfRange};
-use super::labels::{self, Labels, NAME};
+use super::labels::{self, Labels, NAME, STORE};
 
 /// The times at which a query is evaluated, Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,12 @@ impl SeriesMatchers {
                 MatchOp::NotEqual | MatchOp::NotRe(_) => identifier && exact,
             }
         })
+    }
+
+    /// Whether a series of this store can be meant, where every series says its store.
+    pub(super) fn may_be_of(&self, store: &StoreId) -> bool {
+        let of_store = self.0.iter().filter(|matcher| labels::label_identifier(&matcher.name) == STORE);
+        of_store.into_iter().all(|matcher| matcher.is_match(store.as_str()))
     }
 
     /// The metric's identifier, if only one metric can be meant.

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::export::{Head, Row};
 
-/// Samples of a store, or what they were summed up to.
+/// Samples of a store or of all stores of a tenant, or what they were summed up to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Metrics {
     /// Unix milliseconds UTC.
@@ -18,7 +18,7 @@ pub(crate) struct Metrics {
     /// What the numbers of a bucket are; absent where samples are given as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agg: Option<Vec<&'static str>>,
-    /// By device and name. A series may go on in the next page.
+    /// By store, device and name. A series may go on in the next page.
     pub(super) series: Vec<Series>,
     /// Give it as `cursor` for the next page; null on the last one, absent where no pages were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,6 +28,9 @@ pub(crate) struct Metrics {
 /// What there is of one series.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Series {
+    /// Where series of several stores are side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
     device: String,
     /// The collector kind of the device.
     kind: String,
@@ -56,6 +59,7 @@ impl Series {
 
     fn of(head: &Head) -> Self {
         Self {
+            store: head.store.clone(),
             device: head.device.clone(),
             kind: head.kind.clone(),
             name: head.name.clone(),
@@ -66,7 +70,7 @@ impl Series {
     }
 
     pub(super) fn is_of(&self, head: &Head) -> bool {
-        self.name == head.name && self.device == head.device
+        self.name == head.name && self.device == head.device && self.store == head.store
     }
 
     pub(super) fn extend(&mut self, more: &[(i64, f64)]) {

@@ -1,4 +1,5 @@
-//! `GET /v1/stores/{store_id}/metrics`: samples, or what they sum up to, as JSON at once or in pages, or as a stream.
+//! `GET /v1/stores/{store_id}/metrics`: samples, or what they sum up to, as JSON at once or in pages, or as a stream; and the
+//! same of all stores of a tenant, one after the other, for an operator: `GET /v1/tenants/{tenant_id}/metrics`.
 
 mod answer;
 mod page;
@@ -7,6 +8,7 @@ mod series;
 mod stream;
 pub(super) mod walk;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use storepulse_shared::answer::Problem;
+use storepulse_shared::ids::StoreId;
 
 use self::answer::Metrics;
 use self::page::{Filling, Place};
@@ -24,11 +27,15 @@ use self::series::ReadSeries;
 use self::walk::{Expected, Walk};
 use super::parameters::{TimeRange, bad_query, failed_read};
 use super::sql;
+use super::sql::series::SERIES_MAX;
 use crate::app::{App, now_ms};
 use crate::auth::StoreAuth;
+use crate::db::TenantTx;
 use crate::export::Format;
+use crate::operator::answers::ReadRefusals;
 use crate::problem::ApiError;
 use crate::samples::ReadError;
+use crate::scope::{Scope, TenantScope};
 
 /// Longest that one statement of a read takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(15);
@@ -69,26 +76,62 @@ pub(crate) async fn list_store_metrics(
     headers: HeaderMap,
     query: Result<Query<MetricsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let store = auth.own_store(&store_id)?;
+    auth.own_store(&store_id)?;
+    read(&app, &Scope::from(&auth), query, &headers).await
+}
+
+/// Read samples of all stores of a tenant
+///
+/// Store by store, each series with its `store`: as they are, or summed up in steps of time. A step without samples is absent
+/// and never 0.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant_id}/metrics",
+    tag = "tenants",
+    security(("operator_key" = [])),
+    params(
+        ("tenant_id" = String, Path, description = "the tenant"),
+        ("Accept" = Option<String>, Header, description = "application/json, application/x-ndjson, text/csv or application/vnd.apache.parquet; `format` comes first"),
+        MetricsQuery,
+    ),
+    responses(
+        (status = 200, description = "every sample of the range once; as JSON, or in another format as a stream, whose end is missing if it could not be read to the end", content(
+            (Metrics = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.parquet"),
+        )),
+        ReadRefusals,
+        (status = 413, description = "more than one answer holds; says how to get it", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_tenant_metrics(
+    State(app): State<Arc<App>>,
+    TenantScope(scope): TenantScope,
+    headers: HeaderMap,
+    query: Result<Query<MetricsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    read(&app, &scope, query, &headers).await
+}
+
+async fn read(
+    app: &App,
+    scope: &Scope,
+    query: Result<Query<MetricsQuery>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
-    let mut asked = query.parse(&auth, &headers)?;
+    let mut asked = query.parse(scope, headers)?;
     let place = resume(&mut asked)?;
-    let turn = app.reads.turn(&auth.tenant).await?;
-    let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
-    let rows = sql::series::series(&mut tx, store, &asked.filter).await.map_err(failed_read)?;
-    let ids = rows.iter().map(|row| row.series_id).collect();
-    let series: Vec<ReadSeries> = rows.into_iter().map(ReadSeries::from).collect();
-    let expected = Expected::new(now_ms(), auth.retention_days);
-    let mut walk = Walk::new(store, ids, asked.range, expected);
+    let turn = app.reads.turn(&scope.tenant).await?;
+    let mut tx = app.db.read(&scope.tenant, STATEMENT_MAX).await?;
+    let (series, walked) = find(&mut tx, scope, &asked).await?;
+    let expected = Expected::new(now_ms(), scope.retention_days);
+    let mut walk = Walk::new(walked, asked.range, expected);
     if asked.format != Format::Json {
         let days = expected.days(asked.range);
-        return stream::respond(
-            stream::Source { tx, turn, walk, series, step: asked.step },
-            asked.format,
-            store,
-            days,
-        )
-        .await;
+        let source = stream::Source { tx, turn, walk, series, step: asked.step };
+        return stream::respond(source, asked.format, scope, days).await;
     }
     if let Some((at, time_ms)) = place.map(|place| place.find(&series)) {
         walk.begin_at(at, time_ms);
@@ -98,6 +141,36 @@ pub(crate) async fn list_store_metrics(
     let answer = filling.fill(&mut tx).await?;
     drop((tx, turn));
     Ok(Json(answer).into_response())
+}
+
+/// The series that are asked for, in the order in which they are read.
+async fn find(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    asked: &Asked,
+) -> Result<(Vec<ReadSeries>, Vec<(StoreId, i32)>), ApiError> {
+    let mut stores = scope.stores(tx).await.map_err(failed_read)?;
+    if let Some(wanted) = &asked.store {
+        stores.retain(|store| store.as_str() == wanted);
+        if stores.is_empty() {
+            return Err(ApiError::NotFound);
+        }
+    }
+    let rows = sql::series::series(tx, &stores, &asked.filter).await.map_err(failed_read)?;
+    if rows.len() > SERIES_MAX {
+        let detail = format!(
+            "more than {SERIES_MAX} series of {} stores: choose a store, a device or a metric",
+            stores.len()
+        );
+        return Err(ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "too_many_series", detail));
+    }
+    let stores: HashMap<&str, &StoreId> = stores.iter().map(|store| (store.as_str(), store)).collect();
+    let known = rows.into_iter().filter_map(|row| {
+        let store = (*stores.get(row.store_id.as_str())?).clone();
+        let walked = (store, row.series_id);
+        Some((ReadSeries::of(row, scope.is_of_many()), walked))
+    });
+    Ok(known.unzip())
 }
 
 /// Where a page begins, if it is not the first. It is of the same range, whatever time it has become.

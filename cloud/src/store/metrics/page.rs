@@ -29,6 +29,8 @@ const TIME_MAX: Duration = Duration::from_secs(15);
 pub(super) struct Place {
     pub from: i64,
     pub to: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
     device: String,
     name: String,
     t: i64,
@@ -37,9 +39,12 @@ pub(super) struct Place {
 impl Place {
     /// The series and time to begin at: of what is there now, the first that is not before the place.
     pub(super) fn find(&self, series: &[ReadSeries]) -> (usize, i64) {
-        let key = (self.device.as_str(), self.name.as_str());
-        let at = series.partition_point(|s| (s.head.device.as_str(), s.head.name.as_str()) < key);
-        let is_same = series.get(at).is_some_and(|s| (s.head.device.as_str(), s.head.name.as_str()) == key);
+        let key = (self.store.as_deref(), self.device.as_str(), self.name.as_str());
+        let of = |s: &'_ ReadSeries| {
+            (s.head.store.as_deref(), s.head.device.as_str(), s.head.name.as_str()).cmp(&key)
+        };
+        let at = series.partition_point(|s| of(s).is_lt());
+        let is_same = series.get(at).is_some_and(|s| of(s).is_eq());
         (at, if is_same { self.t } else { i64::MIN })
     }
 }
@@ -149,8 +154,8 @@ impl Filling<'_> {
             (Some(_), None) => Some(None),
             (Some(page), Some((at, t))) => {
                 let head = &self.series[at].head;
-                let (device, name) = (head.device.clone(), head.name.clone());
-                let place = Place { from: self.range.from_ms, to: self.range.to_ms, device, name, t };
+                let (store, device, name) = (head.store.clone(), head.device.clone(), head.name.clone());
+                let place = Place { from: self.range.from_ms, to: self.range.to_ms, store, device, name, t };
                 Some(Some(page.continued.write(place)?))
             }
         };
@@ -174,7 +179,7 @@ fn too_much(values: usize, read: usize) -> ApiError {
         format!("more than can be read in {} s", TIME_MAX.as_secs())
     };
     let detail = format!(
-        "{why} at once: choose a shorter range, a device or a metric, ask for pages with limit=…, or stream it all with \
+        "{why} at once: choose a shorter range, a store, a device or a metric, ask for pages with limit=…, or stream it all with \
          format=csv, jsonl or parquet"
     );
     ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail)

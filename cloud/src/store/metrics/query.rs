@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::auth::StoreAuth;
 use crate::export::Format;
 use crate::problem::ApiError;
 use crate::samples::aggregate::Aggregate;
+use crate::scope::Scope;
 use crate::store::cursor::Continued;
 use crate::store::parameters::{TimeRange, bad_query};
 use crate::store::sql::series::Filter;
@@ -28,6 +28,8 @@ const HOUR_MS: i64 = 3_600_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct MetricsQuery {
+    /// Only this store. With a store's key there is no other than its own.
+    store: Option<String>,
     /// Only this device.
     device: Option<String>,
     /// Only this metric.
@@ -79,6 +81,8 @@ pub(super) struct Asked {
     pub format: Format,
     /// `None`: everything at once.
     pub page: Option<Page>,
+    /// The only one.
+    pub store: Option<String>,
 }
 
 impl MetricsQuery {
@@ -86,7 +90,7 @@ impl MetricsQuery {
     ///
     /// # Errors
     /// 400 `bad_query`: says which parameter, and the way out.
-    pub(super) fn parse(self, auth: &StoreAuth, headers: &HeaderMap) -> Result<Asked, ApiError> {
+    pub(super) fn parse(self, scope: &Scope, headers: &HeaderMap) -> Result<Asked, ApiError> {
         let range = TimeRange::parse(self.from.as_deref(), self.to.as_deref(), HOUR_MS)?;
         let step = self.step()?;
         let format = match &self.format {
@@ -94,7 +98,7 @@ impl MetricsQuery {
                 .ok_or_else(|| bad_query(format!("format={name}: json, jsonl, csv or parquet")))?,
             None => Format::accepted(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())),
         };
-        let page = self.page(auth, format)?;
+        let page = self.page(scope, format)?;
         if let (Some(step), Format::Json) = (&step, format) {
             check_buckets(range, step, page.as_ref())?;
         }
@@ -103,7 +107,7 @@ impl MetricsQuery {
             _ => Err(bad_query(format!("label={text}: not of the form name=value"))),
         });
         let filter = Filter { device: self.device, metric: self.metric, label: label.transpose()? };
-        Ok(Asked { filter, range, step, format, page })
+        Ok(Asked { filter, range, step, format, page, store: self.store })
     }
 
     fn step(&self) -> Result<Option<Step>, ApiError> {
@@ -138,7 +142,7 @@ impl MetricsQuery {
         Ok(Some(Step { ms: i64::try_from(length.as_millis()).unwrap_or(i64::MAX), aggregates }))
     }
 
-    fn page(&self, auth: &StoreAuth, format: Format) -> Result<Option<Page>, ApiError> {
+    fn page(&self, scope: &Scope, format: Format) -> Result<Option<Page>, ApiError> {
         if self.limit.is_none() && self.cursor.is_none() {
             return Ok(None);
         }
@@ -153,7 +157,10 @@ impl MetricsQuery {
         };
         let parameters =
             [&self.device, &self.metric, &self.label, &self.from, &self.to, &self.step, &self.agg];
-        let continued = Continued::new(auth, "metrics", &parameters.map(Option::as_deref));
+        let mut parameters = parameters.map(Option::as_deref).to_vec();
+        // Only if it is given: cursors of before it was known go on.
+        parameters.extend(self.store.as_deref().map(Some));
+        let continued = Continued::new(scope, "metrics", &parameters);
         Ok(Some(Page { limit, cursor: self.cursor.clone(), continued }))
     }
 }

@@ -15,17 +15,22 @@ pub(super) struct ReadSeries {
     may_count: bool,
 }
 
-impl From<SeriesRow> for ReadSeries {
-    fn from(row: SeriesRow) -> Self {
+impl ReadSeries {
+    /// `is_among_stores`: it stands beside series of other stores, and says its own.
+    pub(super) fn of(row: SeriesRow, is_among_stores: bool) -> Self {
         // What is not in the catalogue may be one, the parts of histograms among it.
         let may_count =
             catalogue::find(&row.metric).is_none_or(|metric| matches!(metric.kind, MetricKind::Counter));
-        let head = Head { device: row.device_id, kind: row.device_kind, name: row.name, unit: row.unit };
+        let head = Head {
+            store: is_among_stores.then_some(row.store_id),
+            device: row.device_id,
+            kind: row.device_kind,
+            name: row.name,
+            unit: row.unit,
+        };
         Self { head, may_count }
     }
-}
 
-impl ReadSeries {
     /// What was asked of a bucket.
     pub(super) fn row(&self, bucket: &Bucket, step: &Step) -> Row {
         let value = |aggregate: &Aggregate| match aggregate {

@@ -11,7 +11,6 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use storepulse_shared::ids::StoreId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -24,6 +23,7 @@ use crate::db::TenantTx;
 use crate::export::{Column, EncodeError, Encoder, Format, Value, encoder};
 use crate::problem::ApiError;
 use crate::samples::aggregate::{Aggregate, Bucket, Folding};
+use crate::scope::Scope;
 
 /// Longest that a client may take nothing.
 const STALL_MAX: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ type Piece = Result<Vec<u8>, StreamError>;
 pub(super) async fn respond(
     source: Source,
     format: Format,
-    store: &StoreId,
+    scope: &Scope,
     days: f64,
 ) -> Result<Response, ApiError> {
     check_size(source.series.len(), days)?;
@@ -78,7 +78,7 @@ pub(super) async fn respond(
             step.aggregates.iter().map(column).collect()
         },
     );
-    let encoder = encoder(format, columns).map_err(|e| ApiError::Internal(e.into()))?;
+    let encoder = encoder(format, scope.is_of_many(), columns).map_err(|e| ApiError::Internal(e.into()))?;
     let (out, mut pieces) = mpsc::channel(1);
     // Aborts the task when the body is dropped.
     let mut task = JoinSet::new();
@@ -95,7 +95,7 @@ pub(super) async fn respond(
     });
     let all = futures_util::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest);
     let mut response = Body::from_stream(all).into_response();
-    let name = format!("attachment; filename=\"{store}-metrics.{}\"", format.extension());
+    let name = format!("attachment; filename=\"{}-metrics.{}\"", scope.name(), format.extension());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     if let Ok(name) = HeaderValue::try_from(name) {
@@ -105,14 +105,14 @@ pub(super) async fn respond(
 }
 
 fn check_size(series: usize, days: f64) -> Result<(), ApiError> {
-    #[expect(clippy::cast_precision_loss, reason = "a store has few thousand series")]
+    #[expect(clippy::cast_precision_loss, reason = "a request reads some ten thousand series at most")]
     let size = series as f64 * days;
     if size <= SERIES_DAYS_MAX {
         return Ok(());
     }
     let detail = format!(
         "{series} series over {days:.0} days are {size:.0} days of a series, and one export holds {SERIES_DAYS_MAX:.0}: \
-         choose a shorter range, a device, a metric or a label"
+         choose a shorter range, a store, a device, a metric or a label"
     );
     Err(ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "range_too_large", detail))
 }

@@ -83,8 +83,8 @@ pub(in crate::store) struct Part {
 /// Where a walk is.
 #[derive(Debug)]
 pub(in crate::store) struct Walk {
-    store: StoreId,
-    series_ids: Vec<i32>,
+    /// Each with its store; those of a store are side by side.
+    series: Vec<(StoreId, i32)>,
     from_ms: i64,
     to_ms: i64,
     expected: Expected,
@@ -98,27 +98,12 @@ pub(in crate::store) struct Walk {
 
 impl Walk {
     /// Over these series in this order.
-    pub(in crate::store) fn new(
-        store: &StoreId,
-        series_ids: Vec<i32>,
-        range: TimeRange,
-        expected: Expected,
-    ) -> Self {
+    pub(in crate::store) fn new(series: Vec<(StoreId, i32)>, range: TimeRange, expected: Expected) -> Self {
         // Samples have no times outside of these.
         let from_ms = range.from_ms.max(TIME_MIN_MS);
         let to_ms = range.to_ms.min(TIME_MAX_MS);
-        let at = if from_ms > to_ms { series_ids.len() } else { 0 };
-        Self {
-            store: store.clone(),
-            series_ids,
-            from_ms,
-            to_ms,
-            expected,
-            at,
-            time_ms: from_ms,
-            guess: FIRST_GUESS,
-            read: 0,
-        }
+        let at = if from_ms > to_ms { series.len() } else { 0 };
+        Self { series, from_ms, to_ms, expected, at, time_ms: from_ms, guess: FIRST_GUESS, read: 0 }
     }
 
     /// Begins at this time of this series instead.
@@ -129,7 +114,7 @@ impl Walk {
 
     /// The next series and time; `None` at the end.
     pub(in crate::store) fn place(&self) -> Option<(usize, i64)> {
-        (self.at < self.series_ids.len()).then_some((self.at, self.time_ms))
+        (self.at < self.series.len()).then_some((self.at, self.time_ms))
     }
 
     /// Samples read so far.
@@ -146,10 +131,10 @@ impl Walk {
         tx: &mut TenantTx,
         meant: usize,
     ) -> Result<Option<Vec<Part>>, ReadError> {
-        while self.at < self.series_ids.len() {
+        while let Some((store, _)) = self.series.get(self.at) {
             let (count, end_ms) = self.plan(meant);
-            let ids = &self.series_ids[self.at..self.at + count];
-            let range = Range { store: &self.store, series_ids: ids, from_ms: self.time_ms, to_ms: end_ms };
+            let ids: Vec<i32> = self.series[self.at..self.at + count].iter().map(|(_, id)| *id).collect();
+            let range = Range { store, series_ids: &ids, from_ms: self.time_ms, to_ms: end_ms };
             match samples::read(tx, range, PIECE_MAX).await {
                 Ok(mut found) => {
                     let total: usize = found.values().map(Vec::len).sum();
@@ -178,7 +163,7 @@ impl Walk {
         Ok(None)
     }
 
-    /// How many series, and up to which time: several to the end of the range, or a stretch of one.
+    /// How many series, and up to which time: several of one store to the end of the range, or a stretch of one.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -192,7 +177,9 @@ impl Walk {
             return (1, self.expected.reach(self.time_ms, self.to_ms, meant / self.guess));
         }
         let count = (meant / each).max(1.0) as usize;
-        (count.min(self.series_ids.len() - self.at), self.to_ms)
+        let rest = &self.series[self.at..];
+        let of_store = rest.iter().take(count).take_while(|(store, _)| *store == rest[0].0).count();
+        (of_store, self.to_ms)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a guess")]
@@ -240,10 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_is_of_one_store() {
+        let [first, second]: [StoreId; 2] = ["T01", "T02"].map(|id| id.parse().unwrap());
+        let series = vec![(first.clone(), 1), (first, 2), (second.clone(), 3), (second, 4)];
+        let range = TimeRange { from_ms: NOW - 1_000, to_ms: NOW };
+        let mut walk = Walk::new(series, range, Expected::new(NOW, 30));
+        assert_eq!(walk.plan(usize::MAX), (2, NOW));
+        walk.begin_at(3, NOW - 1_000);
+        assert_eq!(walk.plan(usize::MAX), (1, NOW));
+    }
+
+    #[test]
     fn a_guess_that_was_too_low_makes_the_next_piece_smaller() {
-        let store = "T01".parse().unwrap();
+        let store: StoreId = "T01".parse().unwrap();
         let range = TimeRange { from_ms: NOW - 10 * DAY_MS, to_ms: NOW };
-        let mut walk = Walk::new(&store, (0..100).collect(), range, Expected::new(NOW, 30));
+        let mut walk =
+            Walk::new((0..100).map(|id| (store.clone(), id)).collect(), range, Expected::new(NOW, 30));
         let mut before = walk.plan(usize::MAX);
         assert!(before.0 > 1 && before.1 == NOW, "{before:?}");
         for _ in 0..20 {

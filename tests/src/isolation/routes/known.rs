@@ -40,7 +40,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 58] = [
+pub(super) const KNOWN: [Route; 70] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -83,6 +83,18 @@ pub(super) const KNOWN: [Route; 58] = [
     route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/rotation", "")),
     route("GET", "/v1/tenants/{tenant_id}/stats", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stats", "")),
     route("GET", "/v1/tenants/{tenant_id}/overview", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/overview", "")),
+    route("GET", "/v1/tenants/{tenant_id}/metrics", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/metrics", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/query", Door::Operator, |_| operators::query("GET", "query", "query=", "")),
+    route("POST", "/v1/tenants/{tenant_id}/prometheus/api/v1/query", Door::Operator, |_| operators::query("POST", "query", "query=", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/query_range", Door::Operator, |_| operators::query("GET", "query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("POST", "/v1/tenants/{tenant_id}/prometheus/api/v1/query_range", Door::Operator, |_| operators::query("POST", "query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/series", Door::Operator, |_| operators::query("GET", "series", "match[]=", "")),
+    route("POST", "/v1/tenants/{tenant_id}/prometheus/api/v1/series", Door::Operator, |_| operators::query("POST", "series", "match[]=", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/labels", Door::Operator, |_| operators::query("GET", "labels", "match[]=", "")),
+    route("POST", "/v1/tenants/{tenant_id}/prometheus/api/v1/labels", Door::Operator, |_| operators::query("POST", "labels", "match[]=", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/label/{name}/values", Door::Operator, |_| operators::query("GET", "label/origin/values", "match[]=", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/metadata", Door::Operator, |_| operators::query("GET", "metadata", "x=", "")),
+    route("GET", "/v1/tenants/{tenant_id}/prometheus/api/v1/status/buildinfo", Door::Operator, |_| operators::query("GET", "status/buildinfo", "x=", "")),
     route("GET", "/v1/tenants/{tenant_id}/settings", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/settings", "")),
     route("PUT", "/v1/tenants/{tenant_id}/settings/{type}/{name}", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/settings/{type}/{name}", operators::VALUE)),
     route("DELETE", "/v1/tenants/{tenant_id}/settings/{type}/{name}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/settings/{type}/{name}", "")),

@@ -33,6 +33,16 @@ pub(super) fn of(method: &str, path: &str, body: &str) -> Vec<Attempt> {
     names.iter().zip(0..).map(of).collect()
 }
 
+/// The same of the query API over all stores: everything that there is, asked with parameters before and behind it.
+pub(super) fn query(method: &str, route: &str, before: &str, behind: &str) -> Vec<Attempt> {
+    let path = format!("/v1/tenants/{{tenant_id}}/prometheus/api/v1/{route}");
+    let parameters = format!("{before}%7B__name__=~%22.%2B%22%7D{behind}");
+    match method {
+        "POST" => of(method, &path, &parameters),
+        _ => of(method, &format!("{path}?{parameters}"), ""),
+    }
+}
+
 fn fill(path: &str, tenant: &str) -> String {
     [
         ("{tenant_id}", tenant),
@@ -54,10 +64,12 @@ pub(super) async fn cases(world: &World, references: &References) -> anyhow::Res
     for route in
         KNOWN.iter().filter(|route| route.door == Door::Operator && route.path.contains("{tenant_id}"))
     {
-        if route.method == "GET" {
-            cases.push(sees_whom_it_asks_for(world, route).await?);
-        }
         for attempt in (route.attempts)(world) {
+            // A query is read with POST, too.
+            let is_read = route.method == "GET" || route.path.contains("/prometheus/");
+            if is_read && attempt.name == format!("tenant {STRANGER}") {
+                cases.push(sees_whom_it_asks_for(world, route, &attempt.request).await?);
+            }
             if attempt.name == "tenant nobody" {
                 let request = attempt.request.with("authorization", &world.operator);
                 let answer = wire::send(world.address, &request).await?;
@@ -69,13 +81,11 @@ pub(super) async fn cases(world: &World, references: &References) -> anyhow::Res
     Ok(cases)
 }
 
-async fn sees_whom_it_asks_for(world: &World, route: &Route) -> anyhow::Result<Case> {
-    let target = fill(route.path, STRANGER);
-    let request = Request::new("GET", &target)
-        .with("host", "storepulse.example")
-        .with("authorization", &world.operator);
+async fn sees_whom_it_asks_for(world: &World, route: &Route, request: &Request) -> anyhow::Result<Case> {
+    let request = request.clone().with("host", "storepulse.example").with("authorization", &world.operator);
     let answer = wire::send(world.address, &request).await?;
     let fault = || (answer.status != 200).then(|| format!("{} {}", answer.status, answer.text()));
     let leak = shows(&world.canaries_for_tenant(Some(STRANGER)), &answer, &request).or_else(fault);
-    Ok(Case::new(format!("{} shows an operator the tenant of its path", route.path), leak))
+    let name = format!("{} {} shows an operator the tenant of its path", route.method, route.path);
+    Ok(Case::new(name, leak))
 }

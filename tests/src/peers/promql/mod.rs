@@ -81,7 +81,7 @@ pub(super) async fn run(cluster: &Cluster, dir: &Path) -> anyhow::Result<Shown> 
     let compared = questions.len() + by_promtool.runs;
     Ok(Shown {
         version,
-        series: with_content,
+        series: Some(with_content),
         compared,
         unequal: differences.into_iter().take(TOLD).collect(),
         more,

@@ -1,0 +1,26 @@
+//! A tenant and its stores, as it sees them itself.
+
+use storepulse_shared::ids::StoreId;
+
+use crate::db::TenantTx;
+
+/// How long the tenant keeps samples, in days; `None` if there is no such tenant.
+pub(super) async fn retention_days(tx: &mut TenantTx) -> Result<Option<i32>, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query_scalar!("select retention_days from tenants where tenant_id = $1", tenant)
+        .fetch_optional(tx.connection())
+        .await
+}
+
+/// Every store of the tenant.
+pub(super) async fn stores(tx: &mut TenantTx) -> Result<Vec<StoreId>, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    let ids = sqlx::query_scalar!(
+        r#"select store_id from stores where tenant_id = $1 order by store_id collate "C""#,
+        tenant
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let parsed = ids.iter().map(|id| id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e))));
+    parsed.collect()
+}
