@@ -15,7 +15,7 @@ use crate::isolation::session::Session;
 
 /// Queries that read `tenants` of all tenants, and why they may; the first that a query begins with. Nothing
 /// else is excused.
-const OF_ALL_TENANTS: [(&str, &str); 6] = [
+const OF_ALL_TENANTS: [(&str, &str); 7] = [
     ("select tenant_id, retention_days from tenants order by tenant_id", "upkeep goes from tenant to tenant"),
     ("select tenant_id from tenants order by tenant_id collate \"C\"", "the audits of all are verified"),
     ("select tenant_id from tenants order by tenant_id", "verify goes from tenant to tenant"),
@@ -24,6 +24,7 @@ const OF_ALL_TENANTS: [(&str, &str); 6] = [
         "select exists (select from tenants where custom_domain = $2 and tenant_id <> $1)",
         "a domain is one tenant's",
     ),
+    ("select a.custom_domain as \"domain!\" from json_populate_record", "the same for one that is restored"),
     ("select tenant_id, custom_domain as \"domain!\" from tenants", "whose domain a host is"),
 ];
 
