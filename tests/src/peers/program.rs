@@ -40,7 +40,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts it; what it says goes to `log`.
+    /// Starts it in the folder of `log`, where what it says goes.
     pub(super) fn start<A: AsRef<OsStr>>(
         program: &Path,
         args: &[A],
@@ -49,6 +49,9 @@ impl Program {
     ) -> anyhow::Result<Self> {
         let file = File::create(log).with_context(|| log.display().to_string())?;
         let mut shell = Command::new("/bin/sh");
+        if let Some(folder) = log.parent() {
+            shell.current_dir(folder);
+        }
         for variable in FOR_THE_WORLD_OUTSIDE {
             shell.env_remove(variable);
         }
