@@ -29,7 +29,7 @@ pub struct PeersArgs {
     /// Only these
     #[arg(value_enum)]
     names: Vec<Peer>,
-    /// As long as is worth a night, where a peer knows how
+    /// For some ten minutes, where a peer can try any amount
     #[arg(long)]
     long: bool,
     /// End with one line of JSON
@@ -55,7 +55,7 @@ enum Peer {
 enum Length {
     /// A minute or so, the same every time.
     Short,
-    /// Some hours.
+    /// Some ten minutes or more.
     Long,
 }
 
