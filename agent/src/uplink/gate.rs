@@ -1,9 +1,9 @@
 //! When the next request may leave, and what it may carry.
 //!
-//! After a failure everything waits, and then one request goes alone to see. Where the cloud asked to wait, what is more urgent
-//! than the refused batch still goes: it has room of its own there. So what is fresh does not wait for the backlog, nor what
-//! is critical for either; if it was critical itself, everything waits. The backlog goes at the pace that the cloud gives, after a random time at the start, so that a region whose power comes
-//! back does not arrive at once.
+//! After a failure everything waits, and then one request goes alone to see. Where the cloud asked to wait, what is more
+//! urgent than the refused batch still goes: it has room of its own there. So what is fresh does not wait for the backlog,
+//! nor what is critical for either; if it was critical itself, everything waits. The backlog goes at the pace that the
+//! cloud gives, after a random time at the start, so that a region whose power comes back does not arrive at once.
 
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,11 @@ impl Gate {
     pub fn wait(&mut self, now: Instant, wait: Duration, refused: Reach) {
         let until = now + wait;
         match refused {
-            Reach::Critical => self.closed_until = Some(until),
+            Reach::Critical => {
+                // A good answer to another batch that was on its way opens it for critical ones, and for no others.
+                self.closed_until = Some(until);
+                self.waiting_until = Some(until);
+            }
             Reach::Fresh => self.waiting_until = Some(until),
             Reach::Backlog => self.backlog_from = self.backlog_from.max(until),
         }
@@ -165,8 +169,11 @@ mod tests {
         gate.wait(now, SECOND, Reach::Fresh);
         assert_eq!(gate.reach(now, 0, SMALL_BYTES), Some(Reach::Critical));
         assert_eq!(gate.reach(now + SECOND, 0, SMALL_BYTES), Some(Reach::Backlog));
+        let mut gate = self::gate(now);
         gate.wait(now, SECOND, Reach::Critical);
         assert_eq!(gate.reach(now, 0, SMALL_BYTES), None);
+        gate.open();
+        assert_eq!(gate.reach(now, 0, SMALL_BYTES), Some(Reach::Critical), "another one was answered well");
     }
 
     #[test]
