@@ -195,10 +195,12 @@ impl Shop {
         let judge = async |log: &DeviceLog, device: &str, metric: &str, excuses: &Excuses| {
             let stored = oracle::stored(db, &tenant, &store, metric).await?;
             let stored = stored.get(device).cloned().unwrap_or_default();
+            // What is told was in a damaged spool: no blow took it.
+            let mut taken = oracle::absent(&log.all(), &stored, &Excuses::default());
+            taken.retain(|sent| !is_told(&told, sent));
             let (told, lost): (Vec<_>, Vec<_>) = oracle::absent(&log.all(), &stored, excuses)
                 .into_iter()
                 .partition(|sent| is_told(&told, sent));
-            let taken = oracle::absent(&log.all(), &stored, &Excuses::default());
             anyhow::Ok((oracle::judge(log, &stored, excuses), told.len() as u64, lost, taken))
         };
         let (mut verdict, told_lines, lost_lines, taken) =
