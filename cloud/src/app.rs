@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::{self, Failures, KeyRow, KeyUses, OperatorRow, Seen};
+use crate::auth::{self, Failures, KeyRow, KeyUses, Lookups, OperatorRow, Seen};
 use crate::budget::ReadBudget;
 use crate::changes;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
@@ -56,6 +56,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) admission: Admission,
     pub(crate) keys: Seen<KeyRow>,
+    pub(crate) lookups: Lookups,
     pub(crate) operators: Seen<OperatorRow>,
     pub(crate) failures: Failures,
     pub(crate) key_uses: KeyUses,
@@ -82,6 +83,7 @@ impl App {
         admission: Admission,
         waiver: SettingsWaiver,
         resolution: ResolutionConfig,
+        lookups: Lookups,
     ) -> Result<Self, serde_json::Error> {
         Ok(Self {
             reads: ReadBudget::of(db.connections()),
@@ -89,6 +91,7 @@ impl App {
             failures: Failures::new(admission.wrong_keys_max),
             admission,
             keys: Seen::default(),
+            lookups,
             operators: Seen::default(),
             key_uses: KeyUses::default(),
             limiter: Limiter::default(),
@@ -144,7 +147,8 @@ pub async fn run(
     let limits = AdmissionLimits { connections_max, ..config.admission };
     let admission = Admission::new(&limits, config.database.connections);
     let door = admission.door.clone();
-    let app = Arc::new(App::new(db, admission, config.database.waiver, config.resolution)?);
+    let (lookups, keys_asked_for) = Lookups::new();
+    let app = Arc::new(App::new(db, admission, config.database.waiver, config.resolution, lookups)?);
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,
@@ -153,6 +157,9 @@ pub async fn run(
     tracing::info!(%address, tls = tls.is_some(), version = env!("CARGO_PKG_VERSION"), "serving");
 
     let mut tasks = JoinSet::new();
+    // What is in flight still needs its keys after `shutdown`.
+    let all_served = CancellationToken::new();
+    tasks.spawn(auth::answer_lookups(Arc::clone(&app), keys_asked_for, all_served.clone()));
     let handle = axum_server::Handle::new();
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
@@ -163,6 +170,7 @@ pub async fn run(
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();
+    all_served.cancel();
     while tasks.join_next().await.is_some() {}
     app.db.close().await;
     tracing::info!("stopped");

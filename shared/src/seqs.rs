@@ -104,6 +104,11 @@ impl SeqSet {
         &self.0
     }
 
+    /// Forgets the lowest ranges beyond so many.
+    pub fn keep_highest(&mut self, ranges: usize) {
+        self.0.drain(..self.0.len().saturating_sub(ranges));
+    }
+
     /// Whether it holds no number.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -143,6 +148,15 @@ mod tests {
             prop_assert!(apart, "ranges touch: {:?}", set);
             prop_assert_eq!(SeqSet::from_ranges(set.ranges()).unwrap(), set);
         }
+    }
+
+    #[test]
+    fn the_lowest_ranges_are_forgotten_first() {
+        let mut set = SeqSet::from_ranges(&[(1, 3), (5, 5), (8, 9)]).unwrap();
+        set.keep_highest(3);
+        assert_eq!(set.ranges().len(), 3);
+        set.keep_highest(2);
+        assert_eq!(set.ranges(), [(5, 5), (8, 9)]);
     }
 
     #[test]

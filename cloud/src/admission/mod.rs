@@ -95,9 +95,10 @@ impl Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Full;
 
-/// The longest that a refused request is asked to stay away, in seconds. Short, because an agent that is told to wait holds
-/// its fresh data back too.
-const RETRY_AFTER_S_MAX: u64 = 5;
+/// The longest that a refused request is asked to stay away, in seconds. Short for what is fresh; an agent whose backlog is
+/// refused sends on what is fresh, so that may stay away for longer, and fewer are refused twice.
+const FRESH_RETRY_AFTER_S_MAX: u64 = 5;
+const BACKLOG_RETRY_AFTER_S_MAX: u64 = 15;
 
 /// What is let in at once.
 #[derive(Debug)]
@@ -176,7 +177,11 @@ impl Admission {
     /// Those who are refused together are told to come back one after the other, the critical lane first.
     fn overloaded(&self, class: Class) -> ApiError {
         let turn = self.refused.fetch_add(1, Ordering::Relaxed);
-        let wait_s = if class == Class::Critical { 1 } else { 2 + turn % (RETRY_AFTER_S_MAX - 1) };
+        let wait_s = match class {
+            Class::Critical => 1,
+            Class::Fresh => 2 + turn % (FRESH_RETRY_AFTER_S_MAX - 1),
+            Class::Backlog => 2 + turn % (BACKLOG_RETRY_AFTER_S_MAX - 1),
+        };
         ApiError::Overloaded { retry_after: Duration::from_secs(wait_s) }
     }
 

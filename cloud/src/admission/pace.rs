@@ -3,7 +3,8 @@
 //! **The rate** of all backlogs together follows the wait of backlog batches for a place, as a congestion control does. Each
 //! second: a mean wait above [`WAIT_HIGH`] sets it to 0.9 of what is sustained, so that the queue empties; one below
 //! [`WAIT_LOW`] raises it by a tenth, or by a quarter if nearly nobody waits, if at least half of it is used. In between it
-//! stays. So a small queue of backlog is always there, which keeps the database busy, while fresh batches pass it by
+//! stays, but not below those 0.9: whoever was refused comes back at a time of its own, and meanwhile too many of the others
+//! would keep away. So a small queue of backlog is always there, which keeps the database busy, while fresh batches pass it by
 //! ([`super::places`]). What is sustained is what was taken in the last seconds in which some of it waited, so nothing
 //! compounds and one bad second counts little. While many connections are being made nothing is learned: their handshakes
 //! take the processor, and they end by themselves. After a minute without backlog nothing is known any more, and the rate is at
@@ -247,9 +248,8 @@ impl Pacer {
             // Somebody waited, so this is what the service can. One bad second is not yet its measure.
             let sustained = self.sustained.map_or(taken, |before| before + (taken - before) / 4.0);
             self.sustained = Some(sustained);
-            if wait > WAIT_HIGH {
-                self.bytes_per_s = self.bytes_per_s.min(0.9 * sustained);
-            }
+            let safe = 0.9 * sustained;
+            self.bytes_per_s = if wait > WAIT_HIGH { safe } else { self.bytes_per_s.max(safe) };
         } else {
             let unused = (self.bytes_per_s - taken).max(0.0) * took.as_secs_f64();
             self.line_at = (self.line_at + unused).min(self.line_end.max(self.line_at));

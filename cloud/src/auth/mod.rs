@@ -10,6 +10,7 @@
 
 mod cache;
 mod failures;
+mod lookups;
 mod operator;
 mod sql;
 mod uses;
@@ -28,7 +29,9 @@ use storepulse_shared::key::StoreKey;
 use self::cache::Known;
 pub(crate) use self::cache::Seen;
 pub(crate) use self::failures::Failures;
+pub(crate) use self::lookups::{Lookups, answer as answer_lookups};
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
+use self::sql::Sought;
 pub(crate) use self::uses::{KeyUses, write_now_and_then};
 use crate::app::App;
 use crate::limits::{Allowance, Charge, Exceeded, Limits};
@@ -184,20 +187,11 @@ async fn find(app: &App, key: &StoreKey, from: Option<IpAddr>) -> Result<Arc<Key
             retry_after,
         });
     }
-    let as_of = app.keys.as_of();
-    let mut tx = app.db.control().await?;
-    let found = sql::find_key(&mut tx, key.tenant(), &hash, key.origin()).await?;
-    drop(tx);
-    let Some(found) = found else {
-        app.keys.remove(&hash);
+    let row = app.lookups.find(Sought { tenant: key.tenant().clone(), hash, origin: key.origin() }).await?;
+    row.ok_or_else(|| {
         app.failures.count(from, key.origin(), Instant::now());
-        return Err(ApiError::Unauthorized);
-    };
-    let row = KeyRow::of(found, hash, app);
-    if row.closed.is_none() {
-        app.key_uses.note(&row.auth.tenant, hash);
-    }
-    Ok(app.keys.put(hash, row, as_of))
+        ApiError::Unauthorized
+    })
 }
 
 /// Who is at the other end of the connection.

@@ -25,43 +25,59 @@ pub(super) struct Found {
     pub plan_limits: Option<Value>,
 }
 
-/// The row of this hash. The tenant in the key's text only says where to look.
-pub(super) async fn find_key(
+/// A key that somebody asks for. The tenant in the key's text only says where to look.
+#[derive(Debug)]
+pub(super) struct Sought {
+    pub tenant: TenantId,
+    pub hash: [u8; 32],
+    pub origin: Origin,
+}
+
+/// The rows of these keys: in their order, `None` for what opens nothing.
+pub(super) async fn find_keys(
     tx: &mut ControlTx,
-    tenant: &TenantId,
-    hash: &[u8; 32],
-    origin: Origin,
-) -> Result<Option<Found>, sqlx::Error> {
-    let foreign = origin == Origin::Foreign;
-    let row = sqlx::query!(
-        r#"select k.tenant_id, k.store_id, k.key_id, t.status as tenant_status, s.status as store_status, t.retention_days,
+    sought: &[Sought],
+) -> Result<Vec<Option<Found>>, sqlx::Error> {
+    let tenants: Vec<String> = sought.iter().map(|key| key.tenant.to_string()).collect();
+    let hashes: Vec<Vec<u8>> = sought.iter().map(|key| key.hash.to_vec()).collect();
+    let foreign: Vec<bool> = sought.iter().map(|key| key.origin == Origin::Foreign).collect();
+    let rows = sqlx::query!(
+        r#"select a.place as "place!", k.tenant_id, k.store_id, k.key_id, t.status as tenant_status,
+            s.status as store_status, t.retention_days,
             coalesce(s.key_window_closes_at > now(), false) as "rotate_key!",
             t.limits as tenant_limits, p.limits as "plan_limits?"
-        from store_keys k
+        from unnest($1::text[], $2::bytea[], $3::boolean[]) with ordinality
+            as a (tenant_id, key_hash, is_foreign, place)
+        join store_keys k on k.tenant_id = a.tenant_id and k.key_hash = a.key_hash and k.revoked_at is null
         join stores s on s.tenant_id = k.tenant_id and s.store_id = k.store_id
         join tenants t on t.tenant_id = k.tenant_id
         left join plans p on p.plan = t.plan
-        where k.tenant_id = $1 and k.key_hash = $2 and k.revoked_at is null
-          and (not $3 or (t.accept_imported_keys and k.origin = 'imported'))"#,
-        tenant.as_str(),
-        hash.as_slice(),
-        foreign,
+        where not a.is_foreign or (t.accept_imported_keys and k.origin = 'imported')"#,
+        &tenants,
+        &hashes,
+        &foreign,
     )
-    .fetch_optional(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
-    let Some(row) = row else { return Ok(None) };
+    let mut found: Vec<Option<Found>> = sought.iter().map(|_| None).collect();
     let unreadable = |e| sqlx::Error::Decode(Box::new(e));
-    Ok(Some(Found {
-        tenant: row.tenant_id.parse().map_err(unreadable)?,
-        store: row.store_id.parse().map_err(unreadable)?,
-        key_id: Arc::from(row.key_id),
-        tenant_status: row.tenant_status,
-        store_status: row.store_status,
-        retention_days: row.retention_days,
-        rotate_key: row.rotate_key,
-        tenant_limits: row.tenant_limits,
-        plan_limits: row.plan_limits,
-    }))
+    for row in rows {
+        // Ordinality counts from 1.
+        let place = usize::try_from(row.place - 1).ok().and_then(|at| found.get_mut(at));
+        let Some(place) = place else { return Err(sqlx::Error::RowNotFound) };
+        *place = Some(Found {
+            tenant: row.tenant_id.parse().map_err(unreadable)?,
+            store: row.store_id.parse().map_err(unreadable)?,
+            key_id: Arc::from(row.key_id),
+            tenant_status: row.tenant_status,
+            store_status: row.store_status,
+            retention_days: row.retention_days,
+            rotate_key: row.rotate_key,
+            tenant_limits: row.tenant_limits,
+            plan_limits: row.plan_limits,
+        });
+    }
+    Ok(found)
 }
 
 /// Notes when keys last opened something: each with its tenant, and Unix milliseconds. What another process has noted within the

@@ -16,7 +16,7 @@ use storepulse_shared::ids::{StoreId, TenantId};
 
 use crate::admission::{Admission, AdmissionLimits};
 use crate::app::App;
-use crate::auth::StoreAuth;
+use crate::auth::{Lookups, StoreAuth};
 use crate::config::DatabaseArgs;
 use crate::db::{Db, SettingsWaiver};
 use crate::ingest::take_carried;
@@ -115,6 +115,8 @@ pub async fn run(
         Admission::new(&AdmissionLimits::default(), 1),
         waiver,
         ResolutionConfig::default(),
+        // No request is served, so no key is asked for.
+        Lookups::new().0,
     )?;
     let mut reports = Vec::with_capacity(proved.len());
     for (path, (file, auth)) in proved {

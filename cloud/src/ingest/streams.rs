@@ -1,7 +1,7 @@
 //! What this process remembers of streams, to save look-ups. It never decides: the statement that stores a batch does.
 //!
-//! A chain of earlier epochs that misses nothing stays so: numbers are only ever added to `received` and `void`. And the
-//! number after the highest one that was seen is most likely open. Only another database behind the connections, or a tenant
+//! A chain of earlier epochs that misses nothing stays so: numbers are only ever added to `received` and `void`. And of a
+//! stream that is known here, a number that was not stored here is most likely open: agents ask again rarely. Only another database behind the connections, or a tenant
 //! that was erased and restored, can take numbers away: what is remembered is believed for the generation of rows in which it
 //! was seen.
 
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use storepulse_shared::ids::{Epoch, StoreId, TenantId};
+use storepulse_shared::seqs::SeqSet;
 
 /// Streams remembered at most; beyond it all are forgotten, and looked at once more.
 const STREAMS_MAX: usize = 200_000;
@@ -16,15 +17,18 @@ const STREAMS_MAX: usize = 200_000;
 /// Whose stream.
 pub(super) type Stream = (TenantId, StoreId, Epoch);
 
+/// Ranges of numbers remembered of a stream, at most; beyond it the lowest are forgotten.
+const RANGES_MAX: usize = 16;
+
 /// What is remembered of one.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Memory {
     /// Of the rows that it was seen in.
     generation: u64,
     /// No earlier epoch misses a number.
     has_complete_chain: bool,
-    /// The highest number that was stored.
-    highest: u64,
+    /// The numbers that were stored here, or the highest of them.
+    seen: SeqSet,
 }
 
 /// The streams seen lately.
@@ -36,12 +40,12 @@ pub(crate) struct Streams {
 impl Streams {
     /// No earlier epoch misses a number.
     pub(super) fn has_complete_chain(&self, stream: &Stream, generation: u64) -> bool {
-        self.recall(stream, generation).is_some_and(|memory| memory.has_complete_chain)
+        self.recall(stream, generation, |memory| memory.has_complete_chain)
     }
 
     /// Nobody has seen this number here, though others of the stream: most likely nobody has.
     pub(super) fn is_likely_open(&self, stream: &Stream, seq: u64, generation: u64) -> bool {
-        self.recall(stream, generation).is_some_and(|memory| (1..seq).contains(&memory.highest))
+        self.recall(stream, generation, |memory| !memory.seen.is_empty() && !memory.seen.contains(seq))
     }
 
     /// No earlier epoch misses a number any more.
@@ -56,11 +60,14 @@ impl Streams {
 
     /// The number is stored, durably.
     pub(super) fn note_stored(&self, stream: &Stream, seq: u64, generation: u64) {
-        self.note(stream, generation, |memory| memory.highest = memory.highest.max(seq));
+        self.note(stream, generation, |memory| {
+            memory.seen.insert(seq);
+            memory.seen.keep_highest(RANGES_MAX);
+        });
     }
 
-    fn recall(&self, stream: &Stream, generation: u64) -> Option<Memory> {
-        self.lock().get(stream).copied().filter(|memory| memory.generation == generation)
+    fn recall(&self, stream: &Stream, generation: u64, is_so: impl FnOnce(&Memory) -> bool) -> bool {
+        self.lock().get(stream).is_some_and(|memory| memory.generation == generation && is_so(memory))
     }
 
     fn note(&self, stream: &Stream, generation: u64, change: impl FnOnce(&mut Memory)) {
@@ -97,15 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_likely_open_only_above_one_that_was_stored_here() {
+    fn a_number_is_likely_open_if_others_of_the_stream_were_stored_here_and_it_was_not() {
         let (streams, stream) = (Streams::default(), stream());
         assert!(!streams.is_likely_open(&stream, 1, 7));
         streams.note_complete_chain(&stream, 7);
         assert!(!streams.is_likely_open(&stream, 1, 7));
         streams.note_stored(&stream, 5, 7);
         streams.note_stored(&stream, 3, 7);
-        let open: Vec<bool> = (4..=6).map(|seq| streams.is_likely_open(&stream, seq, 7)).collect();
-        assert_eq!(open, [false, false, true]);
+        let open: Vec<bool> = (2..=6).map(|seq| streams.is_likely_open(&stream, seq, 7)).collect();
+        assert_eq!(open, [true, false, true, false, true]);
     }
 
     #[test]

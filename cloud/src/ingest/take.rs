@@ -1,7 +1,7 @@
 //! The flow of one batch: receipt, decode, series, store, answer.
 //!
-//! Nothing is inflated before the number has been looked up, unless it follows one that this process has stored: then it
-//! is most likely open, and the statement that stores it finds out otherwise. The transaction that looked is the one that
+//! Nothing is inflated before the number has been looked up, unless this process has stored others of its stream and not this
+//! one: then it is most likely open, and the statement that stores it finds out otherwise. The transaction that looked is the one that
 //! stores, unless new series have to be made first: they need a transaction of their own, so the first one is given up and
 //! all is looked up again. Nothing is refused as a whole, and no duplicate answered, without a look-up.
 

@@ -71,6 +71,11 @@ impl Wire {
         Ok(Self { client, url: format!("{cloud_url}/v1/metrics/batch"), bearer })
     }
 
+    /// The same connections with another store's key.
+    pub(super) fn with_key(&self, bearer: String) -> Self {
+        Self { bearer, ..self.clone() }
+    }
+
     /// Sends a batch.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::super::wire::{Answer, Wire};
 use super::account::Account;
-use super::bodies::{Bodies, live};
+use super::bodies::{Bodies, Body, live};
 use super::{RETURN_WITHIN, part_of};
 use crate::store::Store;
 
@@ -306,37 +306,70 @@ impl Agent {
     }
 }
 
-/// Sends backlogs one after the other until then, under numbers of a new epoch; returns the bytes that were taken.
-pub(super) async fn send_without_pace(
-    wire: Wire,
+/// Sends backlogs without a pace, of one store after the other as they come from a fleet, each under numbers of an epoch of its
+/// own. First one of each, which is not counted; then all there are, until `until`: the bytes that were taken.
+pub(super) struct Unpaced {
+    streams: Vec<(Wire, Epoch)>,
     bodies: Arc<Bodies>,
-    until: Instant,
-) -> anyhow::Result<usize> {
-    let epoch = Epoch::random();
-    let mut taken = 0;
-    for (seq, body) in (1..).zip(bodies.all().iter().cycle()) {
-        let header = BatchHeader {
-            batch: BatchId { epoch, seq },
-            lane: Lane::Normal,
-            samples: body.samples,
-            sealed: seq,
-            digest: body.digest,
-            offset_ms: 0,
-            clock: Clock::Ok,
-            resumed: false,
-            after: None,
-        };
-        loop {
-            match wire.post(&header, body.gzipped.clone()).await? {
-                Answer::Taken(_) => break,
-                Answer::Busy(after) => tokio::time::sleep(after).await,
-                Answer::Closed | Answer::Lost => anyhow::bail!("no answer to {}", header.batch),
+    next_seq: u64,
+}
+
+impl Unpaced {
+    /// For these stores, over the connections of `wire`.
+    pub(super) fn new(wire: &Wire, stores: impl Iterator<Item = Store>, bodies: Arc<Bodies>) -> Self {
+        let streams = stores.map(|store| (wire.with_key(store.bearer()), Epoch::random())).collect();
+        Self { streams, bodies, next_seq: 1 }
+    }
+
+    /// One batch of each store.
+    pub(super) async fn begin(mut self) -> anyhow::Result<Self> {
+        self.send_round(1, None).await?;
+        Ok(self)
+    }
+
+    /// As much as is taken until then: its bytes.
+    pub(super) async fn send(mut self, until: Instant) -> anyhow::Result<usize> {
+        let mut taken = 0;
+        while Instant::now() < until {
+            taken += self.send_round(self.bodies.all().len(), Some(until)).await?;
+        }
+        Ok(taken)
+    }
+
+    /// So many batches of each store; returns the bytes that were taken in time.
+    async fn send_round(&mut self, each: usize, until: Option<Instant>) -> anyhow::Result<usize> {
+        let mut taken = 0;
+        for (wire, epoch) in &self.streams {
+            for (seq, body) in (self.next_seq..).zip(self.bodies.all()).take(each) {
+                post_until_taken(wire, BatchId { epoch: *epoch, seq }, body).await?;
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Ok(taken);
+                }
+                taken += body.gzipped.len();
             }
         }
-        if Instant::now() >= until {
-            break;
-        }
-        taken += body.gzipped.len();
+        self.next_seq += each as u64;
+        Ok(taken)
     }
-    Ok(taken)
+}
+
+async fn post_until_taken(wire: &Wire, batch: BatchId, body: &Body) -> anyhow::Result<()> {
+    let header = BatchHeader {
+        batch,
+        lane: Lane::Normal,
+        samples: body.samples,
+        sealed: batch.seq,
+        digest: body.digest,
+        offset_ms: 0,
+        clock: Clock::Ok,
+        resumed: false,
+        after: None,
+    };
+    loop {
+        match wire.post(&header, body.gzipped.clone()).await? {
+            Answer::Taken(_) => return Ok(()),
+            Answer::Busy(after) => tokio::time::sleep(after).await,
+            Answer::Closed | Answer::Lost => anyhow::bail!("no answer to {batch}"),
+        }
+    }
 }

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::account::{Account, Received};
-use self::agent::{Agent, Phase};
+use self::agent::{Agent, Phase, Unpaced};
 use self::bodies::Bodies;
 use super::wire::{self, Http, Wire};
 use crate::cloud::CloudProcess;
@@ -234,21 +234,20 @@ impl Fleet {
         Ok(Self { phase, account, tasks, bodies })
     }
 
-    /// Senders that know no pace, beside the fleet at work: bytes of backlog a second that the service takes then.
+    /// Senders that know no pace, beside the fleet at work and for all of its stores in turn: bytes of backlog a second that the
+    /// service takes then.
     async fn sustain(&self, args: &FleetArgs, cloud: &CloudProcess, stores: &[Store]) -> anyhow::Result<f64> {
         let tls = wire::tls(&cloud.ca(), Http::Two)?;
-        let mut sending = JoinSet::new();
+        let senders = (0..SENDERS.min(stores.len())).map(|no| {
+            let wire = Wire::new(&tls, &cloud.url(), String::new())?;
+            let own = stores.iter().skip(no).step_by(SENDERS).cloned();
+            anyhow::Ok(Unpaced::new(&wire, own, Arc::clone(&self.bodies)).begin())
+        });
+        let senders = try_join_all(senders.collect::<anyhow::Result<Vec<_>>>()?).await?;
         let until = Instant::now() + args.sustain;
-        for store in stores.iter().cycle().take(SENDERS) {
-            let wire = Wire::new(&tls, &cloud.url(), store.bearer())?;
-            sending.spawn(agent::send_without_pace(wire, Arc::clone(&self.bodies), until));
-        }
-        let mut bytes = 0;
-        while let Some(sent) = sending.join_next().await {
-            bytes += sent??;
-        }
+        let sent = try_join_all(senders.into_iter().map(|sender| sender.send(until))).await?;
         #[expect(clippy::cast_precision_loss, reason = "for people")]
-        Ok(bytes as f64 / args.sustain.as_secs_f64())
+        Ok(sent.iter().sum::<usize>() as f64 / args.sustain.as_secs_f64())
     }
 
     async fn lose_links(&mut self) -> anyhow::Result<()> {
