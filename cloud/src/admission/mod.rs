@@ -145,7 +145,9 @@ impl Admission {
         let asked = Instant::now();
         let entered = self.places.enter(class).await;
         if class == Class::Backlog {
-            self.pacer().waited(Instant::now(), asked.elapsed());
+            // Who finds the queue full would have waited for all of it.
+            let wait = if entered.is_ok() { asked.elapsed() } else { places::WAIT_MAX };
+            self.pacer().waited(Instant::now(), wait);
         }
         entered.map_err(|Full| self.overloaded(class))
     }

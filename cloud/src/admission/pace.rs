@@ -100,7 +100,7 @@ pub(super) struct Pacer {
     last_backlog: Instant,
     /// Told the most, so far.
     put_off: u64,
-    /// Bytes a second of backlog that are taken while some of it waits: the mean of about four such seconds.
+    /// Bytes a second of backlog that are taken while some of it waits: the mean of the last such seconds, more of the good ones.
     sustained: Option<f64>,
     second: Second,
     /// Connections made since the start, and until the last look.
@@ -245,8 +245,10 @@ impl Pacer {
         if is_connecting {
             // Neither too much nor too little: what waits says nothing of the database.
         } else if wait > WAIT_LOW {
-            // Somebody waited, so this is what the service can. One bad second is not yet its measure.
-            let sustained = self.sustained.map_or(taken, |before| before + (taken - before) / 4.0);
+            // Somebody waited, so this is what the service can, and at least that. One bad second is not yet its measure.
+            let sustained = self
+                .sustained
+                .map_or(taken, |before| before + (taken - before) / if taken > before { 2.0 } else { 4.0 });
             self.sustained = Some(sustained);
             let safe = 0.9 * sustained;
             self.bytes_per_s = if wait > WAIT_HIGH { safe } else { self.bytes_per_s.max(safe) };

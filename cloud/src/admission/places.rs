@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{Class, Full};
 
 /// The longest wait for a place, well below the 30 s after which an agent gives a request up.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The places.
 #[derive(Debug, Clone)]
