@@ -86,10 +86,7 @@ pub(crate) async fn answer(app: Arc<App>, mut asked: mpsc::Receiver<Waiting>, se
 }
 
 async fn look_up(app: &App, sought: &[Sought]) -> Result<Vec<Option<Found>>, sqlx::Error> {
-    let mut tx = app.db.control().await?;
-    let found = sql::find_keys(&mut tx, sought).await?;
-    tx.commit().await?;
-    Ok(found)
+    sql::find_keys(&mut app.db.look().await?, sought).await
 }
 
 fn remember(app: &App, key: &Sought, found: Option<Found>, as_of: AsOf) -> Option<Arc<KeyRow>> {

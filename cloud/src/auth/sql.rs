@@ -7,7 +7,7 @@ use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::Origin;
 
 use super::OperatorRow;
-use crate::db::ControlTx;
+use crate::db::{ControlLook, ControlTx};
 
 /// An active key as it is stored, with what decides what it opens.
 #[derive(Debug)]
@@ -35,29 +35,37 @@ pub(super) struct Sought {
 
 /// The rows of these keys: in their order, `None` for what opens nothing.
 pub(super) async fn find_keys(
-    tx: &mut ControlTx,
+    look: &mut ControlLook,
     sought: &[Sought],
 ) -> Result<Vec<Option<Found>>, sqlx::Error> {
     let tenants: Vec<String> = sought.iter().map(|key| key.tenant.to_string()).collect();
     let hashes: Vec<Vec<u8>> = sought.iter().map(|key| key.hash.to_vec()).collect();
     let foreign: Vec<bool> = sought.iter().map(|key| key.origin == Origin::Foreign).collect();
     let rows = sqlx::query!(
-        r#"select a.place as "place!", k.tenant_id, k.store_id, k.key_id, t.status as tenant_status,
-            s.status as store_status, t.retention_days,
-            coalesce(s.key_window_closes_at > now(), false) as "rotate_key!",
-            t.limits as tenant_limits, p.limits as "plan_limits?"
+        r#"select a.place as "place!", f.tenant_id, f.store_id, f.key_id, f.tenant_status, f.store_status,
+            f.retention_days, f.rotate_key as "rotate_key!", f.tenant_limits, f.plan_limits as "plan_limits?"
         from unnest($1::text[], $2::bytea[], $3::boolean[]) with ordinality
             as a (tenant_id, key_hash, is_foreign, place)
-        join store_keys k on k.tenant_id = a.tenant_id and k.key_hash = a.key_hash and k.revoked_at is null
-        join stores s on s.tenant_id = k.tenant_id and s.store_id = k.store_id
-        join tenants t on t.tenant_id = k.tenant_id
-        left join plans p on p.plan = t.plan
-        where not a.is_foreign or (t.accept_imported_keys and k.origin = 'imported')"#,
+        -- One look into the primary key for each, however many are asked for and whatever is known of the tables: the limit
+        -- keeps it one look for each, and the condition outside keeps it off the index of active keys, which has no hashes.
+        cross join lateral (
+            select k.tenant_id, k.store_id, k.key_id, t.status as tenant_status, s.status as store_status,
+                t.retention_days, coalesce(s.key_window_closes_at > now(), false) as rotate_key,
+                t.limits as tenant_limits, p.limits as plan_limits, k.revoked_at
+            from store_keys k
+            join stores s on s.tenant_id = k.tenant_id and s.store_id = k.store_id
+            join tenants t on t.tenant_id = k.tenant_id
+            left join plans p on p.plan = t.plan
+            where k.tenant_id = a.tenant_id and k.key_hash = a.key_hash
+              and (not a.is_foreign or (t.accept_imported_keys and k.origin = 'imported'))
+            limit 1
+        ) f
+        where f.revoked_at is null"#,
         &tenants,
         &hashes,
         &foreign,
     )
-    .fetch_all(tx.connection())
+    .fetch_all(look.connection())
     .await?;
     let mut found: Vec<Option<Found>> = sought.iter().map(|_| None).collect();
     let unreadable = |e| sqlx::Error::Decode(Box::new(e));

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Postgres, Transaction};
 use storepulse_shared::ids::TenantId;
@@ -26,8 +27,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reader may do something else, such as sending what it has read, before its transaction is ended.
 const IDLE_READ_MAX: Duration = Duration::from_secs(120);
 
-/// Connections for keys, tenants and stores.
+/// Connections for tenants, stores, and whatever is changed of them.
 const CONTROL_CONNECTIONS: u32 = 4;
+/// Connections for looking keys up: one statement at a time, for all who ask.
+const LOOK_CONNECTIONS: u32 = 1;
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -70,6 +73,7 @@ pub enum DbError {
 pub struct Db {
     app: Connections,
     control: PgPool,
+    looks: PgPool,
     control_login: PgConnectOptions,
     origin: Arc<Origin>,
 }
@@ -131,7 +135,11 @@ impl Db {
             .connect_with(named(&config.app));
         let app = Connections::new(app.await?, ACQUIRE_TIMEOUT);
         let control = pool(CONTROL_CONNECTIONS).connect_with(named(&config.control)).await?;
-        let db = Self { app, control, control_login: config.control.clone(), origin };
+        // Planned once: for few keys the server would find it worth while to plan each statement anew, which takes longer than to
+        // run it.
+        let look = named(&config.control).options([("plan_cache_mode", "force_generic_plan")]);
+        let looks = pool(LOOK_CONNECTIONS).connect_lazy_with(look);
+        let db = Self { app, control, looks, control_login: config.control.clone(), origin };
         db.check(config.waiver).await?;
         Ok(db)
     }
@@ -209,6 +217,14 @@ impl Db {
     /// No connection could be had, or the server refused.
     pub async fn control(&self) -> Result<ControlTx, sqlx::Error> {
         Ok(ControlTx { tx: self.control.begin().await? })
+    }
+
+    /// A connection for looking at the control tables, a statement at a time.
+    ///
+    /// # Errors
+    /// No connection could be had.
+    pub(crate) async fn look(&self) -> Result<ControlLook, sqlx::Error> {
+        Ok(ControlLook { connection: self.looks.acquire().await? })
     }
 
     /// Tells of changes to tenants, stores, keys, plans and operators from now on.
@@ -297,6 +313,7 @@ impl Db {
     pub async fn close(&self) {
         self.app.close().await;
         self.control.close().await;
+        self.looks.close().await;
     }
 }
 
@@ -333,6 +350,19 @@ impl TenantTx {
     /// The connection broke.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.tx.rollback().await
+    }
+}
+
+/// A connection for single statements that read the control tables.
+#[derive(Debug)]
+pub(crate) struct ControlLook {
+    connection: PoolConnection<Postgres>,
+}
+
+impl ControlLook {
+    /// The connection, for queries in `sql.rs` files.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
     }
 }
 
