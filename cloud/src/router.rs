@@ -118,6 +118,12 @@ fn described() -> OpenApiRouter<Arc<App>> {
 pub(crate) fn openapi_json() -> Result<String, serde_json::Error> {
     let mut document = described().into_openapi();
     for item in document.paths.paths.values_mut() {
+        // One handler serves both, but each needs a name of its own.
+        if let (Some(get), Some(post)) = (&item.get, &mut item.post)
+            && let (Some(name), true) = (&get.operation_id, get.operation_id == post.operation_id)
+        {
+            post.operation_id = Some(format!("{name}_by_form"));
+        }
         for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch] {
             tell_of_limits(operation.as_mut());
         }
