@@ -145,6 +145,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let router = router
         .fallback(get(not_found).post(not_found).put(not_found).delete(not_found).patch(not_found))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::read_on))
         // Outside of it: what waits or is refused there is timed, too.
         .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time));
     let router = match app.resolution.is_development() {

@@ -163,6 +163,27 @@ async fn bodies_that_are_announced_hold_bytes_within_a_budget_and_no_place() {
 }
 
 #[tokio::test]
+async fn who_is_refused_from_the_head_reads_why_although_its_body_is_still_on_its_way() {
+    let small = Small::start(AdmissionLimits::default()).await;
+    let head = small.head(&batch(1, Lane::Normal), 1 << 20).replace(&small.store.bearer(), "Bearer nobody");
+    for round in 0..10 {
+        let mut stream = TcpStream::connect(small.cloud.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Everything, as an HTTP/1 client does, before it looks.
+        for _ in 0..16 {
+            stream
+                .write_all(&vec![0; 64 << 10])
+                .await
+                .unwrap_or_else(|error| panic!("round {round}: {error}"));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(&begin, b"HTTP/1.1 401", "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn beyond_the_limit_connections_are_closed_at_the_door() {
     let small = Small::start(AdmissionLimits { connections_max: 8, ..AdmissionLimits::default() }).await;
     let (mut open, mut closed) = (Vec::new(), 0);

@@ -20,6 +20,7 @@ pub(crate) mod door;
 mod pace;
 mod places;
 mod requests;
+mod unread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,8 @@ pub(crate) use self::places::Place;
 use self::places::Places;
 use self::requests::Requests;
 pub(crate) use self::requests::admit;
+use self::unread::Rests;
+pub(crate) use self::unread::read_on;
 use crate::auth::StoreAuth;
 use crate::problem::ApiError;
 
@@ -106,6 +109,7 @@ pub(crate) struct Admission {
     pub(crate) door: Door,
     pub(crate) wrong_keys_max: u32,
     requests: Requests,
+    rests: Rests,
     bodies: Bodies,
     places: Places,
     pacer: Mutex<Pacer>,
@@ -122,6 +126,7 @@ impl Admission {
             door: Door::new(limits.connections_max),
             wrong_keys_max: limits.wrong_keys_max,
             requests: Requests::new(reads),
+            rests: Rests::default(),
             bodies: Bodies::new(limits.body_bytes_max),
             places: Places::new(connections.saturating_sub(reads).max(1), limits.waiting_max),
             pacer: Mutex::new(Pacer::new(Instant::now())),

@@ -4,6 +4,7 @@
 //! database longer than anybody waits for an answer; together they are a few dozen statements on one connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,8 @@ use crate::problem::ApiError;
 
 /// Keys in one statement.
 const CHUNK: usize = 256;
+/// How long a statement may take: as long as one waits for a connection.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Who may wait to be taken up; beyond it, one waits to wait.
 const WAITING_MAX: usize = 1_024;
 
@@ -86,7 +89,13 @@ pub(crate) async fn answer(app: Arc<App>, mut asked: mpsc::Receiver<Waiting>, se
 }
 
 async fn look_up(app: &App, sought: &[Sought]) -> Result<Vec<Option<Found>>, sqlx::Error> {
-    sql::find_keys(&mut app.db.look().await?, sought).await
+    let mut look = app.db.look().await?;
+    if let Ok(found) = tokio::time::timeout(LOOK_MAX, sql::find_keys(&mut look, sought)).await {
+        return found;
+    }
+    // The others who ask need another connection than one that does not answer.
+    look.give_up();
+    Err(sqlx::Error::PoolTimedOut)
 }
 
 fn remember(app: &App, key: &Sought, found: Option<Found>, as_of: AsOf) -> Option<Arc<KeyRow>> {

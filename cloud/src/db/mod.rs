@@ -364,6 +364,11 @@ impl ControlLook {
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
+
+    /// It is not to be used again.
+    pub(crate) fn give_up(mut self) {
+        self.connection.close_on_drop();
+    }
 }
 
 /// A transaction on the control tables.

@@ -102,6 +102,7 @@ pub(crate) async fn list_store_latest(
     let now = now_ms();
     let ids: Vec<i32> = rows.iter().map(|row| row.series_id).collect();
     let newest = newest(&mut tx, store, &ids, now).await.map_err(failed)?;
+    tx.rollback().await?;
     let values = rows.into_iter().map(|row| {
         let found = newest.get(&row.series_id);
         LatestValue {

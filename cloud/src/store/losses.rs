@@ -109,6 +109,7 @@ pub(crate) async fn list_store_losses(
         limit: limit + 1,
     };
     let mut rows = losses(&mut tx, store, &filter).await.map_err(failed_read)?;
+    tx.rollback().await?;
     let is_last = i64::try_from(rows.len()).is_ok_and(|n| n <= limit);
     rows.truncate(usize::try_from(limit).unwrap_or_default());
     let next = rows.last().filter(|_| !is_last).map(|row| continued.write(LossPlace::of(row)));

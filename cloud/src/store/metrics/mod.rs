@@ -139,7 +139,9 @@ async fn read(
     let Asked { range, step, page, .. } = &asked;
     let filling = Filling { walk, series: &series, range: *range, step: step.as_ref(), page: page.as_ref() };
     let answer = filling.fill(&mut tx).await?;
-    drop((tx, turn));
+    // Not dropped: the connection that was used last is used next, and knows its tables and plans.
+    tx.rollback().await?;
+    drop(turn);
     Ok(Json(answer).into_response())
 }
 

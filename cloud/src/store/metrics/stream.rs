@@ -125,7 +125,9 @@ async fn produce(mut source: Source, encoder: Box<dyn Encoder>, out: mpsc::Sende
     }
     // The connection goes back before the next reader has its turn.
     let Source { tx, turn, .. } = source;
-    drop(tx);
+    if let Err(error) = tx.rollback().await {
+        tracing::warn!(%error, "the connection of an export broke");
+    }
     drop(turn);
 }
 
