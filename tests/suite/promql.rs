@@ -48,7 +48,7 @@ async fn two_stores() -> (Setting, ByHand, ByHand, i64) {
         ]
     });
     push(&first, &rows.collect::<Vec<_>>()).await;
-    push(&second, &[row("fridge-1", "hw.temperature", now, 77.0, &json!({"secret": "of-t02"}))]).await;
+    push(&second, &[row("fridge-1", "hw.temperature", now, 0.625, &json!({"secret": "of-t02"}))]).await;
     (setting, first, second, now)
 }
 
@@ -89,10 +89,13 @@ async fn only_the_keys_own_store_is_seen() {
         [everything, r#"{store="T02"}"#, r#"{secret="of-t02"}"#, "hw_temperature", "sum(hw_temperature)"]
     {
         let seen = result(&first, query, now).await.to_string();
-        assert!(!seen.contains("of-t02") && !seen.contains("77") && !seen.contains("T02"), "{query}: {seen}");
+        assert!(
+            !seen.contains("of-t02") && !seen.contains("0.625") && !seen.contains("T02"),
+            "{query}: {seen}"
+        );
     }
     assert_eq!(result(&first, &format!("count({everything})"), now).await[0]["value"][1], "2");
-    assert_eq!(result(&second, everything, now).await[0]["value"][1], "77");
+    assert_eq!(result(&second, everything, now).await[0]["value"][1], "0.625");
     for to in ["/api/v1/series", "/api/v1/labels", "/api/v1/label/secret/values", "/api/v1/metadata"] {
         let seen = get(&first, to, &[("match[]", everything)]).await;
         assert_eq!(seen.status, 200, "{to}");
