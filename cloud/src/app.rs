@@ -124,6 +124,9 @@ pub enum ServeError {
     /// The listener.
     #[error("listener: {0}")]
     Io(#[from] std::io::Error),
+    /// A task that the service needs.
+    #[error("a part of the service failed, which is a fault of ours: {0}")]
+    Task(tokio::task::JoinError),
 }
 
 impl From<sqlx::Error> for ServeError {
@@ -159,7 +162,13 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     // What is in flight still needs its keys after `shutdown`.
     let all_served = CancellationToken::new();
-    tasks.spawn(auth::answer_lookups(Arc::clone(&app), keys_asked_for, all_served.clone()));
+    let lookups = auth::answer_lookups(Arc::clone(&app), keys_asked_for, all_served.clone());
+    // Without it no key that is not remembered can be checked: better that the service is started again.
+    let or_stop = shutdown.clone().drop_guard();
+    tasks.spawn(async move {
+        let _or_stop = or_stop;
+        lookups.await;
+    });
     let handle = axum_server::Handle::new();
     tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
@@ -171,10 +180,13 @@ pub async fn run(
     let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();
     all_served.cancel();
-    while tasks.join_next().await.is_some() {}
+    let mut ended = Ok(());
+    while let Some(end) = tasks.join_next().await {
+        ended = ended.and(end);
+    }
     app.db.close().await;
     tracing::info!("stopped");
-    served
+    served.and(ended.map_err(ServeError::Task))
 }
 
 async fn serve(

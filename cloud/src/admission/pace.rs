@@ -6,7 +6,7 @@
 //! stays, but not below those 0.9: whoever was refused comes back at a time of its own, and meanwhile too many of the others
 //! would keep away. So a small queue of backlog is always there, which keeps the database busy, while fresh batches pass it by
 //! ([`super::places`]). What is sustained is what was taken in the last seconds in which some of it waited, so nothing
-//! compounds and one bad second counts little. While many connections are being made nothing is learned: their handshakes
+//! compounds and one bad second counts little. While many connections are being made, and a second longer, nothing is learned: their handshakes
 //! take the processor, and they end by themselves. After a minute without backlog nothing is known any more, and the rate is at
 //! least [`START_BYTES_PER_S`] again.
 //!
@@ -106,6 +106,8 @@ pub(super) struct Pacer {
     /// Connections made since the start, and until the last look.
     made: u64,
     made_before: u64,
+    /// In the second before the last look as well.
+    was_connecting: bool,
 }
 
 /// An agent with backlog.
@@ -148,6 +150,7 @@ impl Pacer {
             second: Second::beginning(now),
             made: 0,
             made_before: 0,
+            was_connecting: false,
         }
     }
 
@@ -242,8 +245,9 @@ impl Pacer {
         let wait = waited.checked_div(waits).unwrap_or_default();
         let made = self.made - std::mem::replace(&mut self.made_before, self.made);
         let is_connecting = as_float(made) / took.as_secs_f64() > CONNECTING_PER_S;
-        if is_connecting {
-            // Neither too much nor too little: what waits says nothing of the database.
+        let was_connecting = std::mem::replace(&mut self.was_connecting, is_connecting);
+        if is_connecting || was_connecting {
+            // Neither too much nor too little: what waits, or waited until just now, says nothing of the database.
         } else if wait > WAIT_LOW {
             // Somebody waited, so this is what the service can, and at least that. One bad second is not yet its measure.
             let sustained = self
