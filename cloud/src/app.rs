@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::door::{self, Door};
 use crate::admission::{Admission, AdmissionLimits};
-use crate::auth::{self, Failures, KeyRow, KeyUses, Lookups, OperatorRow, Seen};
+use crate::auth::{self, Failures, KeyRow, KeyUses, Lookups, OperatorRow, Person, Seen};
 use crate::budget::ReadBudget;
 use crate::changes;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
 use crate::limits::{self, Limiter};
 use crate::operation::metrics::Metrics;
+use crate::people::attempts::Attempts;
+use crate::people::password::Hashing;
+use crate::people::signing::{self, Signing};
 use crate::promql::Queries;
 use crate::refusals::{self, Refusals};
 use crate::resolution::{Resolution, ResolutionConfig};
@@ -58,6 +61,10 @@ pub struct App {
     pub(crate) keys: Seen<KeyRow>,
     pub(crate) lookups: Lookups,
     pub(crate) operators: Seen<OperatorRow>,
+    pub(crate) people: Seen<Person>,
+    pub(crate) signing: Signing,
+    pub(crate) hashing: Hashing,
+    pub(crate) attempts: Attempts,
     pub(crate) failures: Failures,
     pub(crate) key_uses: KeyUses,
     pub(crate) limiter: Limiter,
@@ -93,6 +100,10 @@ impl App {
             keys: Seen::default(),
             lookups,
             operators: Seen::default(),
+            people: Seen::default(),
+            signing: Signing::default(),
+            hashing: Hashing::default(),
+            attempts: Attempts::default(),
             key_uses: KeyUses::default(),
             limiter: Limiter::default(),
             refusals: Refusals::default(),
@@ -121,6 +132,9 @@ pub enum ServeError {
     /// The document of the routes.
     #[error("openapi: {0}")]
     OpenApi(#[from] serde_json::Error),
+    /// The keys that sign access tokens.
+    #[error("signing keys: {0}")]
+    Signing(anyhow::Error),
     /// The listener.
     #[error("listener: {0}")]
     Io(#[from] std::io::Error),
@@ -146,12 +160,14 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
+    signing::rotate(&db).await.map_err(ServeError::Signing)?;
     let connections_max = door::within_open_files(config.admission.connections_max);
     let limits = AdmissionLimits { connections_max, ..config.admission };
     let admission = Admission::new(&limits, config.database.connections);
     let door = admission.door.clone();
     let (lookups, keys_asked_for) = Lookups::new();
     let app = Arc::new(App::new(db, admission, config.database.waiver, config.resolution, lookups)?);
+    app.signing.load(&app.db).await?;
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
         None => None,
@@ -240,6 +256,9 @@ async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shut
                 );
             }
             Err(error) => tracing::error!(%error, "the DEFAULT partition could not be looked at"),
+        }
+        if let Err(error) = signing::rotate(&app.db).await {
+            tracing::error!(%error, "the keys that sign access tokens could not be renewed; the old ones stay");
         }
         if let Some((files, config)) = &tls
             && let Err(error) = files.reload(config).await

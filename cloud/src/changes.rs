@@ -64,14 +64,21 @@ async fn forget(app: &App, changed: &Changed) {
         Changed::Everything => {
             app.keys.doubt(|_| true);
             app.operators.doubt(|_| true);
+            app.people.doubt(|_| true);
             app.db.doubt_all_rows();
         }
         Changed::Tenants { about, data } => {
             app.keys.doubt(|row| about.contains(row.tenant()));
+            app.people.doubt(|person| about.contains(person.tenant.as_str()));
             for tenant in data.iter().filter_map(|id| id.parse().ok()) {
                 app.db.doubt_rows_of(tenant);
             }
         }
+    }
+    if matches!(changed, Changed::Everything)
+        && let Err(error) = app.signing.load(&app.db).await
+    {
+        tracing::warn!(%error, "the keys that sign access tokens could not be read; the known ones stay");
     }
     if let Err(error) = app.resolution.load(&app.db).await {
         tracing::warn!(%error, "the tenants' own domains could not be read; the known ones stay");

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::admission::AdmissionLimits;
 use crate::commands::{
     archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, takeover, tenant, upkeep,
-    verify,
+    user, verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
 use crate::resolution::ResolutionConfig;
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Plan(plan::PlanArgs),
     /// Show and change the settings of tenants and stores
     Setting(setting::SettingArgs),
+    /// The people of a tenant, who sign in
+    User(user::UserArgs),
     /// Prove who did what, and write it out
     Audit(audit::AuditArgs),
     /// Make partitions, compact the inbox, remove what is too old, now

@@ -42,6 +42,8 @@ mod operation;
 #[cfg(feature = "service")]
 mod operator;
 #[cfg(feature = "service")]
+mod people;
+#[cfg(feature = "service")]
 mod plan;
 #[cfg(feature = "service")]
 mod problem;

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, foreign, ingest, onboarding, operation, plan, promql, resolution, rotation,
-    settings, store, tenant,
+    admission, audit, delivery, foreign, ingest, onboarding, operation, people, plan, promql, resolution,
+    rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::{
         (name = "stores", description = "what has arrived"),
         (name = "prometheus", description = "the query API of Prometheus over a store's samples or all of a tenant's, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
+        (name = "people", description = "signing in, and who may"),
         (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
         (name = "operation", description = "for those who run the service"),
     )
@@ -48,6 +49,8 @@ impl Modify for Credentials {
         components.add_security_scheme("store_key", SecurityScheme::Http(bearer.build()));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("operator_<token>");
         components.add_security_scheme("operator_key", SecurityScheme::Http(bearer.build()));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        components.add_security_scheme("access_token", SecurityScheme::Http(bearer.build()));
     }
 }
 
@@ -79,6 +82,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promql::tenant_http::show_tenant_metadata))
         .routes(routes!(promql::tenant_http::show_tenant_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
+        .merge(of_people())
         .routes(routes!(tenant::profile::http::create_tenant, tenant::profile::http::list_tenants))
         .routes(routes!(
             tenant::profile::http::show_tenant,
@@ -109,6 +113,26 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(operation::http::show_readiness))
         .routes(routes!(operation::http::show_metrics))
         .routes(routes!(show_openapi))
+}
+
+/// Signing in, and who may.
+fn of_people() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(people::session::http::sign_in, people::session::http::sign_out))
+        .routes(routes!(people::session::http::refresh_session))
+        .routes(routes!(people::session::http::show_me))
+        .routes(routes!(people::session::http::change_password))
+        .routes(routes!(people::session::http::list_sessions))
+        .routes(routes!(people::session::http::end_session))
+        .routes(routes!(people::user::http::list_users, people::user::http::create_user))
+        .routes(routes!(people::user::http::show_user, people::user::http::update_user))
+        .routes(routes!(people::user::http::reset_password))
+        .routes(routes!(
+            people::invitation::http::create_invitation,
+            people::invitation::http::list_invitations
+        ))
+        .routes(routes!(people::invitation::http::accept_invitation))
+        .routes(routes!(people::invitation::http::revoke_invitation))
 }
 
 /// The document that describes every route.

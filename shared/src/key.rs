@@ -44,6 +44,11 @@ pub enum KeyError {
     /// A push token that cannot be one.
     #[error("not a push token: expected push_ and {TOKEN_LEN} base62 characters with a matching checksum")]
     PushToken,
+    /// A token of a person that cannot be one.
+    #[error(
+        "not such a token: expected its kind, a tenant and {TOKEN_LEN} base62 characters with a matching checksum"
+    )]
+    PersonsToken,
     /// An operator's key that cannot be one.
     #[error(
         "not an operator's key: expected operator_ and {TOKEN_LEN} base62 characters with a matching checksum"
@@ -231,6 +236,75 @@ bare_token!(
     KeyError::OperatorKey
 );
 
+/// A secret of a person of a tenant: its kind, the tenant, a token of ours. The tenant says where to look and grants nothing.
+macro_rules! tenant_token {
+    ($(#[$about:meta])* $name:ident, $prefix:literal) => {
+        $(#[$about])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name {
+            tenant: TenantId,
+            text: String,
+        }
+
+        impl $name {
+            /// Makes a new one from the system's random numbers.
+            #[must_use]
+            pub fn issue(tenant: &TenantId) -> Self {
+                Self { tenant: tenant.clone(), text: with_token(format!(concat!($prefix, "{}_"), tenant)) }
+            }
+
+            /// The tenant it names.
+            #[must_use]
+            pub const fn tenant(&self) -> &TenantId {
+                &self.tenant
+            }
+
+            /// SHA-256 of the whole of it.
+            #[must_use]
+            pub fn hash(&self) -> [u8; 32] {
+                Sha256::digest(self.text.as_bytes()).into()
+            }
+
+            /// The secret itself, for whom it was made; never for a log.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.text
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = KeyError;
+
+            fn from_str(text: &str) -> Result<Self, KeyError> {
+                let fields = text.strip_prefix($prefix).and_then(|rest| rest.split_once('_'));
+                let (tenant, token) = fields.ok_or(KeyError::PersonsToken)?;
+                if !has_our_shape(token) || !has_our_checksum(text) {
+                    return Err(KeyError::PersonsToken);
+                }
+                Ok(Self { tenant: tenant.parse()?, text: text.to_owned() })
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    };
+}
+
+tenant_token!(
+    /// Renews a session of a person, once: `refresh_<tenant>_<token>`.
+    RefreshToken,
+    "refresh_"
+);
+
+tenant_token!(
+    /// Makes whoever has it a user of a tenant, once: `invite_<tenant>_<token>`.
+    InviteToken,
+    "invite_"
+);
+
 fn with_token(mut text: String) -> String {
     let mut rng = rand::rng();
     text.extend((0..ID_LEN + SECRET_LEN).map(|_| char::from(BASE62[rng.random_range(0..BASE62.len())])));
@@ -335,6 +409,27 @@ mod tests {
             assert!(!shown.contains(&key.expose()[15..]) && !shown.contains(&token.expose()[5..]));
             assert!(shown.contains("redacted"));
         }
+    }
+
+    #[test]
+    fn a_token_of_a_person_names_its_tenant_and_is_no_other_credential() {
+        let token = RefreshToken::issue(&"la-villa".parse().unwrap());
+        let parsed: RefreshToken = token.expose().parse().unwrap();
+        assert_eq!((parsed.tenant().as_str(), parsed.hash()), ("la-villa", token.hash()));
+        assert!(!format!("{token:?}").contains(&token.expose()[17..]));
+        assert!(
+            token.expose().parse::<StoreKey>().is_err() && token.expose().parse::<OperatorKey>().is_err()
+        );
+        for bad in [
+            "",
+            "refresh_",
+            "refresh_la-villa",
+            "refresh_la-villa_x",
+            &token.expose().replace("la-villa", "la-villb"),
+        ] {
+            assert!(bad.parse::<RefreshToken>().is_err(), "{bad:?}");
+        }
+        assert!(issued().expose().replace("store_", "refresh_").parse::<RefreshToken>().is_err());
     }
 
     #[test]

@@ -48,6 +48,28 @@ async fn two_tenants_with_the_same_names_never_see_each_others_rows_over_http() 
     world.stop().await.unwrap();
 }
 
+/// Whoever gives a role another permission, or takes one, is noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_permission_opens_and_closes_routes() {
+    let world = world().await;
+    let mutants = mutate::of_permissions(&world).await.unwrap();
+    assert_eq!(alive(&mutants), [""; 0]);
+    assert_eq!(mutants.len(), 15);
+    world.stop().await.unwrap();
+}
+
+/// The table in the README is the one that is observed: whoever opens a route to somebody says so there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_call_which_route_is_what_the_readme_says() {
+    let world = world().await;
+    let observed = routes::roles::table(&world).await.unwrap();
+    let readme = include_str!("../../cloud/README.md");
+    let (_, rest) = readme.split_once("<!-- roles -->\n").unwrap();
+    let (written, _) = rest.split_once("<!-- /roles -->").unwrap();
+    assert!(written == observed, "put this between the marks in cloud/README.md:\n{observed}");
+    world.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_every_policy_open_the_services_own_predicates_let_nothing_through() {
     let world = world().await;

@@ -25,6 +25,7 @@ mod limits;
 mod onboarding;
 mod operation;
 mod overload;
+mod people;
 mod promql;
 mod reads;
 mod receipts;

@@ -46,11 +46,16 @@ pub(crate) enum Table {
     TakeoverTallies,
     SampleBatches,
     SeriesDays,
+    Users,
+    UserStores,
+    Sessions,
+    RefreshTokens,
+    Invitations,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Tenants,
         Self::TenantSettings,
         Self::Stores,
@@ -69,6 +74,11 @@ impl Table {
         Self::TakeoverTallies,
         Self::SampleBatches,
         Self::SeriesDays,
+        Self::Users,
+        Self::UserStores,
+        Self::Sessions,
+        Self::RefreshTokens,
+        Self::Invitations,
     ];
 
     /// As it is called in the database and in the file.
@@ -92,6 +102,11 @@ impl Table {
             Self::TakeoverTallies => "takeover_tallies",
             Self::SampleBatches => "sample_batches",
             Self::SeriesDays => "series_days",
+            Self::Users => "users",
+            Self::UserStores => "user_stores",
+            Self::Sessions => "sessions",
+            Self::RefreshTokens => "refresh_tokens",
+            Self::Invitations => "invitations",
         }
     }
 

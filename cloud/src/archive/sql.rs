@@ -101,6 +101,11 @@ pub(super) async fn read_data(
         TakeoverTallies => "takeover_tallies", "source, store, device, metric, reason";
         SampleBatches => "sample_batches", "store_id, epoch, seq";
         SeriesDays => "series_days", "series_id, day, part";
+        Users => "users", "user_id";
+        UserStores => "user_stores", "user_id, store_id";
+        Sessions => "sessions", "session_id";
+        RefreshTokens => "refresh_tokens", "token_hash";
+        Invitations => "invitations", "invitation_id";
     });
     Ok(())
 }
@@ -169,6 +174,11 @@ pub(super) async fn insert_data(tx: &mut TenantTx, table: Table, rows: &str) -> 
         TakeoverTallies => "takeover_tallies";
         SampleBatches => "sample_batches";
         SeriesDays => "series_days";
+        Users => "users";
+        UserStores => "user_stores";
+        Sessions => "sessions";
+        RefreshTokens => "refresh_tokens";
+        Invitations => "invitations";
     });
     Ok(done.rows_affected())
 }
@@ -307,6 +317,11 @@ pub(super) async fn delete_data(tx: &mut TenantTx, table: Table) -> Result<u64, 
         IdempotencyKeys => "idempotency_keys";
         Takeovers => "takeovers";
         TakeoverTallies => "takeover_tallies";
+        Users => "users";
+        UserStores => "user_stores";
+        Sessions => "sessions";
+        RefreshTokens => "refresh_tokens";
+        Invitations => "invitations";
     });
     Ok(done.rows_affected())
 }

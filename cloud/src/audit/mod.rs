@@ -10,9 +10,10 @@ pub(crate) mod verify;
 
 use serde_json::Value;
 use storepulse_shared::ids::{StoreId, TenantId};
+use uuid::Uuid;
 
 pub(crate) use self::read::{Chain, Entry, page};
-use crate::db::ControlTx;
+use crate::db::{ControlTx, TenantTx};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,16 @@ pub(crate) enum Actor {
         name: String,
         /// Which key.
         credential_id: String,
+    },
+    /// Somebody who is signed in.
+    Person {
+        /// Which user.
+        user: Uuid,
+    },
+    /// Whoever has the token of an invitation.
+    Invitation {
+        /// Which.
+        invitation: Uuid,
     },
     /// The agent of a store, about its own key.
     Agent {
@@ -58,6 +69,8 @@ impl std::fmt::Display for Actor {
             Self::CommandLine { user } => write!(f, "command-line:{user}"),
             Self::Key { key_id } => write!(f, "key:{key_id}"),
             Self::Operator { name, credential_id } => write!(f, "operator:{name}/{credential_id}"),
+            Self::Person { user } => write!(f, "user:{user}"),
+            Self::Invitation { invitation } => write!(f, "invitation:{invitation}"),
             Self::Agent { store, key_id } => write!(f, "agent:{store}/{key_id}"),
         }
     }
@@ -78,7 +91,13 @@ pub(crate) async fn record(
     actor: &Actor,
     deed: Deed<'_>,
 ) -> Result<(), sqlx::Error> {
-    sql::insert(tx, tenant, &actor.to_string(), deed).await
+    sql::insert(tx.connection(), tenant.as_str(), &actor.to_string(), deed).await
+}
+
+/// The same in a transaction of the tenant's own data.
+pub(crate) async fn record_in(tx: &mut TenantTx, actor: &Actor, deed: Deed<'_>) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sql::insert(tx.connection(), &tenant, &actor.to_string(), deed).await
 }
 
 /// Adds to the operators' own chain: what belongs to no tenant.

@@ -1,5 +1,6 @@
 //! `audit_entries`, `operator_audit_entries`: inserted and read.
 
+use sqlx::PgConnection;
 use storepulse_shared::ids::TenantId;
 use time::OffsetDateTime;
 
@@ -7,20 +8,20 @@ use super::Deed;
 use crate::db::ControlTx;
 
 pub(super) async fn insert(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
+    connection: &mut PgConnection,
+    tenant: &str,
     actor: &str,
     deed: Deed<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into audit_entries (tenant_id, actor, action, subject, detail) values ($1, $2, $3, $4, $5)",
-        tenant.as_str(),
+        tenant,
         actor,
         deed.action,
         deed.subject,
         deed.detail,
     )
-    .execute(tx.connection())
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -81,7 +81,8 @@ impl Failures {
     }
 }
 
-fn network(from: Option<IpAddr>) -> IpAddr {
+/// An address as it is counted.
+pub(crate) fn network(from: Option<IpAddr>) -> IpAddr {
     match from {
         Some(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
             Some(ip) => IpAddr::V4(ip),

@@ -1,4 +1,4 @@
-//! Who is calling: the credential of a request becomes a [`StoreAuth`] or an [`OperatorAuth`], or the
+//! Who is calling: the credential of a request becomes a [`StoreAuth`], a [`PersonAuth`] or an [`OperatorAuth`], or the
 //! request ends here.
 //!
 //! Identity comes from the credential only: the key's hash finds the row, tenant and store come from the row. What a
@@ -12,6 +12,7 @@ mod cache;
 mod failures;
 mod lookups;
 mod operator;
+mod person;
 mod sql;
 mod uses;
 
@@ -28,9 +29,10 @@ use storepulse_shared::key::StoreKey;
 
 use self::cache::Known;
 pub(crate) use self::cache::Seen;
-pub(crate) use self::failures::Failures;
+pub(crate) use self::failures::{Failures, network};
 pub(crate) use self::lookups::{Lookups, answer as answer_lookups};
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
+pub(crate) use self::person::{Person, PersonAuth, doubt_user};
 use self::sql::Sought;
 pub(crate) use self::uses::{KeyUses, write_now_and_then};
 use crate::app::App;
@@ -195,12 +197,12 @@ async fn find(app: &App, key: &StoreKey, from: Option<IpAddr>) -> Result<Arc<Key
 }
 
 /// Who is at the other end of the connection.
-fn address(parts: &Parts) -> Option<IpAddr> {
+pub(crate) fn address(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
 /// What follows `Bearer`.
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     // RFC 9110: the scheme is compared ignoring case.
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())

@@ -15,6 +15,7 @@ pub mod store;
 pub mod takeover;
 pub(crate) mod tenant;
 pub mod upkeep;
+pub(crate) mod user;
 pub mod verify;
 
 use std::io::Write as _;
@@ -96,6 +97,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Tenant(args) => with_database!(args, db => tenant::run(&db, args, out)),
         Command::Plan(args) => with_database!(args, db => plan::run(&db, args, out)),
         Command::Setting(args) => with_database!(args, db => setting::run(&db, args, out)),
+        Command::User(args) => with_database!(args, db => user::run(&db, args, out)),
         Command::Audit(args) => with_database!(args, db => audit::command(&db, args, out)),
     }
 }
@@ -113,6 +115,7 @@ pub async fn on(db: &Db, words: &[&str], out: &mut (impl std::io::Write + Send))
         Command::Tenant(args) => tenant::run(db, args, out).await,
         Command::Plan(args) => plan::run(db, args, out).await,
         Command::Setting(args) => setting::run(db, args, out).await,
+        Command::User(args) => user::run(db, args, out).await,
         Command::Audit(args) => audit::command(db, args, out).await,
         _ => anyhow::bail!("{words:?} opens its database itself"),
     }

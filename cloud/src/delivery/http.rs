@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use storepulse_shared::answer::Problem;
@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::answer::{Delivery, EpochDelivery, LOSSES_MAX};
 use super::sql;
 use crate::app::App;
-use crate::auth::StoreAuth;
+use crate::people::may;
 use crate::problem::ApiError;
+use crate::scope::StoreReader;
 
 /// Epochs of one page unless the caller asks for another number, and at most.
 const EPOCHS_DEFAULT: i64 = 20;
@@ -46,28 +47,27 @@ pub(crate) struct DeliveryQuery {
     get,
     path = "/v1/stores/{store_id}/delivery",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
         DeliveryQuery,
     ),
     responses(
         (status = 200, description = "by epoch: sealed, received, void, missing, losses", body = Delivery),
         (status = 400, description = "a parameter is not understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_store_delivery(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadStores>,
     query: Result<Query<DeliveryQuery>, QueryRejection>,
 ) -> Result<Json<Delivery>, ApiError> {
-    let store = auth.own_store(&store_id)?;
+    let store = &reader.store;
     let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
     let limit = query.limit.unwrap_or(EPOCHS_DEFAULT);
     if !(1..=EPOCHS_MAX).contains(&limit) {
@@ -76,7 +76,7 @@ pub(crate) async fn show_store_delivery(
     if query.losses_before.is_some() && query.epoch.is_none() {
         return Err(bad_query("losses_before needs epoch, whose losses it continues".to_owned()));
     }
-    let mut tx = app.db.tenant(&auth.tenant).await?;
+    let mut tx = app.db.tenant(&reader.tenant).await?;
     let totals = sql::totals(&mut tx, store).await?;
     let page = sql::Page { epoch: query.epoch, before: query.before, limit: limit + 1 };
     let mut rows = sql::epochs(&mut tx, store, &page, RANGES_MAX).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn show_store_delivery(
         let losses = losses.remove(&row.epoch).unwrap_or_default();
         EpochDelivery::of(row, reasons, losses)
     });
-    Ok(Json(Delivery { store: store_id, totals: totals.into(), epochs: epochs.collect(), next }))
+    Ok(Json(Delivery { store: store.to_string(), totals: totals.into(), epochs: epochs.collect(), next }))
 }
 
 fn bad_query(detail: String) -> ApiError {

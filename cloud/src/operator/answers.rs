@@ -38,7 +38,8 @@ impl IntoResponses for ChangeRefusals {
     }
 }
 
-fn refusal((status, description): &(&str, &str)) -> (String, RefOr<Response>) {
+/// A status with what it means.
+pub(crate) fn refusal((status, description): &(&str, &str)) -> (String, RefOr<Response>) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response =
         ResponseBuilder::new().description(*description).content("application/problem+json", content);

@@ -1,5 +1,5 @@
 //! `/api/v1/…`: `query`, `query_range`, `series`, `labels`, `label/{name}/values`, `metadata`, `status/buildinfo`, over the
-//! key's own store.
+//! key's own store, or the stores that a person sees, with a label `store`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::api;
 use super::params::Params;
 use super::refusals::QueryRefusals;
 use crate::app::App;
-use crate::auth::StoreAuth;
-use crate::scope::Scope;
+use crate::people::may;
+use crate::scope::Reader;
 
 /// Ask for the value of a PromQL expression at one time
 #[utoipa::path(
     method(get, post),
     path = "/api/v1/query",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("query" = String, Query, description = "PromQL; all parameters may stand in a form instead"),
         ("time" = Option<String>, Query, description = "Unix seconds or RFC 3339; now if it is left out"),
@@ -30,10 +30,10 @@ use crate::scope::Scope;
 )]
 pub(crate) async fn query(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     params: Params,
 ) -> Result<Json, QueryError> {
-    api::query(&app, &Scope::from(&auth), &params).await
+    api::query(&app, &scope, &params).await
 }
 
 /// Ask for the values of a PromQL expression over a range of time
@@ -41,7 +41,7 @@ pub(crate) async fn query(
     method(get, post),
     path = "/api/v1/query_range",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("query" = String, Query, description = "PromQL; all parameters may stand in a form instead"),
         ("start" = String, Query, description = "Unix seconds or RFC 3339"),
@@ -53,10 +53,10 @@ pub(crate) async fn query(
 )]
 pub(crate) async fn query_range(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     params: Params,
 ) -> Result<Json, QueryError> {
-    api::query_range(&app, &Scope::from(&auth), &params).await
+    api::query_range(&app, &scope, &params).await
 }
 
 /// List the series that selectors mean
@@ -64,7 +64,7 @@ pub(crate) async fn query_range(
     method(get, post),
     path = "/api/v1/series",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("match[]" = Vec<String>, Query, description = "a selector, at least once; `start` and `end` are checked and narrow nothing"),
     ),
@@ -72,10 +72,10 @@ pub(crate) async fn query_range(
 )]
 pub(crate) async fn list_series(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     params: Params,
 ) -> Result<Json, QueryError> {
-    api::list_series(&app, &Scope::from(&auth), &params).await
+    api::list_series(&app, &scope, &params).await
 }
 
 /// List the names of labels
@@ -83,7 +83,7 @@ pub(crate) async fn list_series(
     method(get, post),
     path = "/api/v1/labels",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("match[]" = Option<Vec<String>>, Query, description = "only of the series that any of these means"),
     ),
@@ -91,10 +91,10 @@ pub(crate) async fn list_series(
 )]
 pub(crate) async fn list_labels(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     params: Params,
 ) -> Result<Json, QueryError> {
-    api::list_labels(&app, &Scope::from(&auth), &params).await
+    api::list_labels(&app, &scope, &params).await
 }
 
 /// List the values of a label
@@ -102,7 +102,7 @@ pub(crate) async fn list_labels(
     get,
     path = "/api/v1/label/{name}/values",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("name" = String, Path, description = "the label; `__name__` is the metric"),
         ("match[]" = Option<Vec<String>>, Query, description = "only of the series that any of these means"),
@@ -111,12 +111,12 @@ pub(crate) async fn list_labels(
 )]
 pub(crate) async fn list_label_values(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     label: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Json, QueryError> {
     let Path(label) = label.map_err(|error| QueryError::BadData(error.body_text()))?;
-    api::list_label_values(&app, &Scope::from(&auth), &label, &params).await
+    api::list_label_values(&app, &scope, &label, &params).await
 }
 
 /// Show what is known of the store's metrics
@@ -124,7 +124,7 @@ pub(crate) async fn list_label_values(
     get,
     path = "/api/v1/metadata",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
         ("metric" = Option<String>, Query, description = "only this one, in either spelling"),
         ("limit" = Option<i64>, Query, description = "at most so many metrics"),
@@ -133,10 +133,10 @@ pub(crate) async fn list_label_values(
 )]
 pub(crate) async fn show_metadata(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadMetrics>,
     params: Params,
 ) -> Result<Json, QueryError> {
-    api::show_metadata(&app, &Scope::from(&auth), &params).await
+    api::show_metadata(&app, &scope, &params).await
 }
 
 /// Show the version of Prometheus that these answers equal
@@ -144,9 +144,9 @@ pub(crate) async fn show_metadata(
     get,
     path = "/api/v1/status/buildinfo",
     tag = "prometheus",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     responses((status = 200, description = "for clients that look at it", body = Answer<BuildInfo>), QueryRefusals)
 )]
-pub(crate) async fn show_buildinfo(_: StoreAuth) -> Result<Json, QueryError> {
+pub(crate) async fn show_buildinfo(_: Reader<may::ReadMetrics>) -> Result<Json, QueryError> {
     api::show_buildinfo()
 }

@@ -24,3 +24,15 @@ pub(super) async fn stores(tx: &mut TenantTx) -> Result<Vec<StoreId>, sqlx::Erro
     let parsed = ids.iter().map(|id| id.parse().map_err(|e| sqlx::Error::Decode(Box::new(e))));
     parsed.collect()
 }
+
+/// Whether the tenant has this store.
+pub(super) async fn has_store(tx: &mut TenantTx, store: &StoreId) -> Result<bool, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query_scalar!(
+        r#"select exists (select from stores where tenant_id = $1 and store_id = $2) as "is_there!""#,
+        tenant,
+        store.as_str(),
+    )
+    .fetch_one(tx.connection())
+    .await
+}

@@ -10,7 +10,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use storepulse_shared::ids::StoreId;
 
 use crate::problem::ApiError;
 use crate::scope::Scope;
@@ -36,11 +35,14 @@ impl Continued {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         };
-        // No store has an empty id.
-        let store = scope.store.as_ref().map_or("", StoreId::as_str);
-        for text in [scope.tenant.as_str(), store, what] {
+        for text in [scope.tenant.as_str(), what] {
             add(text);
         }
+        for store in scope.named() {
+            add(store.as_str());
+        }
+        // No store has an empty id.
+        add("");
         for parameter in parameters {
             add(if parameter.is_some() { "given" } else { "not given" });
             add(parameter.unwrap_or_default());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
 use utoipa::{IntoParams, ToSchema};
@@ -14,9 +14,9 @@ use super::cursor::Continued;
 use super::parameters::{TimeRange, bad_query, failed_read, page_limit};
 use super::sql::events::{EventFilter, EventPlace, EventRow, events};
 use crate::app::{App, rfc3339};
-use crate::auth::StoreAuth;
+use crate::people::may;
 use crate::problem::ApiError;
-use crate::scope::Scope;
+use crate::scope::{Scope, StoreReader};
 
 /// Events of one page unless the caller asks for another number, and at most.
 const EVENTS_DEFAULT: i64 = 100;
@@ -81,38 +81,37 @@ struct Place {
     get,
     path = "/v1/stores/{store_id}/events",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
         EventsQuery,
     ),
     responses(
         (status = 200, description = "a page of events", body = Events),
         (status = 400, description = "a parameter is not understood, or the cursor belongs to another request", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_store_events(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadEvents>,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Json<Events>, ApiError> {
-    let store = auth.own_store(&store_id)?;
+    let store = &reader.store;
     let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
     let mut range = TimeRange::parse(query.from.as_deref(), query.to.as_deref(), i64::MAX)?;
     let limit = page_limit(query.limit, EVENTS_DEFAULT, EVENTS_MAX)?;
     let parameters = [&query.from, &query.to, &query.device, &query.kind].map(Option::as_deref);
-    let continued = Continued::new(&Scope::from(&auth), "events", &parameters);
+    let continued = Continued::new(&Scope::from(&reader), "events", &parameters);
     let place: Option<Place> = query.cursor.as_deref().map(|text| continued.read(text)).transpose()?;
     if let Some(place) = &place {
         range = TimeRange { from_ms: place.from, to_ms: place.to };
     }
-    let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
+    let mut tx = app.db.read(&reader.tenant, STATEMENT_MAX).await?;
     let filter = EventFilter {
         range,
         device: query.device.as_deref(),

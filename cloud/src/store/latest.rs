@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
@@ -17,10 +17,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::parameters::{bad_query, failed_read};
 use super::sql::series::{Filter, series};
 use crate::app::{App, now_ms};
-use crate::auth::StoreAuth;
 use crate::db::TenantTx;
+use crate::people::may;
 use crate::problem::ApiError;
 use crate::samples::{self, Range, ReadError};
+use crate::scope::StoreReader;
 
 /// Most samples that are held at once: those of the last day of a group of series.
 const SAMPLES_MAX: usize = 250_000;
@@ -71,17 +72,17 @@ pub(crate) struct LatestValue {
     get,
     path = "/v1/stores/{store_id}/latest",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
         LatestQuery,
     ),
     responses(
         (status = 200, description = "one value for each series", body = Latest),
         (status = 400, description = "a parameter is not understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "a series has more samples in its last day than can be held", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
@@ -89,14 +90,13 @@ pub(crate) struct LatestValue {
 )]
 pub(crate) async fn list_store_latest(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadMetrics>,
     query: Result<Query<LatestQuery>, QueryRejection>,
 ) -> Result<Json<Latest>, ApiError> {
-    let store = auth.own_store(&store_id)?;
+    let store = &reader.store;
     let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
-    let _turn = app.reads.turn(&auth.tenant).await?;
-    let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
+    let _turn = app.reads.turn(&reader.tenant).await?;
+    let mut tx = app.db.read(&reader.tenant, STATEMENT_MAX).await?;
     let filter = Filter { device: query.device, metric: query.metric, label: None };
     let rows = series(&mut tx, std::slice::from_ref(store), &filter).await.map_err(failed_read)?;
     let now = now_ms();

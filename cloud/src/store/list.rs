@@ -1,6 +1,7 @@
 //! `GET /v1/stores`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,8 +11,12 @@ use utoipa::ToSchema;
 
 use super::sql::stores as sql;
 use crate::app::{App, rfc3339};
-use crate::auth::StoreAuth;
+use crate::people::may;
 use crate::problem::ApiError;
+use crate::scope::Reader;
+
+/// Longest that one statement takes.
+const STATEMENT_MAX: Duration = Duration::from_secs(10);
 
 /// A store.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,10 +42,10 @@ pub(crate) struct Stores {
     get,
     path = "/v1/stores",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused")),
     responses(
-        (status = 200, description = "a store key sees its own store", body = Stores),
+        (status = 200, description = "a store key sees its own store, a person those that are hers to see", body = Stores),
         (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -48,11 +53,13 @@ pub(crate) struct Stores {
 )]
 pub(crate) async fn list_stores(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
+    Reader(scope, ..): Reader<may::ReadStores>,
 ) -> Result<Json<Stores>, ApiError> {
-    let mut tx = app.db.tenant(&auth.tenant).await?;
-    let row = sql::find_store(&mut tx, &auth.store).await?;
-    Ok(Json(Stores { stores: row.into_iter().map(Store::from).collect() }))
+    let mut tx = app.db.read(&scope.tenant, STATEMENT_MAX).await?;
+    let stores = scope.stores(&mut tx).await?;
+    let rows = sql::find_stores(&mut tx, &stores).await?;
+    tx.rollback().await?;
+    Ok(Json(Stores { stores: rows.into_iter().map(Store::from).collect() }))
 }
 
 impl From<sql::StoreRow> for Store {

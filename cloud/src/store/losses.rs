@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
 use utoipa::{IntoParams, ToSchema};
@@ -15,10 +15,10 @@ use super::cursor::Continued;
 use super::parameters::{TimeRange, bad_query, failed_read, page_limit};
 use super::sql::losses::{LossFilter, LossPlace, losses};
 use crate::app::App;
-use crate::auth::StoreAuth;
 use crate::delivery::Loss;
+use crate::people::may;
 use crate::problem::ApiError;
-use crate::scope::Scope;
+use crate::scope::{Scope, StoreReader};
 
 /// Records of one page unless the caller asks for another number, and at most.
 const LOSSES_DEFAULT: i64 = 100;
@@ -67,28 +67,27 @@ pub(crate) struct StoreLoss {
     get,
     path = "/v1/stores/{store_id}/losses",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
         LossesQuery,
     ),
     responses(
         (status = 200, description = "a page of records", body = StoreLosses),
         (status = 400, description = "a parameter is not understood, or the cursor belongs to another request", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_store_losses(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadStores>,
     query: Result<Query<LossesQuery>, QueryRejection>,
 ) -> Result<Json<StoreLosses>, ApiError> {
-    let store = auth.own_store(&store_id)?;
+    let store = &reader.store;
     let Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
     // A loss may be of times that a wrong clock put into the future.
     let to = query.to.clone().unwrap_or_else(|| i64::MAX.to_string());
@@ -97,9 +96,9 @@ pub(crate) async fn list_store_losses(
     let limit = page_limit(query.limit, LOSSES_DEFAULT, LOSSES_MAX)?;
     let rejected = query.rejected.map(|rejected| if rejected { "true" } else { "false" });
     let parameters = [query.from.as_deref(), query.to.as_deref(), query.reason.as_deref(), rejected];
-    let continued = Continued::new(&Scope::from(&auth), "losses", &parameters);
+    let continued = Continued::new(&Scope::from(&reader), "losses", &parameters);
     let before: Option<LossPlace> = query.cursor.as_deref().map(|text| continued.read(text)).transpose()?;
-    let mut tx = app.db.read(&auth.tenant, STATEMENT_MAX).await?;
+    let mut tx = app.db.read(&reader.tenant, STATEMENT_MAX).await?;
     let filter = LossFilter {
         range,
         reason: query.reason.as_deref(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use storepulse_shared::answer::Problem;
 use utoipa::ToSchema;
@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::list::Store;
 use super::sql::stores as sql;
 use crate::app::{App, rfc3339};
-use crate::auth::StoreAuth;
+use crate::people::may;
 use crate::problem::ApiError;
+use crate::scope::StoreReader;
 
 /// Openings of a spool that a status tells of.
 const STREAMS_SHOWN: i64 = 20;
@@ -81,26 +82,25 @@ pub(crate) struct Event {
     get,
     path = "/v1/stores/{store_id}/status",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
     ),
     responses(
         (status = 200, description = "the store", body = StoreStatus),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_store_status(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadStores>,
 ) -> Result<Json<StoreStatus>, ApiError> {
-    let store = auth.own_store(&store_id)?;
-    let mut tx = app.db.tenant(&auth.tenant).await?;
+    let store = &reader.store;
+    let mut tx = app.db.tenant(&reader.tenant).await?;
     let row = sql::find_store(&mut tx, store).await?.ok_or(ApiError::NotFound)?;
     let streams = sql::streams(&mut tx, store, STREAMS_SHOWN).await?;
     let totals = sql::stream_totals(&mut tx, store).await?;

@@ -17,7 +17,8 @@ mod content;
 mod keys;
 pub mod layers;
 pub mod mutate;
-pub mod place;
+pub mod people;
+mod place;
 mod readers;
 pub mod routes;
 pub mod session;
@@ -137,6 +138,7 @@ pub async fn run(args: IsolationArgs, out: &mut impl Write) -> anyhow::Result<bo
 
 async fn every_group(world: &World, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
+    writeln!(out, "{}", routes::roles::table(world).await?)?;
     writeln!(out, "{:<12}{:>8}{:>8}", "group", "cases", "leaks")?;
     for group in Group::ALL {
         let begun = Instant::now();

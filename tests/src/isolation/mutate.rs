@@ -2,11 +2,14 @@
 //! ([`super::breakages`], [`super::bad_cloud`]), and must be noticed.
 
 use std::io::Write;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::bad_cloud::{BadCloud, Flaw};
 use super::breakages::{Breakage, FOR_A_READER, FOR_A_ROLE, IN_CATALOGUE};
+use super::keys::REVOCATION;
+use super::people::{OF_ADMIN, ROLES};
 use super::session::Session;
 use super::world::World;
 use super::{bi, case, catalogue, layers, routes, sql};
@@ -103,6 +106,45 @@ pub async fn on_routes(world: &mut World) -> anyhow::Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
+/// Gives each role each permission that it has not, and takes each that it has, one after the other: who may call which route must
+/// change with it, and back.
+///
+/// # Errors
+/// A permission could not be given or taken.
+pub async fn of_permissions(world: &World) -> anyhow::Result<Vec<Mutant>> {
+    let mut admin = Session::open(&world.db.admin).await?;
+    let before = routes::roles::table(world).await?;
+    let mut mutants = Vec::new();
+    for (role, permissions) in ROLES {
+        for permission in OF_ADMIN {
+            let give = format!("insert into role_permissions values ('{role}', '{permission}')");
+            let take =
+                format!("delete from role_permissions where (role, permission) = ('{role}', '{permission}')");
+            let has = permissions.contains(&permission);
+            let (change, undo, what) = if has { (take, give, "cannot") } else { (give, take, "can") };
+            admin.run(&change).await?;
+            let caught = until_the_table(world, |table| *table != before).await?;
+            admin.run(&undo).await?;
+            let is_back = until_the_table(world, |table| *table == before).await?;
+            anyhow::ensure!(is_back, "{permission} of {role} could not be taken back");
+            mutants.push(Mutant { name: format!("people: {role} {what} {permission}"), caught });
+        }
+    }
+    admin.close().await?;
+    Ok(mutants)
+}
+
+/// Whether the table of who may call what becomes so, within the time in which a changed role must count.
+async fn until_the_table(world: &World, is_so: impl Fn(&String) -> bool) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    while begun.elapsed() < REVOCATION {
+        if is_so(&routes::roles::table(world).await?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// All of it, with a line for each group and each mutant that lives.
 pub(super) async fn run(world: &mut World, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -115,11 +157,12 @@ pub(super) async fn run(world: &mut World, out: &mut impl Write) -> anyhow::Resu
     (outcome.alone, outcome.leaks) = (alone.len(), leaks.len());
     writeln!(out, "all policies open: {} cases over HTTP, {} leaks", outcome.alone, outcome.leaks)?;
     writeln!(out, "{:<12}{:>8}{:>8}", "group", "mutants", "caught")?;
-    for group in ["catalogue", "sql", "bi", "routes"] {
+    for group in ["catalogue", "sql", "bi", "people", "routes"] {
         let mutants = match group {
             "catalogue" => in_catalogue(&mut admin).await?,
             "sql" => for_roles(world).await?,
             "bi" => for_readers(world).await?,
+            "people" => of_permissions(world).await?,
             _ => on_routes(world).await?,
         };
         for alive in mutants.iter().filter(|mutant| !mutant.caught) {

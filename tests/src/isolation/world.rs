@@ -15,6 +15,7 @@ use storepulse_cloud::schema::{self, RolePasswords};
 use super::canary::Canary;
 use super::content;
 use super::keys::{self, OddKeys};
+use super::people::{self, People, Somebody};
 use super::place::Place;
 use super::readers::Readers;
 use super::session::{Session, quote};
@@ -28,7 +29,7 @@ pub(super) const VICTIM: &str = "la-villa";
 /// Another tenant, with stores of the same names.
 pub(super) const STRANGER: &str = "el-prado";
 /// A tenant that is suspended.
-const SUSPENDED: &str = "costa-sur";
+pub(super) const SUSPENDED: &str = "costa-sur";
 /// A tenant whose name the victim's begins with.
 pub(super) const PREFIX: &str = "la";
 /// A tenant with stores of the same names, and nothing in them.
@@ -66,6 +67,8 @@ pub struct World {
     /// Who reads one tenant each, in SQL.
     pub(super) readers: Readers,
     pub(super) odd_keys: OddKeys,
+    /// Who signs in, and with what nobody does.
+    pub(super) people: People,
     cloud: Cloud,
 }
 
@@ -111,6 +114,7 @@ impl World {
             content::take_over(&mut admin, place).await?;
         }
         admin.close().await?;
+        let people = people::make(db, address).await?;
         let odd_keys = keys::make(&mut control, address, &victim, &sibling, &stranger).await?;
         let suspend = format!(
             "update tenants set status = 'suspended' where tenant_id = {};
@@ -138,6 +142,7 @@ impl World {
             revoked_operator,
             readers: Readers::open(db).await?,
             odd_keys,
+            people,
             cloud,
         };
         world.has_rows_everywhere().await?;
@@ -170,6 +175,23 @@ impl World {
         let others = self.places().into_iter().filter(|place| !is_viewers(place));
         let tenants = Self::tenants().into_iter().filter(|t| viewer.is_none_or(|v| v.tenant.as_str() != *t));
         tenants.map(tenant_canary).chain(others.flat_map(Place::canaries)).collect()
+    }
+
+    /// What somebody who is signed in must not be shown.
+    pub(super) fn canaries_for_person(&self, who: &Somebody) -> Vec<Canary> {
+        let sees = |place: &&Place| place.tenant.as_str() == who.tenant && who.sees(place.store.as_str());
+        let others = self.places().into_iter().filter(|place| !sees(place));
+        let tenants = Self::tenants().into_iter().filter(|tenant| *tenant != who.tenant);
+        tenants.map(tenant_canary).chain(others.flat_map(Place::canaries)).collect()
+    }
+
+    /// Whether a tenant has a store of this name.
+    pub(super) fn has_store(tenant: &str, store: &str) -> bool {
+        match tenant {
+            VICTIM => ["T01", "T02", "T03", "V77"].contains(&store),
+            STRANGER => ["T01", "T02"].contains(&store),
+            _ => store == "T01",
+        }
     }
 
     /// What a transaction bound to a tenant must not be shown.

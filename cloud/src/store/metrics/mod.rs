@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use storepulse_shared::answer::Problem;
@@ -29,13 +29,13 @@ use super::parameters::{TimeRange, bad_query, failed_read};
 use super::sql;
 use super::sql::series::SERIES_MAX;
 use crate::app::{App, now_ms};
-use crate::auth::StoreAuth;
 use crate::db::TenantTx;
 use crate::export::Format;
 use crate::operator::answers::ReadRefusals;
+use crate::people::may;
 use crate::problem::ApiError;
 use crate::samples::ReadError;
-use crate::scope::{Scope, TenantScope};
+use crate::scope::{Scope, StoreReader, TenantScope};
 
 /// Longest that one statement of a read takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(15);
@@ -47,9 +47,9 @@ const STATEMENT_MAX: Duration = Duration::from_secs(15);
     get,
     path = "/v1/stores/{store_id}/metrics",
     tag = "stores",
-    security(("store_key" = [])),
+    security(("store_key" = []), ("access_token" = [])),
     params(
-        ("store_id" = String, Path, description = "the key's own store"),
+        ("store_id" = String, Path, description = "the key's own store, or one that the person sees"),
         ("X-Tenant-ID" = Option<String>, Header, description = "may repeat the tenant of the key; another one is refused"),
         ("Accept" = Option<String>, Header, description = "application/json, application/x-ndjson, text/csv or application/vnd.apache.parquet; `format` comes first"),
         MetricsQuery,
@@ -62,8 +62,8 @@ const STATEMENT_MAX: Duration = Duration::from_secs(15);
             (Vec<u8> = "application/vnd.apache.parquet"),
         )),
         (status = 400, description = "a parameter is not understood, or the cursor belongs to another request", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "no key, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "suspended, or X-Tenant-ID names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "no credential, or one that opens nothing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "suspended, X-Tenant-ID names another tenant, or the role may not do this", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "no such store, or not yours", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "more than one answer holds; says how to get it", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy, come back after Retry-After; or it took too long", body = Problem, content_type = "application/problem+json"),
@@ -71,13 +71,11 @@ const STATEMENT_MAX: Duration = Duration::from_secs(15);
 )]
 pub(crate) async fn list_store_metrics(
     State(app): State<Arc<App>>,
-    auth: StoreAuth,
-    Path(store_id): Path<String>,
+    reader: StoreReader<may::ReadMetrics>,
     headers: HeaderMap,
     query: Result<Query<MetricsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    auth.own_store(&store_id)?;
-    read(&app, &Scope::from(&auth), query, &headers).await
+    read(&app, &Scope::from(&reader), query, &headers).await
 }
 
 /// Read samples of all stores of a tenant

@@ -32,6 +32,26 @@ pub(in crate::store) async fn find_store(
     .await
 }
 
+/// These stores, in the order of their ids as bytes.
+pub(in crate::store) async fn find_stores(
+    tx: &mut TenantTx,
+    stores: &[StoreId],
+) -> Result<Vec<StoreRow>, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    let stores: Vec<String> = stores.iter().map(StoreId::to_string).collect();
+    sqlx::query_as!(
+        StoreRow,
+        r#"select s.store_id, s.name, s.status,
+            (select max(last_received_at) from streams r where r.tenant_id = $1 and r.store_id = s.store_id)
+                as last_received_at
+        from stores s where s.tenant_id = $1 and s.store_id = any($2) order by s.store_id collate "C""#,
+        tenant,
+        &stores,
+    )
+    .fetch_all(tx.connection())
+    .await
+}
+
 #[derive(Debug)]
 pub(in crate::store) struct StreamRow {
     pub epoch: Uuid,

@@ -1,8 +1,15 @@
 //! What the schema is meant to be, written down once more, so that a migration that widens it has to say so here.
 
 /// Tables without a `tenant_id`: they hold nothing of any tenant.
-pub(super) const TABLES_WITHOUT_TENANT: [&str; 5] =
-    ["_sqlx_migrations", "operator_audit_entries", "operators", "plans", "upkeep_jobs"];
+pub(super) const TABLES_WITHOUT_TENANT: [&str; 7] = [
+    "_sqlx_migrations",
+    "operator_audit_entries",
+    "operators",
+    "plans",
+    "role_permissions",
+    "signing_keys",
+    "upkeep_jobs",
+];
 
 /// Tables that `storepulse_control` reads across tenants.
 pub(super) const CONTROL_TABLES: [&str; 6] =
@@ -17,19 +24,23 @@ pub(super) const READ_BY_PEOPLE: [&str; 7] =
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 37] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 45] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
     ("audit_entries", "storepulse_app", &["INSERT", "SELECT"]),
     ("audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
     ("events", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("events", "storepulse_bi", &["SELECT"]),
     ("idempotency_keys", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("invitations", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_bi", &["SELECT"]),
     ("operator_audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
     ("operators", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("plans", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("recoveries", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("refresh_tokens", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("role_permissions", "storepulse_app", &["SELECT"]),
+    ("role_permissions", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("sample_batches", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("sample_batches", "storepulse_bi", &["SELECT"]),
     ("samples", "storepulse_app", &["SELECT"]),
@@ -39,6 +50,8 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 37] = [
     ("series_counters", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("series_days", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("series_days", "storepulse_bi", &["SELECT"]),
+    ("sessions", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("signing_keys", "storepulse_control", &["DELETE", "INSERT", "SELECT"]),
     ("store_keys", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("store_settings", "storepulse_app", &["SELECT"]),
     ("store_settings", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
@@ -55,6 +68,8 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 37] = [
     ("tenants", "storepulse_app", &["SELECT"]),
     ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("upkeep_jobs", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("user_stores", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("users", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
 ];
 
 /// Whether a role may do this to a relation.
@@ -80,14 +95,18 @@ pub(super) const FUNCTIONS: [&str; 11] = [
 ];
 
 /// Trigger, what it calls and when, beside those of foreign keys. All are on.
-pub(super) const TRIGGERS: [&str; 7] = [
+pub(super) const TRIGGERS: [&str; 11] = [
     "audit_entries.chain calls chain_audit_entry before insert, on",
     "operator_audit_entries.chain calls chain_operator_audit_entry before insert, on",
     "operators.tell calls tell_of_change after update, on",
     "plans.tell calls tell_of_change after insert or update, on",
+    "role_permissions.tell calls tell_of_change after insert or delete or update, on",
+    "sessions.tell calls tell_of_change after update, on",
+    "signing_keys.tell calls tell_of_change after insert, on",
     "store_keys.tell calls tell_of_change after update, on",
     "stores.tell calls tell_of_change after update, on",
     "tenants.tell calls tell_of_change after update, on",
+    "users.tell calls tell_of_change after update, on",
 ];
 
 /// What each role may do in the database and its schema.

@@ -7,6 +7,7 @@ use super::expected::{
     TABLES_WITHOUT_TENANT, TRIGGERS,
 };
 use crate::isolation::case::Case;
+use crate::isolation::people::ROLES;
 use crate::isolation::session::Session;
 
 const WITHOUT_TENANT: &str = "select c.oid::regclass::text from pg_class c
@@ -36,7 +37,8 @@ const LIVE_POLICIES: &str = "select tablename || ' to ' || array_to_string(roles
     from pg_policies where schemaname = 'public'";
 
 const LIVE_TRIGGERS: &str = "select tgrelid::regclass || '.' || tgname || ' calls ' || tgfoid::regproc || ' ' ||
-        case tgtype when 7 then 'before insert' when 17 then 'after update' when 21 then 'after insert or update'
+        case tgtype when 5 then 'after insert' when 7 then 'before insert' when 17 then 'after update' when 21 then 'after insert or update'
+            when 29 then 'after insert or delete or update'
             else 'at ' || tgtype end || case tgenabled when 'O' then ', on' else ', off' end
     from pg_trigger where not tgisinternal";
 
@@ -66,6 +68,7 @@ pub(super) async fn cases(admin: &mut Session) -> anyhow::Result<Vec<Case>> {
         ("trigger", set(TRIGGERS), LIVE_TRIGGERS),
         ("policy", policies(&tables), LIVE_POLICIES),
         ("privilege on the", set(DATABASE), LIVE_DATABASE),
+        ("permission", permissions(), "select role || ': ' || permission from role_permissions"),
     ] {
         let live = set(admin.run(live).await?.column());
         let case = |line: &String| {
@@ -79,6 +82,15 @@ pub(super) async fn cases(admin: &mut Session) -> anyhow::Result<Vec<Case>> {
         cases.extend(expected.union(&live).map(case));
     }
     Ok(cases)
+}
+
+/// What each role of people may do.
+fn permissions() -> BTreeSet<String> {
+    let of = |(role, permissions): &(&str, &'static [&'static str])| {
+        let role = (*role).to_owned();
+        permissions.iter().map(move |permission| format!("{role}: {permission}"))
+    };
+    ROLES.iter().flat_map(of).collect()
 }
 
 /// Every table with tenants has the one policy for `storepulse_app`; control tables have one for `storepulse_control`, and what

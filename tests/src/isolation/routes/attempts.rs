@@ -18,6 +18,10 @@ pub(super) enum Aim {
     Callers,
     /// The store of this name: the caller's own, or not there at all.
     Store(&'static str),
+    /// A user of this tenant: hers to see for its people, and not there for others.
+    User(&'static str),
+    /// What nobody of the callers has.
+    NotThere,
     /// A text that is no name: not there, or not understood.
     Nonsense,
 }

@@ -4,6 +4,7 @@ use storepulse_shared::ids::StoreId;
 use storepulse_shared::key::{OperatorKey, PushToken, StoreKey};
 
 use crate::isolation::keys::{bearer, hex};
+use crate::isolation::people::Somebody;
 use crate::isolation::place::Place;
 use crate::isolation::world::{NOBODYS_STORE, World};
 
@@ -22,6 +23,10 @@ pub(super) enum Standing<'a> {
     AgentOrNobody(&'a Place),
     /// An operator, who is nobody to a store's routes.
     Operator,
+    /// Somebody who is signed in, to an active tenant.
+    Person(&'a Somebody),
+    /// The same, of the tenant that is suspended.
+    PersonOfSuspendedTenant,
 }
 
 /// What is shown.
@@ -46,6 +51,22 @@ pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
     standing("a key that names the victim in a sibling's row", &world.odd_keys.in_the_siblings_row, sibling);
     standing("a suspended tenant's key", &world.suspended_tenant.key, Standing::OfSuspendedTenant);
     standing("a suspended store's key", &world.suspended_store.key, Standing::OfSuspendedStore);
+    let people = &world.people;
+    for (name, who) in [
+        ("the victim's manager of another store", &people.victims_manager),
+        ("the victim's viewer", &people.victims_viewer),
+        ("another tenant's admin", &people.strangers_admin),
+        ("another tenant's manager", &people.strangers_manager),
+        ("another tenant's viewer", &people.strangers_viewer),
+    ] {
+        let headers = vec![(AUTHORIZATION, who.bearer.clone())];
+        all.push(Credential { name, headers, standing: Standing::Person(who) });
+    }
+    all.push(Credential {
+        name: "a suspended tenant's user",
+        headers: vec![(AUTHORIZATION, people.suspended.bearer.clone())],
+        standing: Standing::PersonOfSuspendedTenant,
+    });
     let operator = vec![(AUTHORIZATION, world.operator.clone())];
     all.push(Credential { name: "an operator's key", headers: operator, standing: Standing::Operator });
     let (key, rubbish) = (world.stranger.bearer(), "Bearer rubbish".to_owned());
@@ -100,6 +121,8 @@ fn nobodys(world: &World) -> Vec<Credential<'_>> {
     let nobody = |name, headers| Credential { name, headers, standing: Standing::Nobody };
     let mut all: Vec<_> =
         values.into_iter().map(|(name, value)| nobody(name, vec![(AUTHORIZATION, value)])).collect();
+    let tokens = world.people.nobodys.iter();
+    all.extend(tokens.map(|(name, bearer)| nobody(name, vec![(AUTHORIZATION, bearer.clone())])));
     all.push(nobody("no credential", Vec::new()));
     for (name, header) in [
         ("a good key as X-API-Key", "x-api-key"),

@@ -11,6 +11,7 @@ use super::forgeries::Forgery;
 use super::known::{Door, Route};
 use crate::isolation::canary::{Canary, sighting};
 use crate::isolation::case::Case;
+use crate::isolation::people::Somebody;
 use crate::isolation::place::Place;
 use crate::isolation::wire::{self, Answer, Request};
 use crate::isolation::world::{NOBODYS_STORE, World};
@@ -38,6 +39,10 @@ enum Owed<'a> {
     Own,
     /// 200, whoever asks.
     Ok,
+    /// A refusal of this status, whose words depend on what is refused.
+    Refused(u16),
+    /// Some refusal.
+    AnyRefusal,
 }
 
 impl References {
@@ -100,22 +105,51 @@ impl References {
         match (route.door, standing) {
             (Door::OpenWithNumbers, _) => Owed::Ok,
             (Door::Open, _) => self.open.get(route.path).map_or(Owed::Ok, Owed::Exactly),
-            (Door::Operator, _) | (Door::StoreKey, Standing::Nobody | Standing::Operator) => {
+            (Door::SignIn, _) => Owed::AnyRefusal,
+            (Door::Reader(needed) | Door::Person(needed), Standing::Person(who)) => {
+                self.owed_to_person(who, needed, forgery, aim)
+            }
+            (Door::Reader(_) | Door::Person(_), Standing::PersonOfSuspendedTenant) => {
+                Owed::Exactly(&self.suspended_tenant)
+            }
+            (Door::Operator | Door::Person(_), _)
+            | (Door::StoreKey, Standing::Person(_) | Standing::PersonOfSuspendedTenant)
+            | (Door::StoreKey | Door::Reader(_), Standing::Nobody | Standing::Operator) => {
                 Owed::Exactly(&self.unauthorized)
             }
-            (Door::StoreKey, Standing::OfSuspendedTenant) => Owed::Exactly(&self.suspended_tenant),
-            (Door::StoreKey, Standing::OfSuspendedStore) => Owed::Exactly(&self.suspended_store),
-            (Door::StoreKey, Standing::Agent(place) | Standing::AgentOrNobody(place)) => {
+            (Door::StoreKey | Door::Reader(_), Standing::OfSuspendedTenant) => {
+                Owed::Exactly(&self.suspended_tenant)
+            }
+            (Door::StoreKey | Door::Reader(_), Standing::OfSuspendedStore) => {
+                Owed::Exactly(&self.suspended_store)
+            }
+            (Door::StoreKey | Door::Reader(_), Standing::Agent(place) | Standing::AgentOrNobody(place)) => {
                 if forgery.claims.iter().any(|claim| *claim != place.tenant.as_str()) {
                     return Owed::Exactly(&self.mismatch);
                 }
                 match aim {
                     Aim::Callers => Owed::Own,
                     Aim::Store(name) if *name == place.store.as_str() => Owed::Own,
-                    Aim::Store(_) => Owed::Exactly(&self.not_found),
+                    Aim::Store(_) | Aim::User(_) | Aim::NotThere => Owed::Exactly(&self.not_found),
                     Aim::Nonsense => Owed::ExactlyOrBadRequest(&self.not_found),
                 }
             }
+        }
+    }
+
+    fn owed_to_person(&self, who: &Somebody, needed: &str, forgery: &Forgery, aim: &Aim) -> Owed<'_> {
+        if forgery.claims.iter().any(|claim| *claim != who.tenant) {
+            return Owed::Exactly(&self.mismatch);
+        }
+        if !needed.is_empty() && !who.permissions.contains(&needed) {
+            return Owed::Refused(403);
+        }
+        match aim {
+            Aim::Callers => Owed::Own,
+            Aim::Store(name) if who.sees(name) && World::has_store(&who.tenant, name) => Owed::Own,
+            Aim::User(tenant) if *tenant == who.tenant => Owed::Own,
+            Aim::Store(_) | Aim::User(_) | Aim::NotThere => Owed::Exactly(&self.not_found),
+            Aim::Nonsense => Owed::ExactlyOrBadRequest(&self.not_found),
         }
     }
 
@@ -134,13 +168,26 @@ impl References {
         match self.owed(route, credential.standing, forgery, &attempt.aim) {
             Owed::Exactly(owed) => differs(answer, owed),
             Owed::ExactlyOrBadRequest(owed) if answer.status != 400 => differs(answer, owed),
-            Owed::Own if !matches!(answer.status, 200 | 204 | 400 | 409 | 410 | 422) => {
+            Owed::Own if is_wrong_password(answer) => None,
+            Owed::Own if !matches!(answer.status, 200 | 201 | 204 | 400 | 409 | 410 | 422) => {
                 Some(format!("the caller's own is answered {}", answer.text()))
             }
             Owed::Ok if answer.status != 200 => Some(format!("{} {}", answer.status, answer.text())),
-            Owed::ExactlyOrBadRequest(_) | Owed::Own | Owed::Ok => None,
+            Owed::Refused(status) if answer.status != status => {
+                Some(format!("{} {} instead of {status}", answer.status, answer.text()))
+            }
+            Owed::AnyRefusal if !matches!(answer.status, 400 | 401 | 404 | 422 | 429 | 503) => {
+                Some(format!("{} {} instead of a refusal", answer.status, answer.text()))
+            }
+            Owed::ExactlyOrBadRequest(_) | Owed::Own | Owed::Ok | Owed::Refused(_) | Owed::AnyRefusal => None,
         }
     }
+}
+
+/// Who is signed in and does not know her own password, once or too often.
+fn is_wrong_password(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 429 | 503)
+        && ["sign_in_failed", "rate_limited", "overloaded"].iter().any(|code| answer.text().contains(code))
 }
 
 /// How an answer can be told from the one that it must be equal to.

@@ -5,6 +5,7 @@
 
 use super::attempts::{self, Attempt};
 use super::operators;
+use super::people;
 use super::queries::{self, hour};
 use crate::isolation::world::World;
 
@@ -17,6 +18,12 @@ pub(super) enum Door {
     OpenWithNumbers,
     /// The agent of an active store, and it speaks of that store only.
     StoreKey,
+    /// The same; or a person whose role has this permission, and it speaks of the stores that she sees.
+    Reader(&'static str),
+    /// A person whose role has this permission; whoever is signed in, if it is empty. It speaks of her tenant.
+    Person(&'static str),
+    /// Anybody, and whoever has not what it takes is refused.
+    SignIn,
     /// An operator. No store's key opens it.
     Operator,
 }
@@ -40,31 +47,47 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 70] = [
+pub(super) const KNOWN: [Route; 86] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
     route("POST", "/v1/metrics", Door::StoreKey, |_| attempts::of_otlp()),
-    route("GET", "/v1/stores", Door::StoreKey, |_| attempts::plain("/v1/stores")),
-    route("GET", "/v1/stores/{store_id}/status", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
-    route("GET", "/v1/stores/{store_id}/metrics", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),
-    route("GET", "/v1/stores/{store_id}/latest", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/latest")),
-    route("GET", "/v1/stores/{store_id}/events", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/events")),
-    route("GET", "/v1/stores/{store_id}/losses", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/losses")),
-    route("GET", "/v1/stores/{store_id}/delivery", Door::StoreKey, |_| attempts::of_every_store("/v1/stores/{store_id}/delivery")),
+    route("GET", "/v1/stores", Door::Reader("stores.read"), |_| attempts::plain("/v1/stores")),
+    route("GET", "/v1/stores/{store_id}/status", Door::Reader("stores.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/status")),
+    route("GET", "/v1/stores/{store_id}/metrics", Door::Reader("metrics.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/metrics")),
+    route("GET", "/v1/stores/{store_id}/latest", Door::Reader("metrics.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/latest")),
+    route("GET", "/v1/stores/{store_id}/events", Door::Reader("events.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/events")),
+    route("GET", "/v1/stores/{store_id}/losses", Door::Reader("stores.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/losses")),
+    route("GET", "/v1/stores/{store_id}/delivery", Door::Reader("stores.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/delivery")),
     route("POST", "/v1/key/rotation", Door::StoreKey, attempts::of_post_rotation),
     route("DELETE", "/v1/key/rotation", Door::StoreKey, |_| attempts::of_delete_rotation()),
-    route("GET", "/api/v1/query", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/query", "query=", "")),
-    route("GET", "/api/v1/query_range", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
-    route("GET", "/api/v1/series", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/series", "match[]=", "")),
-    route("GET", "/api/v1/labels", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/labels", "match[]=", "")),
-    route("POST", "/api/v1/query", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/query", "query=", "")),
-    route("POST", "/api/v1/query_range", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
-    route("POST", "/api/v1/series", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/series", "match[]=", "")),
-    route("POST", "/api/v1/labels", Door::StoreKey, |w| queries::of(w, "POST", "/api/v1/labels", "match[]=", "")),
-    route("GET", "/api/v1/label/{name}/values", Door::StoreKey, |w| queries::of(w, "GET", "/api/v1/label/origin/values", "match[]=", "")),
-    route("GET", "/api/v1/metadata", Door::StoreKey, |_| attempts::plain("/api/v1/metadata")),
-    route("GET", "/api/v1/status/buildinfo", Door::StoreKey, |_| attempts::plain("/api/v1/status/buildinfo")),
+    route("GET", "/api/v1/query", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/query", "query=", "")),
+    route("GET", "/api/v1/query_range", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("GET", "/api/v1/series", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/series", "match[]=", "")),
+    route("GET", "/api/v1/labels", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/labels", "match[]=", "")),
+    route("POST", "/api/v1/query", Door::Reader("metrics.read"), |w| queries::of(w, "POST", "/api/v1/query", "query=", "")),
+    route("POST", "/api/v1/query_range", Door::Reader("metrics.read"), |w| queries::of(w, "POST", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
+    route("POST", "/api/v1/series", Door::Reader("metrics.read"), |w| queries::of(w, "POST", "/api/v1/series", "match[]=", "")),
+    route("POST", "/api/v1/labels", Door::Reader("metrics.read"), |w| queries::of(w, "POST", "/api/v1/labels", "match[]=", "")),
+    route("GET", "/api/v1/label/{name}/values", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/label/origin/values", "match[]=", "")),
+    route("GET", "/api/v1/metadata", Door::Reader("metrics.read"), |_| attempts::plain("/api/v1/metadata")),
+    route("GET", "/api/v1/status/buildinfo", Door::Reader("metrics.read"), |_| attempts::plain("/api/v1/status/buildinfo")),
+    route("POST", "/v1/session", Door::SignIn, people::of_sign_in),
+    route("DELETE", "/v1/session", Door::Person(""), |_| people::plain("DELETE", "/v1/session", "")),
+    route("POST", "/v1/session/refresh", Door::SignIn, |_| people::of_refresh()),
+    route("GET", "/v1/me", Door::Person(""), |_| people::plain("GET", "/v1/me", "")),
+    route("PUT", "/v1/me/password", Door::Person(""), |_| people::plain("PUT", "/v1/me/password", people::WRONG_PASSWORD)),
+    route("GET", "/v1/me/sessions", Door::Person(""), |_| people::plain("GET", "/v1/me/sessions", "")),
+    route("DELETE", "/v1/me/sessions/{session_id}", Door::Person(""), people::of_sessions),
+    route("GET", "/v1/users", Door::Person("users.read"), |_| people::plain("GET", "/v1/users", "")),
+    route("POST", "/v1/users", Door::Person("users.manage"), |_| people::plain("POST", "/v1/users", r#"{"user_name":"mine","role":"viewer"}"#)),
+    route("GET", "/v1/users/{user_id}", Door::Person("users.read"), |w| people::of_users(w, "GET", "/v1/users/{user_id}", "")),
+    route("PATCH", "/v1/users/{user_id}", Door::Person("users.manage"), |w| people::of_users(w, "PATCH", "/v1/users/{user_id}", r#"{"active":false}"#)),
+    route("POST", "/v1/users/{user_id}/password", Door::Person("users.manage"), |w| people::of_users(w, "POST", "/v1/users/{user_id}/password", "")),
+    route("GET", "/v1/invitations", Door::Person("users.read"), |_| people::plain("GET", "/v1/invitations", "")),
+    route("POST", "/v1/invitations", Door::Person("users.manage"), |_| people::plain("POST", "/v1/invitations", r#"{"email":"mine@x.example","role":"viewer"}"#)),
+    route("POST", "/v1/invitations/accept", Door::SignIn, people::of_acceptance),
+    route("DELETE", "/v1/invitations/{invitation_id}", Door::Person("users.manage"), people::of_invitations),
     route("POST", "/v1/tenants", Door::Operator, |_| operators::of("POST", "/v1/tenants", r#"{"tenant_id":"mine","company":"Mine"}"#)),
     route("GET", "/v1/tenants", Door::Operator, |_| operators::of("GET", "/v1/tenants", "")),
     route("GET", "/v1/tenants/{tenant_id}", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}", "")),

@@ -30,14 +30,18 @@ pub(super) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     pub(super) fn new(world: &'a World, references: &'a References) -> Self {
         let of = |credential: Credential<'a>| {
-            let viewer = match credential.standing {
-                Standing::Agent(place) | Standing::AgentOrNobody(place) => Some(place),
+            let canaries = match credential.standing {
+                Standing::Agent(place) | Standing::AgentOrNobody(place) => {
+                    world.canaries_for_store(Some(place))
+                }
+                Standing::Person(who) => world.canaries_for_person(who),
                 Standing::Nobody
                 | Standing::OfSuspendedTenant
                 | Standing::OfSuspendedStore
-                | Standing::Operator => None,
+                | Standing::PersonOfSuspendedTenant
+                | Standing::Operator => world.canaries_for_store(None),
             };
-            (credential, world.canaries_for_store(viewer))
+            (credential, canaries)
         };
         Self {
             world,
@@ -71,12 +75,16 @@ impl<'a> Matrix<'a> {
         self.routes.iter().map(of).sum()
     }
 
-    /// An operator may do what its routes do: whether it is let in is told in [`super::operators`].
+    /// An operator may do what its routes do: whether it is let in is told in [`super::operators`]. Whoever signs out has no
+    /// session for the cases after that.
     fn credentials_for(&self, route: &Route) -> impl Iterator<Item = &(Credential<'a>, Vec<Canary>)> {
-        let is_its_own = route.door == Door::Operator;
-        self.credentials
-            .iter()
-            .filter(move |(credential, _)| !(is_its_own && matches!(credential.standing, Standing::Operator)))
+        let is_operators = route.door == Door::Operator;
+        let signs_out = (route.method, route.path) == ("DELETE", "/v1/session");
+        self.credentials.iter().filter(move |(credential, _)| match credential.standing {
+            Standing::Operator => !is_operators,
+            Standing::Person(_) => !signs_out,
+            _ => true,
+        })
     }
 
     fn forgeries_for(&self, attempt: &Attempt) -> impl Iterator<Item = &Forgery> {

@@ -11,7 +11,9 @@ mod known;
 mod matrix;
 mod operators;
 mod outside;
+mod people;
 mod queries;
+pub mod roles;
 
 use futures_util::TryStreamExt as _;
 
@@ -70,12 +72,13 @@ pub async fn first_leak(world: &World) -> anyhow::Result<Option<String>> {
 async fn groundwork(world: &World) -> anyhow::Result<(References, Vec<Case>)> {
     let mut cases = document::cases(world).await?;
     let shows = |route: &&Route| !SHOWS_NOTHING_OWN.contains(&route.path);
-    let guarded = KNOWN.iter().filter(|route| route.method == "GET" && route.door == Door::StoreKey);
+    let guarded = KNOWN.iter().filter(|route| route.method == "GET" && matches!(route.door, Door::Reader(_)));
     for route in guarded.filter(shows) {
         for place in [&world.victim, &world.sibling, &world.stranger] {
             cases.push(owner_sees_its_own(world, route, place).await?);
         }
     }
+    cases.extend(people::cases(world).await?);
     let open: Vec<&Route> = KNOWN.iter().filter(|route| route.door == Door::Open).collect();
     let references = References::fetch(world, &open).await?;
     cases.extend(references.cases(world));

@@ -10,6 +10,8 @@ use crate::isolation::world::{NEWCOMER, NOBODYS_STORE, VICTIM, World};
 
 /// A number that no series has.
 const NOBODYS_SERIES: &str = "2000000000";
+/// An id that no user and no session has, as JSON.
+const NOBODYS_ID: &str = r#""00000000-0000-0000-0000-000000000000""#;
 /// A table that nobody takes over, as JSON.
 const NOBODYS_SOURCE: &str = r#""nobodys-source""#;
 
@@ -19,6 +21,13 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
     let victims_series =
         format!("select min(series_id)::text from series where tenant_id = {}", quote(VICTIM));
     let victims_series = logins.admin.run(&victims_series).await?.column().pop().unwrap_or_default();
+    let victims = |column: &str, table: &str| {
+        format!("select to_json(min({column}::text))::text from {table} where tenant_id = {}", quote(VICTIM))
+    };
+    let victims_user =
+        logins.admin.run(&victims("user_id", "users")).await?.column().pop().unwrap_or_default();
+    let victims_session =
+        logins.admin.run(&victims("session_id", "sessions")).await?.column().pop().unwrap_or_default();
     let victims_source =
         format!("select to_json(min(source))::text from takeovers where tenant_id = {}", quote(VICTIM));
     let victims_source = logins.admin.run(&victims_source).await?.column().pop().unwrap_or_default();
@@ -27,10 +36,14 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
         let of_store = if table.has("store_id") { "and store_id = 'T01'" } else { "" };
         let rows = format!("{} where tenant_id = {} {of_store} limit 1", table.select_all(), quote(VICTIM));
         let row = logins.admin.run(&rows).await?.column().pop().unwrap_or_default();
-        // A row of `series_days` hangs on a series and one of `takeover_tallies` on a takeover, and the newcomer has neither: for
-        // them there is only the second question.
+        // A row of `series_days` hangs on a series, one of `takeover_tallies` on a takeover, one of `sessions` on a user, one of
+        // `refresh_tokens` on a session, and the newcomer has none of these: for them there is only the second question.
         let is_tally = table.has("source") && table.has("reason");
-        if table.has("store_id") || !table.has("series_id") && !is_tally {
+        let of_user = table.has("user_id") && name != "users";
+        let of_session = table.has("session_id") && name != "sessions";
+        let has_parent =
+            is_tally || of_user || of_session || table.has("series_id") && !table.has("store_id");
+        if !has_parent {
             let mine = format!(r#"{{"tenant_id": "{NEWCOMER}"}}"#);
             let reply = logins.app.attempt(Some(NEWCOMER), &insert(table, &row, &mine, "")).await?;
             cases.push(Case::holds(
@@ -39,7 +52,11 @@ pub(super) async fn cases(world: &World, schema: &Schema, logins: &mut Logins) -
                 || reply.text(),
             ));
         }
-        let (parent, only_the_victims, nobodys) = if table.has("store_id") {
+        let (parent, only_the_victims, nobodys) = if of_user {
+            ("user_id", victims_user.clone(), NOBODYS_ID.to_owned())
+        } else if of_session {
+            ("session_id", victims_session.clone(), NOBODYS_ID.to_owned())
+        } else if table.has("store_id") {
             let stores = [world.only_the_victims.store.as_str(), NOBODYS_STORE].map(|id| format!("{id:?}"));
             let [victims, nobodys] = stores;
             ("store_id", victims, nobodys)
