@@ -200,7 +200,7 @@ mod tests {
             ("T01", "T02", "not as it was written"),
             ("E 1", "E 2", "not as it was written"),
             ("F\n", "", "cut off"),
-            ("T series", "T users", "not known"),
+            ("T series", "T tills", "not known"),
             ("T series", "T stores", "not in order"),
             ("T stores\n", "", "does not belong here"),
             ("storepulse-archive 1", "storepulse-archive 2", "not an archive"),
