@@ -129,16 +129,14 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<StoreAuth, ApiError> {
     let key: StoreKey = bearer(parts).and_then(|key| key.parse().ok()).ok_or(ApiError::Unauthorized)?;
     let row = find(app, &key, address(parts)).await?;
     if let Some(reason) = row.closed {
-        let detail = match reason {
-            Reason::StoreSuspended => "the store is suspended; its data is held, not lost",
-            _ => "the tenant is not active; the store's data is held, not lost",
+        let error = match reason {
+            Reason::StoreSuspended => {
+                let detail = "the store is suspended; its data is held, not lost".to_owned();
+                ApiError::Forbidden { code: reason.word(), detail }
+            }
+            _ => tenant_suspended(),
         };
-        return Err(refused(
-            app,
-            &row,
-            reason,
-            ApiError::Forbidden { code: reason.word(), detail: detail.to_owned() },
-        ));
+        return Err(refused(app, &row, reason, error));
     }
     if let Some(source) = app.resolution.contradiction(parts, &row.auth.tenant) {
         let reason = Reason::TenantMismatch;
@@ -167,6 +165,12 @@ fn limited(parts: &Parts, exceeded: &Exceeded) -> ApiError {
         limit: exceeded.limit,
         retry_after: exceeded.retry_after,
     }
+}
+
+/// Agents and people of a tenant that is not active are told the same.
+pub(crate) fn tenant_suspended() -> ApiError {
+    let detail = "the tenant is not active; its data is held, not lost".to_owned();
+    ApiError::Forbidden { code: Reason::TenantSuspended.word(), detail }
 }
 
 /// The row of an active key.

@@ -15,7 +15,7 @@ use storepulse_shared::ids::{StoreId, TenantId};
 use uuid::Uuid;
 
 use super::cache::Known;
-use super::{bearer, sql};
+use super::{bearer, sql, tenant_suspended};
 use crate::app::{App, now_ms};
 use crate::audit::Actor;
 use crate::people::permission::Needed;
@@ -115,8 +115,7 @@ async fn authenticate(parts: &Parts, app: &App, needed: Option<Permission>) -> R
     let token = bearer(parts).ok_or(ApiError::Unauthorized)?;
     let person = find(app, token).await?;
     if !person.tenant_is_active {
-        let detail = "the tenant is not active; its data is held, not lost".to_owned();
-        return Err(ApiError::Forbidden { code: "tenant_suspended", detail });
+        return Err(tenant_suspended());
     }
     if let Some(source) = app.resolution.contradiction(parts, &person.tenant) {
         let detail =

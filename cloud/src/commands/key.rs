@@ -9,6 +9,7 @@ use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::rotation::KeyHash;
 use time::OffsetDateTime;
 
+use crate::app::rfc3339;
 use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
@@ -118,7 +119,11 @@ pub(crate) async fn run(db: &Db, args: KeyArgs, out: &mut impl Write) -> anyhow:
         }
         Action::Rotate { whose, window } => {
             let closes_at = open_window(db, &whose.tenant, &whose.store, window).await?;
-            writeln!(out, "open until {closes_at}: the agent makes a new key with its next batches")?;
+            writeln!(
+                out,
+                "open until {}: the agent makes a new key with its next batches",
+                rfc3339(closes_at)
+            )?;
         }
         Action::Revoke { whose, key_id, compromised } => {
             let followers = revoke(db, &whose.tenant, &whose.store, &key_id, compromised).await?;

@@ -19,7 +19,7 @@ use super::token::ACCESS_TTL;
 use super::{Permission, Role, names, user};
 use crate::app::{App, rfc3339};
 use crate::audit::{self, Actor, Deed};
-use crate::auth::Person;
+use crate::auth::{Person, tenant_suspended};
 use crate::db::TenantTx;
 use crate::operator::{Refusal, text};
 use crate::problem::ApiError;
@@ -98,8 +98,7 @@ pub(crate) async fn sign_in(app: &App, from: Option<IpAddr>, asked: SignIn) -> R
     }
     app.attempts.give_back(from);
     if row.tenant_status != "active" {
-        let detail = "the tenant is not active; its data is held, not lost".to_owned();
-        return Err(ApiError::Forbidden { code: "tenant_suspended", detail });
+        return Err(tenant_suspended());
     }
     open(app, &tenant, &row, hash.as_deref(), device).await
 }
@@ -171,8 +170,7 @@ pub(crate) async fn refresh(app: &App, token: &RefreshToken) -> Result<Tokens, A
     }
     if row.tenant_status != "active" {
         // Nothing was used up: it is renewed once the tenant is active again.
-        let detail = "the tenant is not active; its data is held, not lost".to_owned();
-        return Err(ApiError::Forbidden { code: "tenant_suspended", detail });
+        return Err(tenant_suspended());
     }
     let next = RefreshToken::issue(tenant);
     sql::forget_used(&mut tx, row.session_id).await?;

@@ -35,6 +35,8 @@ pub(super) struct Credential<'a> {
     pub name: &'static str,
     pub headers: Vec<(&'static str, String)>,
     pub standing: Standing<'a>,
+    /// One of many ways to make a token: not every forgery is tried with it.
+    pub is_variant: bool,
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -43,7 +45,12 @@ const AUTHORIZATION: &str = "authorization";
 pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
     let mut all = nobodys(world);
     let mut standing = |name, key: &StoreKey, standing| {
-        all.push(Credential { name, headers: vec![(AUTHORIZATION, bearer(key))], standing });
+        all.push(Credential {
+            name,
+            headers: vec![(AUTHORIZATION, bearer(key))],
+            standing,
+            is_variant: false,
+        });
     };
     let (stranger, sibling) = (Standing::Agent(&world.stranger), Standing::Agent(&world.sibling));
     standing("another tenant's key", &world.stranger.key, stranger);
@@ -60,15 +67,21 @@ pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
         ("another tenant's viewer", &people.strangers_viewer),
     ] {
         let headers = vec![(AUTHORIZATION, who.bearer.clone())];
-        all.push(Credential { name, headers, standing: Standing::Person(who) });
+        all.push(Credential { name, headers, standing: Standing::Person(who), is_variant: false });
     }
     all.push(Credential {
         name: "a suspended tenant's user",
         headers: vec![(AUTHORIZATION, people.suspended.bearer.clone())],
         standing: Standing::PersonOfSuspendedTenant,
+        is_variant: false,
     });
     let operator = vec![(AUTHORIZATION, world.operator.clone())];
-    all.push(Credential { name: "an operator's key", headers: operator, standing: Standing::Operator });
+    all.push(Credential {
+        name: "an operator's key",
+        headers: operator,
+        standing: Standing::Operator,
+        is_variant: false,
+    });
     let (key, rubbish) = (world.stranger.bearer(), "Bearer rubbish".to_owned());
     let ambiguous = Standing::AgentOrNobody(&world.stranger);
     for (name, first, second) in [
@@ -77,7 +90,7 @@ pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
         ("another tenant's key, then the victim's revoked one", key, bearer(&world.odd_keys.revoked)),
     ] {
         let headers = vec![(AUTHORIZATION, first), (AUTHORIZATION, second)];
-        all.push(Credential { name, headers, standing: ambiguous });
+        all.push(Credential { name, headers, standing: ambiguous, is_variant: false });
     }
     all
 }
@@ -118,11 +131,14 @@ fn nobodys(world: &World) -> Vec<Credential<'_>> {
         ("two keys in one credential", format!("Bearer {key}, Bearer {key}")),
         ("a very long credential", format!("Bearer {}", "x".repeat(4_000))),
     ];
-    let nobody = |name, headers| Credential { name, headers, standing: Standing::Nobody };
+    let nobody = |name, headers| Credential { name, headers, standing: Standing::Nobody, is_variant: false };
     let mut all: Vec<_> =
         values.into_iter().map(|(name, value)| nobody(name, vec![(AUTHORIZATION, value)])).collect();
     let tokens = world.people.nobodys.iter();
-    all.extend(tokens.map(|(name, bearer)| nobody(name, vec![(AUTHORIZATION, bearer.clone())])));
+    all.extend(tokens.map(|(name, bearer)| {
+        let headers = vec![(AUTHORIZATION, bearer.clone())];
+        Credential { is_variant: true, ..nobody(name, headers) }
+    }));
     all.push(nobody("no credential", Vec::new()));
     for (name, header) in [
         ("a good key as X-API-Key", "x-api-key"),

@@ -60,7 +60,8 @@ impl<'a> Matrix<'a> {
             .flat_map(|(route, attempts)| attempts.iter().map(move |attempt| (*route, attempt)));
         let tries = attempts.flat_map(move |(route, attempt)| {
             self.credentials_for(route).flat_map(move |credential| {
-                self.forgeries_for(attempt).map(move |forgery| self.case(route, attempt, credential, forgery))
+                let forgeries = self.forgeries_for(attempt, &credential.0);
+                forgeries.map(move |forgery| self.case(route, attempt, credential, forgery))
             })
         });
         futures_util::stream::iter(tries).buffer_unordered(AT_ONCE)
@@ -69,8 +70,11 @@ impl<'a> Matrix<'a> {
     /// How many combinations there are.
     pub(super) fn len(&self) -> usize {
         let of = |(route, attempts): &(&Route, Vec<Attempt>)| {
-            let forged: usize = attempts.iter().map(|attempt| self.forgeries_for(attempt).count()).sum();
-            forged * self.credentials_for(route).count()
+            let tries = attempts.iter().flat_map(|attempt| {
+                self.credentials_for(route)
+                    .map(|(credential, _)| self.forgeries_for(attempt, credential).count())
+            });
+            tries.sum::<usize>()
         };
         self.routes.iter().map(of).sum()
     }
@@ -87,8 +91,13 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    fn forgeries_for(&self, attempt: &Attempt) -> impl Iterator<Item = &Forgery> {
-        self.forgeries.iter().take(if attempt.is_spelling { FORGERIES_OF_SPELLINGS } else { usize::MAX })
+    fn forgeries_for(
+        &self,
+        attempt: &Attempt,
+        credential: &Credential<'_>,
+    ) -> impl Iterator<Item = &Forgery> {
+        let is_one_of_many = attempt.is_spelling || credential.is_variant;
+        self.forgeries.iter().take(if is_one_of_many { FORGERIES_OF_SPELLINGS } else { usize::MAX })
     }
 
     async fn case(
