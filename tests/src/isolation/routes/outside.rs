@@ -18,7 +18,7 @@ const NO_PATHS: [&str; 22] = [
     "/v1/tenants/",
     "/v1/tenants/la-villa/stores/T01/status",
     "/v1/keys",
-    "/v1/users",
+    "/v1/people",
     "/v1/stores/",
     "/v1/stores/T01",
     "/v1/stores/T01/",
