@@ -149,7 +149,7 @@ pub const FOR_A_ROLE: [Breakage; 12] = [
         undo: "revoke select on sample_batches_default from storepulse_app", reported: "may not SELECT sample_batches_default" },
     Breakage { name: "a table can be truncated", sql: "grant truncate on events to storepulse_app",
         undo: "revoke truncate on events from storepulse_app", reported: "truncate" },
-    Breakage { name: "a key spans tenants", sql: "create unique index more on idempotency_keys (key) where tenant_id in ('la-villa', 'nueva')",
+    Breakage { name: "a key spans tenants", sql: "create unique index more on idempotency_keys (key) where store_id = 'T01' and tenant_id in ('la-villa', 'nueva')",
         undo: "drop index more", reported: "the row that the victim has in idempotency_keys" },
     Breakage { name: "the control role reads tenants' data", sql: "grant select on events to storepulse_control; create policy more on events to storepulse_control using (true)",
         undo: "revoke select on events from storepulse_control; drop policy more on events", reported: "storepulse_control may not SELECT events" },
