@@ -6,9 +6,9 @@
 //! stays, but not below those 0.9: whoever was refused comes back at a time of its own, and meanwhile too many of the others
 //! would keep away. So a small queue of backlog is always there, which keeps the database busy, while fresh batches pass it by
 //! ([`super::places`]). What is sustained is what was taken in the last seconds in which some of it waited, so nothing
-//! compounds and one bad second counts little. While many connections are being made, and a second longer, nothing is learned: their handshakes
-//! take the processor, and they end by themselves. After a minute without backlog nothing is known any more, and the rate is at
-//! least [`START_BYTES_PER_S`] again.
+//! compounds and one bad second counts little. While many connections are being made, and a second longer, nothing is learned:
+//! their handshakes take the processor, and they end by themselves. After a minute without backlog nothing is known any more,
+//! and the rate is at least [`START_BYTES_PER_S`] again.
 //!
 //! **The share** of an agent is that rate divided by the agents that sent backlog in the last ten seconds and have more.
 //!

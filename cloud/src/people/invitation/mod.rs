@@ -61,7 +61,7 @@ pub(crate) struct NewInvitation {
 }
 
 /// Who accepts.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
     /// As it came with the invitation.

@@ -82,21 +82,18 @@ pub(crate) struct Session {
 
 /// Opens a session.
 pub(crate) async fn sign_in(app: &App, from: Option<IpAddr>, asked: SignIn) -> Result<Tokens, ApiError> {
-    take_attempt(app, from)?;
     let device = asked.device.as_deref().unwrap_or("unnamed");
     text::check_text("device", device, DEVICE_CHARS_MAX)?;
+    take_attempt(app, from)?;
     let found = find(app, &asked).await?;
-    let hash = found.as_ref().and_then(|(_, row)| row.password_hash.clone());
-    let is_right = app.hashing.verify(asked.password, hash.clone()).await?;
+    // No password opens a user who may not sign in.
+    let may_sign_in = found.as_ref().filter(|(_, row)| !row.is_deactivated);
+    let hash = may_sign_in.and_then(|(_, row)| row.password_hash.clone());
+    let is_right = is_right(app, from, asked.password, hash.clone()).await?;
     let (Some((tenant, row)), true) = (found, is_right) else {
         app.metrics.refusals.count("sign_in_failed");
         return Err(sign_in_failed());
     };
-    if row.is_deactivated {
-        app.metrics.refusals.count("sign_in_failed");
-        return Err(sign_in_failed());
-    }
-    app.attempts.give_back(from);
     if row.tenant_status != "active" {
         return Err(tenant_suspended());
     }
@@ -230,10 +227,9 @@ pub(crate) async fn change_password(
         );
     }
     take_attempt(app, from)?;
-    if !app.hashing.verify(old, row.password_hash.clone()).await? {
+    if !is_right(app, from, old, row.password_hash.clone()).await? {
         return Err(sign_in_failed());
     }
-    app.attempts.give_back(from);
     let hash = app.hashing.hash(new).await?;
     let mut tx = app.db.tenant(&person.tenant).await?;
     if !sql::lock_user(&mut tx, person.user, row.password_hash.as_deref()).await? {
@@ -258,6 +254,21 @@ fn take_attempt(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
             retry_after,
         }
     })
+}
+
+/// Whether the password is the one of this hash. Only a wrong one costs the attempt that was taken: who could not be looked at for
+/// want of a place comes again.
+async fn is_right(
+    app: &App,
+    from: Option<IpAddr>,
+    password: Password,
+    hash: Option<String>,
+) -> Result<bool, ApiError> {
+    let verified = app.hashing.verify(password, hash).await;
+    if !matches!(verified, Ok(false)) {
+        app.attempts.give_back(from);
+    }
+    verified
 }
 
 /// The open sessions of a person, the newest first.

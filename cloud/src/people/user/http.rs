@@ -38,7 +38,7 @@ pub(crate) struct Users {
 }
 
 /// A user with a password that it has to change first of all.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct UserWithPassword {
     #[serde(flatten)]
     user: User,
