@@ -21,3 +21,12 @@ fi
 
 [ -e target/peers/venv/bin/python ] || python3 -m venv target/peers/venv
 target/peers/venv/bin/pip install --quiet --requirement tests/peers/requirements.txt
+
+# The provider of OpenID Connect looks for its packages beside itself.
+if ! command -v npm >/dev/null; then
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nodejs npm
+fi
+mkdir -p target/peers/oidc
+cp tests/peers/oidc/* target/peers/oidc/
+npm ci --prefix target/peers/oidc --ignore-scripts --no-audit --no-fund --loglevel=error

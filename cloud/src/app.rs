@@ -23,7 +23,9 @@ use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
 use crate::ingest::{SeriesCache, Streams};
 use crate::limits::{self, Limiter};
 use crate::operation::metrics::Metrics;
+use crate::outbox::{self, MailConfig, Outbox};
 use crate::people::attempts::Attempts;
+use crate::people::oidc::protocol::Client as ProviderClient;
 use crate::people::password::Hashing;
 use crate::people::signing::{self, Signing};
 use crate::promql::Queries;
@@ -51,6 +53,29 @@ pub struct Config {
     pub admission: AdmissionLimits,
     /// How hosts name tenants.
     pub resolution: ResolutionConfig,
+    /// How people are reached.
+    pub people: PeopleConfig,
+}
+
+/// How people are reached, and from where they come.
+#[derive(Debug, Clone, Default)]
+pub struct PeopleConfig {
+    /// How mail leaves; `None`: none is sent.
+    pub mail: Option<MailConfig>,
+    /// What people know the service by: `https://pulse.example.com`.
+    pub public_url: Option<String>,
+    /// The plan of who signs up by herself; `None`: nobody does.
+    pub sign_up_plan: Option<String>,
+    /// Whether tenants' providers may be in private networks, and on this machine.
+    pub providers_may_be_private: bool,
+}
+
+/// What of the configuration requests are answered by.
+#[derive(Debug, Default)]
+pub(crate) struct SharedConfig {
+    pub(crate) waiver: SettingsWaiver,
+    pub(crate) resolution: ResolutionConfig,
+    pub(crate) people: PeopleConfig,
 }
 
 /// What all requests share.
@@ -65,6 +90,13 @@ pub struct App {
     pub(crate) signing: Signing,
     pub(crate) hashing: Hashing,
     pub(crate) attempts: Attempts,
+    /// What strangers have asked for that costs others something: mails, looking for providers that do not answer.
+    pub(crate) strangers: Attempts,
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) sign_up_plan: Option<String>,
+    pub(crate) providers: ProviderClient,
+    pub(crate) providers_may_be_private: bool,
     pub(crate) failures: Failures,
     pub(crate) key_uses: KeyUses,
     pub(crate) limiter: Limiter,
@@ -88,10 +120,11 @@ impl App {
     pub(crate) fn new(
         db: Db,
         admission: Admission,
-        waiver: SettingsWaiver,
-        resolution: ResolutionConfig,
+        config: SharedConfig,
         lookups: Lookups,
-    ) -> Result<Self, serde_json::Error> {
+        outbox: Option<Outbox>,
+    ) -> Result<Self, ServeError> {
+        let SharedConfig { waiver, resolution, people } = config;
         Ok(Self {
             reads: ReadBudget::of(db.connections()),
             db,
@@ -104,6 +137,12 @@ impl App {
             signing: Signing::default(),
             hashing: Hashing::default(),
             attempts: Attempts::default(),
+            strangers: Attempts::default(),
+            outbox,
+            public_url: people.public_url,
+            sign_up_plan: people.sign_up_plan,
+            providers: ProviderClient::new(people.providers_may_be_private)?,
+            providers_may_be_private: people.providers_may_be_private,
             key_uses: KeyUses::default(),
             limiter: Limiter::default(),
             refusals: Refusals::default(),
@@ -135,6 +174,12 @@ pub enum ServeError {
     /// The keys that sign access tokens.
     #[error("signing keys: {0}")]
     Signing(anyhow::Error),
+    /// How mail is sent.
+    #[error("mail: {0}")]
+    Mail(String),
+    /// The client that asks tenants' providers.
+    #[error("providers: {0}")]
+    Providers(#[from] reqwest::Error),
     /// The listener.
     #[error("listener: {0}")]
     Io(#[from] std::io::Error),
@@ -166,7 +211,11 @@ pub async fn run(
     let admission = Admission::new(&limits, config.database.connections);
     let door = admission.door.clone();
     let (lookups, keys_asked_for) = Lookups::new();
-    let app = Arc::new(App::new(db, admission, config.database.waiver, config.resolution, lookups)?);
+    let (outbox, wanted) =
+        config.people.mail.as_ref().map(Outbox::new).transpose().map_err(ServeError::Mail)?.unzip();
+    let shared =
+        SharedConfig { waiver: config.database.waiver, resolution: config.resolution, people: config.people };
+    let app = Arc::new(App::new(db, admission, shared, lookups, outbox)?);
     app.signing.load(&app.db).await?;
     let tls = match &config.tls {
         Some(files) => Some(files.load().await?),
@@ -192,6 +241,9 @@ pub async fn run(
     tasks.spawn(auth::write_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(limits::read_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(refusals::tell_now_and_then(Arc::clone(&app), shutdown.clone()));
+    if let Some(wanted) = wanted {
+        tasks.spawn(outbox::send_now_and_then(Arc::clone(&app), wanted, shutdown.clone()));
+    }
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;
     shutdown.cancel();

@@ -10,11 +10,14 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::admission::AdmissionLimits;
+use crate::app::PeopleConfig;
 use crate::commands::{
     archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, takeover, tenant, upkeep,
     user, verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
+use crate::mail::smtp::SmtpUrl;
+use crate::outbox::MailConfig;
 use crate::resolution::ResolutionConfig;
 
 /// Takes batches of stores' samples, once, and keeps tenants apart.
@@ -161,9 +164,66 @@ pub(crate) struct ServeArgs {
     /// Mebibytes of bodies in memory at once; beyond it the answer is 503
     #[arg(long, env = "STOREPULSE_BODY_MEMORY", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub(crate) body_memory: u32,
+    #[command(flatten)]
+    pub(crate) people: PeopleArgs,
     /// Credentials from one address that open nothing, in a minute; unknown ones beyond it are refused unseen
     #[arg(long, env = "STOREPULSE_WRONG_KEYS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(10..))]
     pub(crate) wrong_keys: u32,
+}
+
+/// How people are reached, and from where they come.
+#[derive(Args)]
+pub(crate) struct PeopleArgs {
+    /// What people know this service by, without a path: links in mails begin with it, and providers send people back to it
+    #[arg(long, env = "STOREPULSE_PUBLIC_URL", value_parser = public_url, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// The server that takes mail: smtps://user:password@host, smtp+starttls://… or smtp://localhost; without it no mail is sent
+    #[arg(long, env = "STOREPULSE_SMTP_URL", hide_env_values = true, requires_all = ["public_url", "mail_from"], value_name = "URL")]
+    pub(crate) smtp_url: Option<SmtpUrl>,
+    /// Who mails are from: 'StorePulse <pulse@example.com>'
+    #[arg(long, env = "STOREPULSE_MAIL_FROM", value_name = "ADDRESS")]
+    pub(crate) mail_from: Option<String>,
+    /// Whoever proves an e-mail becomes a tenant with this plan; without it only operators make tenants
+    #[arg(long, env = "STOREPULSE_SIGN_UP", requires = "smtp_url", value_name = "PLAN")]
+    pub(crate) sign_up: Option<String>,
+    /// Tenants' providers (OpenID Connect) may be in private networks and on this machine: where all tenants are trusted so far
+    #[arg(long, env = "STOREPULSE_PRIVATE_PROVIDERS")]
+    pub(crate) private_providers: bool,
+}
+
+impl PeopleArgs {
+    fn config(&self) -> PeopleConfig {
+        let parts = (&self.smtp_url, &self.mail_from, &self.public_url);
+        let mail = match parts {
+            (Some(smtp), Some(from), Some(url)) => {
+                Some(MailConfig { smtp: smtp.clone(), from: from.clone(), public_url: url.clone() })
+            }
+            _ => None,
+        };
+        PeopleConfig {
+            mail,
+            public_url: self.public_url.clone(),
+            sign_up_plan: self.sign_up.clone(),
+            providers_may_be_private: self.private_providers,
+        }
+    }
+}
+
+/// `https://host[:port]`; plain HTTP on this machine only.
+fn public_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let wrong = || {
+        format!(
+            "{text:?} is not an address such as https://pulse.example.com; plain http is for localhost and 127.0.0.1 only"
+        )
+    };
+    let (scheme, host) = url.split_once("://").ok_or_else(wrong)?;
+    let (name, port) = host.split_once(':').unwrap_or((host, "443"));
+    let is_name = !name.is_empty()
+        && name.len() <= 253
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let is_ours = scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1"].contains(&name));
+    if is_ours && is_name && port.parse::<u16>().is_ok() { Ok(url.to_owned()) } else { Err(wrong()) }
 }
 
 /// A domain of at least two labels, as DNS has them.
@@ -184,6 +244,11 @@ impl ServeArgs {
     /// How hosts name tenants.
     pub(crate) fn resolution(&self) -> ResolutionConfig {
         ResolutionConfig { base_domain: self.base_domain.clone(), development: self.development }
+    }
+
+    /// How people are reached.
+    pub(crate) fn people(&self) -> PeopleConfig {
+        self.people.config()
     }
 
     /// What is let in at once.
@@ -216,6 +281,26 @@ pub(crate) struct MigrateArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_url_is_a_host_and_nothing_else() {
+        for good in ["https://pulse.example.com", "https://pulse.example.com:8443", "http://127.0.0.1:8443"] {
+            assert_eq!(public_url(good).unwrap(), good);
+        }
+        assert_eq!(public_url("https://pulse.example.com/").unwrap(), "https://pulse.example.com");
+        for bad in [
+            "",
+            "pulse.example.com",
+            "http://pulse.example.com",
+            "https://",
+            "https://a/b",
+            "https://a@b",
+            "https://a b",
+            "https://a:b",
+        ] {
+            assert!(public_url(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_base_domain_is_a_domain() {

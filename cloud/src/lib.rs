@@ -28,6 +28,8 @@ pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
 #[cfg(feature = "service")]
+mod entry;
+#[cfg(feature = "service")]
 mod export;
 #[cfg(feature = "service")]
 mod foreign;
@@ -36,11 +38,15 @@ mod ingest;
 #[cfg(feature = "service")]
 mod limits;
 #[cfg(feature = "service")]
+pub mod mail;
+#[cfg(feature = "service")]
 pub mod onboarding;
 #[cfg(feature = "service")]
 mod operation;
 #[cfg(feature = "service")]
 mod operator;
+#[cfg(feature = "service")]
+pub mod outbox;
 #[cfg(feature = "service")]
 mod people;
 #[cfg(feature = "service")]

@@ -10,7 +10,7 @@ use axum::middleware;
 use axum::routing::get;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, foreign, ingest, onboarding, operation, people, plan, promql, resolution,
-    rotation, settings, store, tenant,
+    admission, audit, delivery, entry, foreign, ingest, onboarding, operation, outbox, people, plan, promql,
+    resolution, rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -30,7 +30,7 @@ use crate::{
     tags(
         (name = "ingest", description = "for agents, and for programs that push"),
         (name = "stores", description = "what has arrived"),
-        (name = "prometheus", description = "the query API of Prometheus over a store's samples or all of a tenant's, for Grafana and the like"),
+        (name = "prometheus", description = "the query API of Prometheus over the samples that one sees, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
         (name = "people", description = "signing in, and who may"),
         (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
@@ -51,6 +51,15 @@ impl Modify for Credentials {
         components.add_security_scheme("operator_key", SecurityScheme::Http(bearer.build()));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         components.add_security_scheme("access_token", SecurityScheme::Http(bearer.build()));
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("person_<tenant>_<token>");
+        components.add_security_scheme("person_token", SecurityScheme::Http(bearer.build()));
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("entry_<tenant>_<token>");
+        components.add_security_scheme("entry_token", SecurityScheme::Http(bearer.build()));
+        // Whatever changes something repeats the page's token in X-CSRF-Token.
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-storepulse"));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     }
 }
 
@@ -61,6 +70,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(foreign::remote_write::http::write_series))
         .routes(routes!(foreign::otlp::http::export_metrics))
         .routes(routes!(store::list::list_stores))
+        .routes(routes!(store::overview::show_overview))
+        .routes(routes!(store::metrics::list_metrics))
         .routes(routes!(store::status::show_store_status))
         .routes(routes!(store::metrics::list_store_metrics))
         .routes(routes!(store::latest::list_store_latest))
@@ -74,13 +85,6 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promql::http::list_label_values))
         .routes(routes!(promql::http::show_metadata))
         .routes(routes!(promql::http::show_buildinfo))
-        .routes(routes!(promql::tenant_http::query_tenant))
-        .routes(routes!(promql::tenant_http::query_tenant_range))
-        .routes(routes!(promql::tenant_http::list_tenant_series))
-        .routes(routes!(promql::tenant_http::list_tenant_labels))
-        .routes(routes!(promql::tenant_http::list_tenant_label_values))
-        .routes(routes!(promql::tenant_http::show_tenant_metadata))
-        .routes(routes!(promql::tenant_http::show_tenant_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
         .merge(of_people())
         .routes(routes!(tenant::profile::http::create_tenant, tenant::profile::http::list_tenants))
@@ -97,8 +101,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenant::keys::http::import_key))
         .routes(routes!(tenant::keys::http::open_rotation, tenant::keys::http::close_rotation))
         .routes(routes!(tenant::figures::http::show_tenant_stats))
-        .routes(routes!(tenant::figures::http::show_tenant_overview))
-        .routes(routes!(store::metrics::list_tenant_metrics))
+        .routes(routes!(entry::http::enter_tenant))
+        .routes(routes!(entry::http::leave_tenant))
         .routes(routes!(settings::http::list_tenant_settings))
         .routes(routes!(settings::http::set_tenant_setting, settings::http::reset_tenant_setting))
         .routes(routes!(settings::http::show_feature))
@@ -120,6 +124,8 @@ fn of_people() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(people::session::http::sign_in, people::session::http::sign_out))
         .routes(routes!(people::session::http::refresh_session))
+        .routes(routes!(people::joined::http::switch_tenant))
+        .routes(routes!(people::joined::http::list_own_tenants))
         .routes(routes!(people::session::http::show_me))
         .routes(routes!(people::session::http::change_password))
         .routes(routes!(people::session::http::list_sessions))
@@ -127,6 +133,25 @@ fn of_people() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(people::user::http::list_users, people::user::http::create_user))
         .routes(routes!(people::user::http::show_user, people::user::http::update_user))
         .routes(routes!(people::user::http::reset_password))
+        .routes(routes!(people::authenticator::http::begin_authenticator))
+        .routes(routes!(people::authenticator::http::confirm_authenticator))
+        .routes(routes!(people::authenticator::http::remove_authenticator))
+        .routes(routes!(people::authenticator::http::remove_users_authenticator))
+        .routes(routes!(people::api_token::http::create_token, people::api_token::http::list_tokens))
+        .routes(routes!(people::api_token::http::revoke_token))
+        .routes(routes!(people::reset::http::request_password_reset))
+        .routes(routes!(people::reset::http::redeem_password_reset))
+        .routes(routes!(people::sign_up::http::sign_up))
+        .routes(routes!(people::sign_up::http::confirm_sign_up))
+        .routes(routes!(
+            people::oidc::http::show_identity_provider,
+            people::oidc::http::put_identity_provider,
+            people::oidc::http::remove_identity_provider
+        ))
+        .routes(routes!(people::oidc::http::begin_sign_in))
+        .routes(routes!(people::oidc::http::finish_sign_in))
+        .routes(routes!(outbox::http::list_mail_templates))
+        .routes(routes!(outbox::http::put_mail_template, outbox::http::reset_mail_template))
         .routes(routes!(
             people::invitation::http::create_invitation,
             people::invitation::http::list_invitations

@@ -305,6 +305,37 @@ tenant_token!(
     "invite_"
 );
 
+tenant_token!(
+    /// The cookie of a page where somebody is signed in: `session_<tenant>_<token>`.
+    SessionToken,
+    "session_"
+);
+
+tenant_token!(
+    /// What a program of a person calls with: `person_<tenant>_<token>`.
+    PersonToken,
+    "person_"
+);
+
+tenant_token!(
+    /// What an operator calls with who has entered a tenant: `entry_<tenant>_<token>`.
+    EntryToken,
+    "entry_"
+);
+
+tenant_token!(
+    /// Sets a user's password, once: `reset_<tenant>_<token>`.
+    ResetToken,
+    "reset_"
+);
+
+bare_token!(
+    /// Makes a tenant of whoever has it and has asked for it, once: `signup_<token>`.
+    SignUpToken,
+    "signup_",
+    KeyError::PersonsToken
+);
+
 fn with_token(mut text: String) -> String {
     let mut rng = rand::rng();
     text.extend((0..ID_LEN + SECRET_LEN).map(|_| char::from(BASE62[rng.random_range(0..BASE62.len())])));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use storepulse_cloud::admission::AdmissionLimits;
-use storepulse_cloud::app::{self, Config};
+use storepulse_cloud::app::{self, Config, PeopleConfig};
 use storepulse_cloud::embedded::Embedded;
 use storepulse_cloud::resolution::ResolutionConfig;
 use storepulse_cloud::tls;
@@ -45,9 +45,27 @@ impl Cloud {
     /// # Errors
     /// It does not start.
     pub async fn start_resolving(resolution: ResolutionConfig, db: &TestDb) -> anyhow::Result<Self> {
-        let config =
-            Config { database: db.config(), tls: None, admission: AdmissionLimits::default(), resolution };
-        Self::run(config, None).await
+        Self::run(Config { resolution, ..plain(db) }, None).await
+    }
+
+    /// Serves it over plain HTTP, reaching people so.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_reaching(people: PeopleConfig, db: &TestDb) -> anyhow::Result<Self> {
+        Self::run(Config { people, ..plain(db) }, None).await
+    }
+
+    /// The same at an address that is known before: providers send people back to it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_reaching_at(
+        listener: TcpListener,
+        people: PeopleConfig,
+        db: &TestDb,
+    ) -> anyhow::Result<Self> {
+        Self::run_on(listener, Config { people, ..plain(db) }, None).await
     }
 
     /// The same, letting in no more than this.
@@ -62,13 +80,14 @@ impl Cloud {
         tls::install_provider();
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let files = tls_dir.map(|dir| tls::self_signed(dir, &names)).transpose()?;
-        let resolution = ResolutionConfig::default();
-        let config = Config { database: db.config(), tls: files, admission, resolution };
-        Self::run(config, tls_dir).await
+        Self::run(Config { tls: files, admission, ..plain(db) }, tls_dir).await
     }
 
     async fn run(config: Config, tls_dir: Option<&Path>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::run_on(TcpListener::bind("127.0.0.1:0")?, config, tls_dir).await
+    }
+
+    async fn run_on(listener: TcpListener, config: Config, tls_dir: Option<&Path>) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "joined by stop(); ends with the process otherwise")]
@@ -226,6 +245,18 @@ impl CloudProcess {
             role.stop().await?;
         }
         Ok(())
+    }
+}
+
+/// Plain HTTP, and nothing more.
+fn plain(db: &TestDb) -> Config {
+    tls::install_provider();
+    Config {
+        database: db.config(),
+        tls: None,
+        admission: AdmissionLimits::default(),
+        resolution: ResolutionConfig::default(),
+        people: PeopleConfig::default(),
     }
 }
 

@@ -24,6 +24,8 @@ pub mod foreign;
 #[cfg(feature = "product")]
 pub mod isolation;
 #[cfg(feature = "product")]
+pub mod mailbox;
+#[cfg(feature = "product")]
 pub mod odd_tls;
 #[cfg(feature = "product")]
 pub mod oracle;

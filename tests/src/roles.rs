@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
 use storepulse_cloud::admission::AdmissionLimits;
-use storepulse_cloud::app::{self, Config};
+use storepulse_cloud::app::{self, Config, PeopleConfig};
 use storepulse_cloud::db::{DatabaseConfig, Db, SettingsWaiver};
 use storepulse_cloud::onboarding::{self, Contacts, How, Request};
 use storepulse_cloud::resolution::ResolutionConfig;
@@ -125,6 +125,7 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
         tls: Some(tls::self_signed(&role.tls, &names)?),
         admission: AdmissionLimits::default(),
         resolution: ResolutionConfig::default(),
+        people: PeopleConfig::default(),
     };
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

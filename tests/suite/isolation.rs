@@ -54,7 +54,7 @@ async fn every_permission_opens_and_closes_routes() {
     let world = world().await;
     let mutants = mutate::of_permissions(&world).await.unwrap();
     assert_eq!(alive(&mutants), [""; 0]);
-    assert_eq!(mutants.len(), 15);
+    assert_eq!(mutants.len(), 20);
     world.stop().await.unwrap();
 }
 
@@ -215,6 +215,7 @@ async fn the_cloud_does_not_serve_when_it_refuses_to_start() {
         tls: None,
         admission: AdmissionLimits::default(),
         resolution: Default::default(),
+        people: Default::default(),
     };
     let error = app::run(config, listener, CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains("refusing to start") && error.contains("is superuser"), "{error}");

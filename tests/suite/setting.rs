@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use reqwest::Method;
+use serde_json::json;
+use storepulse_cloud::app::PeopleConfig;
 use storepulse_cloud::commands;
 use storepulse_cloud::db::Db;
 use storepulse_testbed::by_hand::ByHand;
@@ -51,8 +54,13 @@ pub(crate) const TENANT: &str = "la-villa";
 
 impl Setting {
     pub(crate) async fn new() -> Self {
+        Self::reaching(PeopleConfig::default()).await
+    }
+
+    /// The same, with a cloud that reaches people so.
+    pub(crate) async fn reaching(people: PeopleConfig) -> Self {
         let db = database().await;
-        let cloud = Cloud::start(&db, None).await.expect("a cloud");
+        let cloud = Cloud::start_reaching(people, &db).await.expect("a cloud");
         let out = folder().await;
         let stores = store::onboard(&db, TENANT, &["T01", "T02"], &cloud.url(), None, &out).await;
         Self { db, cloud, stores: stores.expect("an onboarded tenant") }
@@ -90,6 +98,14 @@ pub(crate) async fn operator(db: &TestDb, cloud: &Cloud) -> ByHand {
     let key = commands::operator::issue(&door, "ana").await.expect("an operator's key");
     door.close().await;
     ByHand::new(&cloud.url(), None, Some(format!("Bearer {}", key.expose()))).expect("a client")
+}
+
+/// An operator who has entered a tenant.
+pub(crate) async fn inside(cloud: &Cloud, operator: &ByHand, tenant: &str) -> ByHand {
+    let entry = operator.request(Method::POST, &format!("/v1/tenants/{tenant}/entries"));
+    let entry = ByHand::answer(entry.json(&json!({ "reason": "a test" }))).await.expect("an answer");
+    let token = entry.json["token"].as_str().unwrap_or_else(|| panic!("{entry:?}"));
+    ByHand::new(&cloud.url(), None, Some(format!("Bearer {token}"))).expect("a client")
 }
 
 /// Now, Unix milliseconds.

@@ -9,7 +9,8 @@
 //! F                                                         the file is whole
 //! ```
 //!
-//! all in gzip. The rows are of one snapshot. Keys are their hashes, so agents go on sending to wherever the tenant is restored.
+//! all in gzip. The rows are of one snapshot. Keys are their hashes, so agents go on sending to wherever the tenant is restored; but
+//! what authenticators are made of, and the secret of the tenant's provider, stand in it as they are: it is kept like the database.
 //! The audit is in it for reading and proving; a restored tenant begins a new chain that names the head of the old one.
 //!
 //! [`erase()`] leaves a mark of the tenant, its audit, and how far its series were numbered. [`restore()`] proves the whole file before it writes anything, and can be
@@ -51,11 +52,22 @@ pub(crate) enum Table {
     Sessions,
     RefreshTokens,
     Invitations,
+    ApiTokens,
+    Authenticators,
+    RecoveryCodes,
+    MailTemplates,
+    IdentityProviders,
+    UserIdentities,
+    JoinedUsers,
+    PasswordResets,
+    Mails,
+    ProviderVisits,
+    OperatorEntries,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::Tenants,
         Self::TenantSettings,
         Self::Stores,
@@ -79,6 +91,17 @@ impl Table {
         Self::Sessions,
         Self::RefreshTokens,
         Self::Invitations,
+        Self::ApiTokens,
+        Self::Authenticators,
+        Self::RecoveryCodes,
+        Self::MailTemplates,
+        Self::IdentityProviders,
+        Self::UserIdentities,
+        Self::JoinedUsers,
+        Self::PasswordResets,
+        Self::Mails,
+        Self::ProviderVisits,
+        Self::OperatorEntries,
     ];
 
     /// As it is called in the database and in the file.
@@ -107,6 +130,17 @@ impl Table {
             Self::Sessions => "sessions",
             Self::RefreshTokens => "refresh_tokens",
             Self::Invitations => "invitations",
+            Self::ApiTokens => "api_tokens",
+            Self::Authenticators => "authenticators",
+            Self::RecoveryCodes => "recovery_codes",
+            Self::MailTemplates => "mail_templates",
+            Self::IdentityProviders => "identity_providers",
+            Self::UserIdentities => "user_identities",
+            Self::JoinedUsers => "joined_users",
+            Self::PasswordResets => "password_resets",
+            Self::Mails => "mails",
+            Self::ProviderVisits => "provider_visits",
+            Self::OperatorEntries => "operator_entries",
         }
     }
 
@@ -120,6 +154,7 @@ impl Table {
                 | Self::StoreSettings
                 | Self::StoreKeys
                 | Self::AuditEntries
+                | Self::OperatorEntries
         )
     }
 

@@ -62,6 +62,7 @@ pub(super) async fn read_control(
         StoreSettings => "store_settings", "store_id, name";
         StoreKeys => "store_keys", "key_hash";
         AuditEntries => "audit_entries", "no";
+        OperatorEntries => "operator_entries", "entry_id";
     });
     Ok(())
 }
@@ -106,6 +107,16 @@ pub(super) async fn read_data(
         Sessions => "sessions", "session_id";
         RefreshTokens => "refresh_tokens", "token_hash";
         Invitations => "invitations", "invitation_id";
+        ApiTokens => "api_tokens", "token_id";
+        Authenticators => "authenticators", "user_id";
+        RecoveryCodes => "recovery_codes", "user_id, code_hash";
+        MailTemplates => "mail_templates", "kind, language";
+        IdentityProviders => "identity_providers", "tenant_id";
+        UserIdentities => "user_identities", "issuer, subject";
+        JoinedUsers => "joined_users", "user_id";
+        PasswordResets => "password_resets", "reset_id";
+        Mails => "mails", "mail_id";
+        ProviderVisits => "provider_visits", "state_hash";
     });
     Ok(())
 }
@@ -137,6 +148,7 @@ pub(super) async fn insert_control(
         Stores => "stores";
         StoreSettings => "store_settings";
         StoreKeys => "store_keys";
+        OperatorEntries => "operator_entries";
     });
     Ok(done.rows_affected())
 }
@@ -179,6 +191,16 @@ pub(super) async fn insert_data(tx: &mut TenantTx, table: Table, rows: &str) -> 
         Sessions => "sessions";
         RefreshTokens => "refresh_tokens";
         Invitations => "invitations";
+        ApiTokens => "api_tokens";
+        Authenticators => "authenticators";
+        RecoveryCodes => "recovery_codes";
+        MailTemplates => "mail_templates";
+        IdentityProviders => "identity_providers";
+        UserIdentities => "user_identities";
+        JoinedUsers => "joined_users";
+        PasswordResets => "password_resets";
+        Mails => "mails";
+        ProviderVisits => "provider_visits";
     });
     Ok(done.rows_affected())
 }
@@ -293,6 +315,7 @@ pub(super) async fn delete_control(
         Stores => "stores";
         StoreSettings => "store_settings";
         StoreKeys => "store_keys";
+        OperatorEntries => "operator_entries";
     });
     Ok(done.rows_affected())
 }
@@ -322,6 +345,16 @@ pub(super) async fn delete_data(tx: &mut TenantTx, table: Table) -> Result<u64, 
         Sessions => "sessions";
         RefreshTokens => "refresh_tokens";
         Invitations => "invitations";
+        ApiTokens => "api_tokens";
+        Authenticators => "authenticators";
+        RecoveryCodes => "recovery_codes";
+        MailTemplates => "mail_templates";
+        IdentityProviders => "identity_providers";
+        UserIdentities => "user_identities";
+        JoinedUsers => "joined_users";
+        PasswordResets => "password_resets";
+        Mails => "mails";
+        ProviderVisits => "provider_visits";
     });
     Ok(done.rows_affected())
 }

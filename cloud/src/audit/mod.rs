@@ -45,6 +45,21 @@ pub(crate) enum Actor {
         /// Which.
         invitation: Uuid,
     },
+    /// Whoever has the token of a password's reset.
+    Reset {
+        /// Which.
+        reset: Uuid,
+    },
+    /// Whoever signs up.
+    SignUp {
+        /// Which.
+        sign_up: Uuid,
+    },
+    /// The provider of a tenant.
+    Provider {
+        /// Its address.
+        issuer: String,
+    },
     /// The agent of a store, about its own key.
     Agent {
         /// Which store.
@@ -71,6 +86,9 @@ impl std::fmt::Display for Actor {
             Self::Operator { name, credential_id } => write!(f, "operator:{name}/{credential_id}"),
             Self::Person { user } => write!(f, "user:{user}"),
             Self::Invitation { invitation } => write!(f, "invitation:{invitation}"),
+            Self::Reset { reset } => write!(f, "reset:{reset}"),
+            Self::SignUp { sign_up } => write!(f, "sign-up:{sign_up}"),
+            Self::Provider { issuer } => write!(f, "provider:{issuer}"),
             Self::Agent { store, key_id } => write!(f, "agent:{store}/{key_id}"),
         }
     }

@@ -9,10 +9,12 @@
 //! A store's request is charged to its limits here, too, from its head: whoever has a `StoreAuth` is within them.
 
 mod cache;
+pub(crate) mod cookie;
 mod failures;
 mod lookups;
 mod operator;
 mod person;
+mod person_sql;
 mod sql;
 mod uses;
 
@@ -32,7 +34,7 @@ pub(crate) use self::cache::Seen;
 pub(crate) use self::failures::{Failures, network};
 pub(crate) use self::lookups::{Lookups, answer as answer_lookups};
 pub(crate) use self::operator::{OperatorAuth, OperatorRow};
-pub(crate) use self::person::{Person, PersonAuth, doubt_user};
+pub(crate) use self::person::{Person, PersonAuth, SessionAuth, Via, Who, doubt_entry, doubt_user};
 use self::sql::Sought;
 pub(crate) use self::uses::{KeyUses, write_now_and_then};
 use crate::app::App;

@@ -28,6 +28,11 @@ pub(crate) struct OperatorRow {
 }
 
 impl OperatorAuth {
+    /// Whose key it is, and the public part of the key.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        (&self.row.name, &self.row.credential_id)
+    }
+
     /// As the audit names it.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Operator { name: self.row.name.clone(), credential_id: self.row.credential_id.clone() }

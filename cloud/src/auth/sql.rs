@@ -1,4 +1,4 @@
-//! Keys, looked up before there is a tenant: on the control tables. Sessions, looked up in the tenant that their token names.
+//! Keys, looked up before there is a tenant: on the control tables.
 
 use std::sync::Arc;
 
@@ -6,12 +6,8 @@ use serde_json::Value;
 use storepulse_shared::ids::{StoreId, TenantId};
 use storepulse_shared::key::Origin;
 
-use uuid::Uuid;
-
-use super::{OperatorRow, Person};
-use crate::db::{ControlLook, ControlTx, TenantTx};
-use crate::people::token::Claims;
-use crate::people::{Permission, Role};
+use super::OperatorRow;
+use crate::db::{ControlLook, ControlTx};
 
 /// An active key as it is stored, with what decides what it opens.
 #[derive(Debug)]
@@ -124,65 +120,6 @@ pub(super) async fn find_operator(
         OperatorRow,
         "select credential_id, name from operators where hash = $1 and revoked_at is null",
         hash.as_slice(),
-    )
-    .fetch_optional(tx.connection())
-    .await
-}
-
-/// An open session of an active user.
-#[derive(Debug)]
-pub(super) struct SessionRow {
-    role: String,
-    permissions: Vec<String>,
-    all_stores: bool,
-    stores: Vec<String>,
-    must_change_password: bool,
-    tenant_status: String,
-    retention_days: i32,
-}
-
-impl SessionRow {
-    /// With whose it is.
-    pub(super) fn of(self, claims: Claims) -> Result<Person, sqlx::Error> {
-        let unreadable = |e| sqlx::Error::Decode(Box::new(e));
-        let stores: Vec<StoreId> =
-            self.stores.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(unreadable)?;
-        Ok(Person {
-            tenant: claims.tid,
-            user: claims.sub,
-            session: claims.sid,
-            role: Role::of_column(&self.role)?,
-            permissions: Permission::known(&self.permissions),
-            stores: (!self.all_stores).then_some(stores),
-            retention_days: self.retention_days,
-            must_change_password: self.must_change_password,
-            tenant_is_active: self.tenant_status == "active",
-            token_ends: claims.exp,
-        })
-    }
-}
-
-/// The session, if it is open and this user's, who is active.
-pub(super) async fn find_session(
-    tx: &mut TenantTx,
-    session: Uuid,
-    user: Uuid,
-) -> Result<Option<SessionRow>, sqlx::Error> {
-    let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        SessionRow,
-        r#"select u.role, u.all_stores, u.must_change_password, t.status as tenant_status, t.retention_days,
-            array(select p.permission from role_permissions p where p.role = u.role) as "permissions!",
-            array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id
-                order by s.store_id collate "C") as "stores!"
-        from sessions e
-        join users u on u.tenant_id = e.tenant_id and u.user_id = e.user_id
-        join tenants t on t.tenant_id = e.tenant_id
-        where e.tenant_id = $1 and e.session_id = $2 and e.user_id = $3
-          and e.ended_at is null and e.expires_at > now() and u.deactivated_at is null"#,
-        tenant,
-        session,
-        user,
     )
     .fetch_optional(tx.connection())
     .await

@@ -15,14 +15,13 @@ use storepulse_shared::export::{ExportReader, ExportedBatch};
 use storepulse_shared::ids::{StoreId, TenantId};
 
 use crate::admission::{Admission, AdmissionLimits};
-use crate::app::App;
+use crate::app::{App, SharedConfig};
 use crate::auth::{Lookups, StoreAuth};
 use crate::config::DatabaseArgs;
 use crate::db::{Db, SettingsWaiver};
 use crate::ingest::take_carried;
 use crate::limits::Allowance;
 use crate::problem::ApiError;
-use crate::resolution::ResolutionConfig;
 use crate::tenant::sql::{self, Sealer};
 
 /// How often a batch is tried again while the database is busy.
@@ -113,10 +112,10 @@ pub async fn run(
     let app = App::new(
         db.clone(),
         Admission::new(&AdmissionLimits::default(), 1),
-        waiver,
-        ResolutionConfig::default(),
-        // No request is served, so no key is asked for.
+        SharedConfig { waiver, ..SharedConfig::default() },
+        // No request is served, so no key is asked for, and nobody is written to.
         Lookups::new().0,
+        None,
     )?;
     let mut reports = Vec::with_capacity(proved.len());
     for (path, (file, auth)) in proved {

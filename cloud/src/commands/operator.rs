@@ -10,6 +10,7 @@ use storepulse_shared::key::OperatorKey;
 use crate::audit::{self, Actor, Deed};
 use crate::config::DatabaseArgs;
 use crate::db::Db;
+use crate::entry;
 use crate::operator::sql;
 
 #[derive(Args)]
@@ -90,6 +91,7 @@ pub async fn revoke(db: &Db, credential_id: &str) -> anyhow::Result<String> {
     let name = name.with_context(|| {
         format!("there is no active key {credential_id:.60?}; `operator list` shows which there are")
     })?;
+    entry::sql::end_all_of(&mut tx, credential_id).await?;
     let subject = format!("operator:{name}/{credential_id}");
     let deed = Deed { action: "operator.key_revoked", subject: &subject, detail: json!({}) };
     audit::record_of_operators(&mut tx, &Actor::command_line(), deed).await?;

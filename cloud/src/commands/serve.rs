@@ -24,7 +24,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .event_format(LogFormat::default())
         .init();
-    let (admission, resolution) = (args.admission(), args.resolution());
+    let (admission, resolution, people) = (args.admission(), args.resolution(), args.people());
     let tls = match (args.tls_self_signed, args.tls_cert, args.tls_key) {
         (Some(dir), ..) => Some(tls::self_signed(&dir, &args.tls_name)?),
         (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
@@ -52,7 +52,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let database = database.telling_of_statements_slower_than(args.slow_statement);
     let stop = CancellationToken::new();
-    let service = app::run(Config { database, tls, admission, resolution }, listener, stop.clone());
+    let service = app::run(Config { database, tls, admission, resolution, people }, listener, stop.clone());
     tokio::pin!(service);
     let served = tokio::select! {
         ended = &mut service => ended,

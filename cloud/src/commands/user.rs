@@ -8,6 +8,7 @@ use storepulse_shared::ids::{StoreId, TenantId};
 use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
+use crate::mail::Language;
 use crate::people::Role;
 use crate::people::user::{self, FirstPassword, NewUser, User, UserChange};
 
@@ -50,6 +51,9 @@ enum Action {
         /// A store that it sees, again for each; all if there is none
         #[arg(long = "store")]
         stores: Vec<StoreId>,
+        /// In which it is written to; the tenant's if it is left out
+        #[arg(long)]
+        language: Option<Language>,
     },
     /// List the users of a tenant
     List {
@@ -90,12 +94,13 @@ enum Action {
 
 pub(crate) async fn run(db: &Db, args: UserArgs, out: &mut impl Write) -> anyhow::Result<()> {
     match args.action {
-        Action::Add { who, role, email, name, stores } => {
+        Action::Add { who, role, email, name, stores, language } => {
             let stores = (!stores.is_empty()).then_some(stores);
-            let new = NewUser { user_name: who.user, email, name, role, stores };
+            let new = NewUser { user_name: who.user, email, name, role, stores, language };
             let (password, hash) = user::first_password()?;
             let mut tx = db.tenant(&who.tenant).await?;
-            user::create(&mut tx, &Actor::command_line(), &new, &hash, FirstPassword::SeenByOthers).await?;
+            user::create(&mut tx, &Actor::command_line(), &new, Some(&hash), FirstPassword::SeenByOthers)
+                .await?;
             tx.commit().await?;
             writeln!(out, "{}", password.expose())?;
         }
@@ -103,7 +108,7 @@ pub(crate) async fn run(db: &Db, args: UserArgs, out: &mut impl Write) -> anyhow
         Action::Update { who, role, name, email, stores, all_stores } => {
             let email = email.map(|email| (!email.is_empty()).then_some(email));
             let stores = if all_stores { Some(None) } else { (!stores.is_empty()).then_some(Some(stores)) };
-            let change = UserChange { email, name, role, stores, active: None };
+            let change = UserChange { email, name, role, stores, ..UserChange::default() };
             update(db, &who, &change, out).await?;
         }
         Action::Deactivate(who) => {

@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_credentials: Counter,
     /// Requests refused for a limit, or for the state of a tenant or store, by reason.
     pub(crate) refusals: RefusalCounts,
+    /// Mails to people.
+    pub(crate) mails: MailCounts,
     /// Whether the database tells of changes: 1 or 0.
     pub(crate) listening: Gauge,
     /// Samples that upkeep has compacted.
@@ -60,6 +62,24 @@ impl RefusalCounts {
     /// One more.
     pub(crate) fn count(&self, reason: &'static str) {
         self.0.get_or_create(&RefusalLabel { reason }).inc();
+    }
+}
+
+/// What became of mails to people.
+#[derive(Debug)]
+pub(crate) struct MailCounts {
+    /// A server has them.
+    pub(crate) sent: Counter,
+    /// None ever will.
+    pub(crate) given_up: Counter,
+}
+
+impl MailCounts {
+    fn register(registry: &mut Registry) -> Self {
+        let (sent, given_up) = (Counter::default(), Counter::default());
+        registry.register("mails_sent", "Mails to people that a server has taken", sent.clone());
+        registry.register("mails_given_up", "Mails to people that no server takes", given_up.clone());
+        Self { sent, given_up }
     }
 }
 
@@ -119,6 +139,7 @@ impl Default for Metrics {
             listening.clone(),
         );
         let requests = RequestTimes::register(&mut registry);
+        let mails = MailCounts::register(&mut registry);
         let database = DatabaseGauges::register(&mut registry);
         let admission = AdmissionGauges::register(&mut registry);
         Self {
@@ -131,6 +152,7 @@ impl Default for Metrics {
             conflicts,
             refused_credentials,
             refusals,
+            mails,
             listening,
             compacted_samples,
             upkeep_failures,

@@ -1,4 +1,5 @@
-//! Wrong passwords, counted by the address that they come from.
+//! Wrong passwords, counted by the address that they come from; and, in the same way, what strangers ask for that costs others
+//! something.
 //!
 //! Nobody is locked out: an account has no count of its own, so however often strangers try it, its owner signs in from her own
 //! address. What strangers can try is bounded by their addresses and by how many passwords are hashed at once
@@ -10,7 +11,11 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
+
+use crate::app::App;
 use crate::auth::network;
+use crate::problem::ApiError;
 
 /// Wrong ones that an address has at once.
 const AT_ONCE: f64 = 20.0;
@@ -71,6 +76,16 @@ impl Attempts {
         // Every change is one call, so a panic leaves nothing half done.
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One more thing that costs others something may be asked for from this address.
+pub(crate) fn take_strangers_turn(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
+    app.strangers.take(from, Instant::now()).map_err(|retry_after| ApiError::Limited {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        detail: "too much was asked for from this address; come back after Retry-After".to_owned(),
+        limit: 0,
+        retry_after,
+    })
 }
 
 #[cfg(test)]

@@ -19,12 +19,19 @@
 //! look.
 
 pub(crate) mod answers;
+pub(crate) mod api_token;
 pub(crate) mod attempts;
+pub(crate) mod authenticator;
 pub(crate) mod invitation;
+pub(crate) mod joined;
 pub(crate) mod names;
+pub(crate) mod oidc;
 pub(crate) mod password;
 pub(crate) mod permission;
+pub(crate) mod reset;
+pub(crate) mod rules;
 pub(crate) mod session;
+pub(crate) mod sign_up;
 pub(crate) mod signing;
 pub(crate) mod token;
 pub(crate) mod user;

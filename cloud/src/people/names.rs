@@ -67,6 +67,11 @@ pub(crate) fn check_shown_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
+/// What somebody signs in with: the form in which her user name or her e-mail is stored. `None`: it can be neither.
+pub(crate) fn signs_in_as(text: &str) -> Option<String> {
+    check_user_name(text).or_else(|_| check_email(text)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::operator::Refusal;
 use crate::problem::ApiError;
 
-/// Shortest password, in characters.
-pub(crate) const CHARS_MIN: usize = 10;
 /// Longest, in bytes.
 pub(crate) const BYTES_MAX: usize = 256;
 /// Memory of a hash, KiB.
@@ -61,17 +59,22 @@ impl Password {
         &self.0
     }
 
-    /// Refuses what is guessed first.
-    pub(crate) fn check(&self, user_name: &str, email: Option<&str>) -> Result<(), Refusal> {
+    /// Refuses what is guessed first, and what is shorter than the tenant wants it.
+    pub(crate) fn check(
+        &self,
+        chars_min: usize,
+        user_name: &str,
+        email: Option<&str>,
+    ) -> Result<(), Refusal> {
         let chars = self.0.chars().count();
         let folded = self.0.to_lowercase();
         let email = email.unwrap_or(user_name);
         let local = email.split('@').next().unwrap_or(user_name);
-        let fault = if chars < CHARS_MIN || self.0.len() > BYTES_MAX {
+        let fault = if chars < chars_min || self.0.len() > BYTES_MAX {
             format!("it has {chars} characters")
         } else if [email, user_name, local]
             .iter()
-            .any(|name| name.len() > 2 && folded.replace(name, "").chars().count() < CHARS_MIN / 2)
+            .any(|name| name.len() > 2 && folded.replace(name, "").chars().count() < chars_min / 2)
         {
             "it is little more than the user's name or email".to_owned()
         } else if folded.chars().collect::<std::collections::HashSet<_>>().len() < 5 {
@@ -80,7 +83,7 @@ impl Password {
             return Ok(());
         };
         Err(Refusal::Value(format!(
-            "password: {fault}; allowed are {CHARS_MIN} characters to {BYTES_MAX} bytes that nobody guesses: a few words, for example"
+            "password: {fault}; allowed are {chars_min} characters to {BYTES_MAX} bytes that nobody guesses: a few words, for example"
         )))
     }
 }
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_guessed_first_is_refused_with_the_way_out() {
         let check =
-            |text: &str| Password::new(text.to_owned()).check("ana.ruiz", Some("a.ruiz@retail.example"));
+            |text: &str| Password::new(text.to_owned()).check(10, "ana.ruiz", Some("a.ruiz@retail.example"));
         assert!(check("correct horse battery").is_ok());
         assert!(check("пароль которого нет").is_ok());
         for bad in [
@@ -201,6 +204,6 @@ mod tests {
             let said = check(bad).unwrap_err().to_string();
             assert!(said.starts_with("password: ") && said.contains("allowed are"), "{said}");
         }
-        assert!(Password::make().check("ana", None).is_ok());
+        assert!(Password::make().check(12, "ana", None).is_ok());
     }
 }

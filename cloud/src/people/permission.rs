@@ -90,7 +90,7 @@ impl fmt::Display for Role {
 
 /// What a handler needs of whoever calls it: `PersonAuth<may::ManageUsers>`.
 pub(crate) trait Needed: Send + Sync + 'static {
-    /// `None`: to be signed in, even where the password has yet to be changed.
+    /// `None`: to be somebody, even where the password has yet to be changed.
     const PERMISSION: Option<Permission>;
 }
 
@@ -111,8 +111,8 @@ pub(crate) mod may {
     }
 
     needed! {
-        /// Whatever concerns only the person herself.
-        BeSignedIn = None;
+        /// Only to be somebody, whoever it is.
+        BeKnown = None;
         /// [`Permission::StoresRead`].
         ReadStores = Some(Permission::StoresRead);
         /// [`Permission::MetricsRead`].

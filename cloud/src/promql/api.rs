@@ -1,5 +1,5 @@
-//! What each route of the query API answers, for whichever stores it is asked: [`http`](super::http) and
-//! [`tenant_http`](super::tenant_http) say whose they are.
+//! What each route of the query API answers, for whichever stores it is asked: [`http`](super::http) and its
+//! [`Scope`](crate::scope::Scope) say whose they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

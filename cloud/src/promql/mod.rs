@@ -23,7 +23,6 @@ mod refusals;
 mod run;
 mod select;
 mod sql;
-pub(crate) mod tenant_http;
 
 pub(crate) use self::answer::QueryProblem;
 pub(crate) use self::run::Queries;

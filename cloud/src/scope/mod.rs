@@ -1,10 +1,9 @@
-//! Whose samples a request reads: those of one store, by its own key; of the stores that a person sees; or of all stores of a
-//! tenant, by an operator.
+//! Whose samples a request reads: those of one store, by its own key; or of the stores that a person sees: of all, where an operator
+//! has entered the tenant.
 //!
 //! Either way what is read goes through a transaction that is bound to the one tenant, and names the stores beside: whoever
 //! reads for a [`Scope`] asks [`Scope::stores`] first, and for nothing else. In a handler's signature a [`StoreReader`] says that
-//! the store of the path is read by its agent or by a person who sees it, a [`Reader`] the same of all that the caller sees, and a
-//! [`TenantScope`] that an operator asks for a tenant that is there; whatever its status is, what it has sent can be read.
+//! the store of the path is read by its agent or by a person who sees it, a [`Reader`] the same of all that the caller sees.
 
 mod sql;
 
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use storepulse_shared::ids::{StoreId, TenantId};
 
 use crate::app::App;
-use crate::auth::{OperatorAuth, Person, PersonAuth, StoreAuth, bearer};
+use crate::auth::{Person, PersonAuth, StoreAuth, bearer};
 use crate::db::TenantTx;
 use crate::operator::request::Named;
 use crate::people::permission::Needed;
@@ -78,6 +77,15 @@ impl Scope {
             Seen::One(store) => std::slice::from_ref(store),
             Seen::These(stores) => stores,
             Seen::All => &[],
+        }
+    }
+
+    /// Whether a store of the tenant is of it.
+    pub(crate) fn sees(&self, store: &str) -> bool {
+        match &self.seen {
+            Seen::One(one) => one.as_str() == store,
+            Seen::These(these) => these.iter().any(|one| one.as_str() == store),
+            Seen::All => true,
         }
     }
 
@@ -166,26 +174,4 @@ impl<N: Needed> FromRequestParts<Arc<App>> for Reader<N> {
 /// What is neither is nobody's, whichever is tried.
 fn is_store_key(parts: &Parts) -> bool {
     bearer(parts).is_some_and(|credential| credential.starts_with("store_"))
-}
-
-/// All stores of the tenant of the path, for an operator.
-#[derive(Debug)]
-pub(crate) struct TenantScope(pub(crate) Scope);
-
-#[derive(Deserialize)]
-struct InPath {
-    tenant_id: TenantId,
-}
-
-impl FromRequestParts<Arc<App>> for TenantScope {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        OperatorAuth::from_request_parts(parts, app).await?;
-        let Named(InPath { tenant_id: tenant }) = Named::from_request_parts(parts, app).await?;
-        let mut tx = app.db.read(&tenant, STATEMENT_MAX).await?;
-        let retention_days = sql::retention_days(&mut tx).await?.ok_or(ApiError::NotFound)?;
-        tx.rollback().await?;
-        Ok(Self(Scope { tenant, seen: Seen::All, retention_days }))
-    }
 }

@@ -4,14 +4,6 @@ use storepulse_shared::ids::StoreId;
 
 use crate::db::TenantTx;
 
-/// How long the tenant keeps samples, in days; `None` if there is no such tenant.
-pub(super) async fn retention_days(tx: &mut TenantTx) -> Result<Option<i32>, sqlx::Error> {
-    let tenant = tx.tenant().to_owned();
-    sqlx::query_scalar!("select retention_days from tenants where tenant_id = $1", tenant)
-        .fetch_optional(tx.connection())
-        .await
-}
-
 /// Every store of the tenant.
 pub(super) async fn stores(tx: &mut TenantTx) -> Result<Vec<StoreId>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();

@@ -1,11 +1,23 @@
-//! All stores of a tenant at a glance: what has arrived of each, what is missing, what is lost.
+//! Stores at a glance: what has arrived of each, what is missing, what is lost. `GET /v1/overview` shows those that the caller sees.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sql::overview as sql;
-use crate::app::rfc3339;
+use crate::app::{App, rfc3339};
 use crate::db::TenantTx;
+use crate::people::answers::ReadRefusals;
+use crate::people::may;
+use crate::problem::ApiError;
+use crate::scope::Reader;
+
+/// Longest that one statement takes.
+const STATEMENT_MAX: Duration = Duration::from_secs(10);
 
 /// Losses and rejections older than this are history, and not in the overview.
 pub(crate) const LOSS_DAYS: i32 = 30;
@@ -41,6 +53,53 @@ pub(crate) struct StoreOverview {
     pub lost_samples: i64,
     /// Samples that were rejected in the last 30 days.
     pub rejected_samples: i64,
+}
+
+/// All stores that the caller sees at a glance, with what they come to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Overview {
+    /// Whose they are.
+    pub tenant_id: String,
+    /// Batches that were sealed and have neither arrived nor been closed.
+    pub missing: i64,
+    /// Samples stored.
+    pub samples: i64,
+    /// Of these, since midnight UTC.
+    pub samples_today: i64,
+    /// Samples that losses of the last 30 days speak of.
+    pub lost_samples: i64,
+    /// Stores of which nothing was ever received.
+    pub stores_silent: usize,
+    /// By id.
+    pub stores: Vec<StoreOverview>,
+}
+
+/// Show all stores that one sees at a glance, with what they come to
+#[utoipa::path(
+    get,
+    path = "/v1/overview",
+    tag = "stores",
+    security(("store_key" = []), ("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
+    responses((status = 200, description = "all of them", body = Overview), ReadRefusals)
+)]
+pub(crate) async fn show_overview(
+    State(app): State<Arc<App>>,
+    Reader(scope, ..): Reader<may::ReadStores>,
+) -> Result<Json<Overview>, ApiError> {
+    let mut tx = app.db.read(&scope.tenant, STATEMENT_MAX).await?;
+    let mut stores = overview(&mut tx).await?.ok_or(ApiError::NotFound)?;
+    tx.rollback().await?;
+    stores.retain(|store| scope.sees(&store.id));
+    let sum = |of: fn(&StoreOverview) -> i64| stores.iter().map(of).sum();
+    Ok(Json(Overview {
+        tenant_id: scope.tenant.to_string(),
+        missing: sum(|store| store.missing),
+        samples: sum(|store| store.samples),
+        samples_today: sum(|store| store.samples_today),
+        lost_samples: sum(|store| store.lost_samples),
+        stores_silent: stores.iter().filter(|store| store.last_received.is_none()).count(),
+        stores,
+    }))
 }
 
 /// Every store of the transaction's tenant, by its id; `None` if there is no such tenant.

@@ -114,7 +114,7 @@ impl World {
             content::take_over(&mut admin, place).await?;
         }
         admin.close().await?;
-        let people = people::make(db, address).await?;
+        let people = people::make(db, address, &operator).await?;
         let odd_keys = keys::make(&mut control, address, &victim, &sibling, &stranger).await?;
         let suspend = format!(
             "update tenants set status = 'suspended' where tenant_id = {};

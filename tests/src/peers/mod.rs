@@ -6,7 +6,11 @@
 
 mod compare;
 mod exporter;
+mod mail;
+mod oidc;
+mod oidc_browser;
 mod otel;
+mod people;
 mod program;
 mod prometheus;
 mod promql;
@@ -48,6 +52,10 @@ enum Peer {
     Promql,
     /// Schemathesis asks what /openapi.json describes, and more
     Schemathesis,
+    /// A mail server takes what people get
+    Mail,
+    /// A provider of OpenID Connect vouches for a tenant's people
+    Oidc,
 }
 
 /// How much a peer tries, if it can try any amount.
@@ -89,7 +97,7 @@ struct Line<'a> {
 /// # Errors
 /// The stage could not be set, or the answer not be written.
 pub async fn run(args: PeersArgs, testbed: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    let all = [Peer::Prometheus, Peer::Otel, Peer::Promql, Peer::Schemathesis];
+    let all = [Peer::Prometheus, Peer::Otel, Peer::Promql, Peer::Mail, Peer::Oidc, Peer::Schemathesis];
     let length = if args.long { Length::Long } else { Length::Short };
     let wanted = if args.names.is_empty() { all.to_vec() } else { args.names };
     let run_dir = RunDir::create("peers")?;
@@ -126,6 +134,8 @@ async fn run_one(
         Peer::Otel => otel::run(&stage).await,
         Peer::Promql => promql::run(cluster, &dir).await,
         Peer::Schemathesis => schemathesis::run(&stage, length).await,
+        Peer::Mail => mail::run(cluster, &dir).await,
+        Peer::Oidc => oidc::run(cluster, &dir).await,
     };
     stage.cloud.stop().await?;
     shown

@@ -75,7 +75,7 @@ pub(super) async fn run(stage: &Stage, length: Length) -> anyhow::Result<Shown> 
         Caller {
             name: "operator",
             bearer: Some(format!("Bearer {}", operator.expose())),
-            opens: "/v1/tenants/la-villa/overview",
+            opens: "/v1/tenants/la-villa/stats",
         },
     ];
     let (mut cases, mut unequal, mut told) = (0, Vec::new(), Vec::new());

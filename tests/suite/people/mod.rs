@@ -1,9 +1,16 @@
 //! People: signing in, what their roles let them see, and what does not open.
 
 mod attackers;
+mod authenticators;
+mod entries;
 mod invitations;
+mod joined;
+mod mail;
+mod pages;
+mod providers;
 mod reading;
 mod sessions;
+mod tokens;
 mod users;
 
 use reqwest::Method;
@@ -61,9 +68,14 @@ impl Signed {
 
     /// A user of `la-villa` who has chosen her password.
     async fn new(setting: &Setting, user: &str, more: &str) -> Self {
+        Self::of_tenant(setting, TENANT, user, more).await
+    }
+
+    /// A user of another tenant who has chosen her password.
+    async fn of_tenant(setting: &Setting, tenant: &str, user: &str, more: &str) -> Self {
         let url = setting.cloud.url();
-        let first = add(&setting.db, TENANT, user, more).await;
-        let signed = Self::of(&url, &sign_in(&url, TENANT, user, &first).await.json);
+        let first = add(&setting.db, tenant, user, more).await;
+        let signed = Self::of(&url, &sign_in(&url, tenant, user, &first).await.json);
         let changed = signed.put("/v1/me/password", json!({ "old": first, "new": CHOSEN })).await;
         assert_eq!(changed.status, 204, "{changed:?}");
         signed

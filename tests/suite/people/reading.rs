@@ -54,7 +54,7 @@ async fn a_role_may_what_its_rows_say() {
         (reqwest::Method::POST, "/v1/metrics/batch"),
         (reqwest::Method::POST, "/v1/key/rotation"),
         (reqwest::Method::GET, "/v1/tenants"),
-        (reqwest::Method::GET, "/v1/tenants/la-villa/metrics"),
+        (reqwest::Method::GET, "/v1/tenants/la-villa/stats"),
         (reqwest::Method::GET, "/v1/audit"),
     ] {
         let answer = ByHand::answer(user.hand.request(method, path).body("{}")).await.unwrap();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts as _, State};
 use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
 use storepulse_shared::answer::Problem;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Acceptance, Invitation, NewInvitation};
 use crate::app::App;
-use crate::auth::PersonAuth;
+use crate::auth::{PersonAuth, SessionAuth};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
@@ -25,8 +26,8 @@ use crate::problem::ApiError;
 pub(crate) struct InvitationWithToken {
     #[serde(flatten)]
     invitation: Invitation,
-    /// For whom it was made. It cannot be shown again.
-    token: String,
+    /// For whom it was made. It cannot be shown again; null where a mail takes it to her.
+    token: Option<String>,
 }
 
 /// Invitations, the newest first.
@@ -40,7 +41,7 @@ pub(crate) struct Invitations {
     post,
     path = "/v1/invitations",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     request_body = NewInvitation,
     responses((status = 201, description = "the invitation, good once and for seven days", body = InvitationWithToken), ChangeRefusals)
 )]
@@ -50,9 +51,13 @@ pub(crate) async fn create_invitation(
     Told(new): Told<NewInvitation>,
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<InvitationWithToken>), ApiError> {
     let mut tx = app.db.tenant(&auth.tenant).await?;
-    let (invitation, token) = super::create(&mut tx, &auth.actor(), &new).await?;
+    let (invitation, token) = super::create(&app, &mut tx, &auth.actor(), &new).await?;
     tx.commit().await?;
-    let shown = InvitationWithToken { invitation, token: token.expose().to_owned() };
+    if let Some(outbox) = &app.outbox {
+        outbox.wake();
+    }
+    let token = token.map(|token| token.expose().to_owned());
+    let shown = InvitationWithToken { invitation, token };
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(shown)))
 }
 
@@ -61,7 +66,7 @@ pub(crate) async fn create_invitation(
     get,
     path = "/v1/invitations",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     responses((status = 200, description = "of the last ninety days, the newest first", body = Invitations), ReadRefusals)
 )]
 pub(crate) async fn list_invitations(
@@ -79,7 +84,7 @@ pub(crate) async fn list_invitations(
     delete,
     path = "/v1/invitations/{invitation_id}",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(("invitation_id" = Uuid, Path, description = "the invitation")),
     responses((status = 204, description = "it opens nothing"), ChangeRefusals)
 )]
@@ -103,8 +108,10 @@ pub(crate) async fn revoke_invitation(
     responses(
         (status = 201, description = "the user, who can sign in now", body = User),
         (status = 400, description = "not understood", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`join`, and nobody is signed in", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`join`, and this session may not go on to other tenants", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`invitation_unknown`: one body for every reason", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "the name is taken; the invitation stays open", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "the name is taken, or `join` is not possible; the invitation stays open", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "a value cannot be taken; the detail says what is allowed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -112,7 +119,12 @@ pub(crate) async fn revoke_invitation(
 )]
 pub(crate) async fn accept_invitation(
     State(app): State<Arc<App>>,
+    mut parts: Parts,
     Told(acceptance): Told<Acceptance>,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
-    Ok((StatusCode::CREATED, Json(super::accept(&app, acceptance).await?)))
+    let signed_in = match acceptance.join {
+        true => Some(SessionAuth::from_request_parts(&mut parts, &app).await?),
+        false => None,
+    };
+    Ok((StatusCode::CREATED, Json(super::accept(&app, signed_in.as_ref(), acceptance).await?)))
 }

@@ -1,5 +1,5 @@
 //! Invitations: whoever manages the tenant's people says with which role somebody may come, and she chooses her own name and
-//! password. The token is good once, for seven days.
+//! password. The token is good once, for seven days unless the tenant says otherwise.
 
 pub(crate) mod http;
 mod sql;
@@ -16,16 +16,18 @@ use uuid::Uuid;
 
 use self::sql::InvitationRow;
 use super::password::Password;
+use super::rules::Rules;
 use super::user::{self, FirstPassword, NewUser, User};
-use super::{Role, names};
+use super::{Role, joined, names};
 use crate::app::{App, rfc3339};
 use crate::audit::{self, Actor, Deed};
+use crate::auth::SessionAuth;
 use crate::db::TenantTx;
+use crate::mail::{Kind, Language};
 use crate::operator::Refusal;
+use crate::outbox;
 use crate::problem::ApiError;
 
-/// How long a token is good.
-const GOOD_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Open invitations of a tenant, at most.
 const OPEN_MAX: i64 = 1_000;
 /// Longest statement of looking one up.
@@ -46,6 +48,12 @@ pub(crate) struct Invitation {
     pub created_at: String,
     /// RFC 3339.
     pub expires_at: String,
+    /// In which she is written to; null: the tenant's.
+    pub language: Option<Language>,
+    /// When her mail was taken, RFC 3339; null if it was not, or none is sent.
+    pub mailed_at: Option<String>,
+    /// Why it never will be.
+    pub mail_error: Option<String>,
 }
 
 /// An invitation to be.
@@ -58,6 +66,10 @@ pub(crate) struct NewInvitation {
     /// The stores that she will see; all if it is left out or null.
     #[schema(value_type = Option<Vec<String>>)]
     pub stores: Option<Vec<StoreId>>,
+    /// In which she is written to; the tenant's if it is left out.
+    pub language: Option<Language>,
+    /// Whether she is sent a mail; the answer has no token then. Where the service sends mail, she is, unless this says otherwise.
+    pub mail: Option<bool>,
 }
 
 /// Who accepts.
@@ -65,22 +77,32 @@ pub(crate) struct NewInvitation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
     /// As it came with the invitation.
-    pub token: String,
+    #[schema(value_type = String)]
+    pub token: Password,
     /// 1 to 64 of a-z, 0-9, '.', '_' and '-'.
     pub user_name: String,
     /// How she is shown to others; her user name if it is left out.
     pub name: Option<String>,
-    /// 10 characters to 256 bytes.
+    /// 12 characters (or as many as the tenant wants) to 256 bytes.
     #[schema(value_type = String)]
     pub password: Password,
+    /// Whether this is also whoever is signed in, to another tenant, and asks: from then on she goes from one to the other without
+    /// signing in.
+    #[serde(default)]
+    pub join: bool,
 }
 
-/// Invites somebody. The token is in the answer, and nowhere else.
+/// Invites somebody. The token is in the answer, and nowhere else; where she is sent a mail, it is made with the mail.
 pub(crate) async fn create(
+    app: &App,
     tx: &mut TenantTx,
     actor: &Actor,
     new: &NewInvitation,
-) -> Result<(Invitation, InviteToken), Refusal> {
+) -> Result<(Invitation, Option<InviteToken>), Refusal> {
+    if new.mail == Some(true) && app.outbox.is_none() {
+        let detail = "this service sends no mail: leave `mail` out, and give the token of the answer to whom you invite";
+        return Err(Refusal::conflict("mail_off", detail));
+    }
     let email = names::check_email(&new.email)?;
     user::check_stores(tx, new.stores.as_deref()).await?;
     sql::forget_old(tx).await?;
@@ -98,12 +120,21 @@ pub(crate) async fn create(
     let (token, id) = (InviteToken::issue(&tenant), Uuid::new_v4());
     let stores: Option<Vec<String>> =
         new.stores.as_ref().map(|stores| stores.iter().map(StoreId::to_string).collect());
-    sql::insert(tx, id, &token.hash(), (&email, new.role, stores.as_deref()), &actor.to_string(), GOOD_FOR)
-        .await?;
+    let row = sql::NewRow {
+        invitation_id: id,
+        hash: token.hash(),
+        email: &email,
+        role: new.role,
+        stores: stores.as_deref(),
+        language: new.language,
+        invited_by: &actor.to_string(),
+        good_for: Rules::of(tx).await?.invitation,
+    };
+    let row = sql::insert(tx, &row).await?;
+    let is_mailed = new.mail != Some(false) && outbox::put(app, tx, Kind::Invitation, id).await?;
     let detail = json!({ "role": new.role, "stores": new.stores });
     audit::record_in(tx, actor, Deed { action: "invitation.created", subject: &subject(id), detail }).await?;
-    let row = sql::find(tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
-    Ok((row.try_into()?, token))
+    Ok((row.try_into()?, (!is_mailed).then_some(token)))
 }
 
 /// All of the last ninety days, the newest first.
@@ -121,21 +152,29 @@ pub(crate) async fn revoke(tx: &mut TenantTx, actor: &Actor, id: Uuid) -> Result
 }
 
 /// Makes the user that the invitation is for. Of several who come with the same token at once, one does.
-pub(crate) async fn accept(app: &App, acceptance: Acceptance) -> Result<User, ApiError> {
+pub(crate) async fn accept(
+    app: &App,
+    signed_in: Option<&SessionAuth>,
+    acceptance: Acceptance,
+) -> Result<User, ApiError> {
     let unknown = || {
         app.metrics.refusals.count("invitation_unknown");
         let detail = "the invitation is unknown, was accepted or revoked, or is over; ask whoever invited you for another one";
         ApiError::refused(StatusCode::NOT_FOUND, "invitation_unknown", detail)
     };
-    let token: InviteToken = acceptance.token.parse().map_err(|_| unknown())?;
+    let token: InviteToken = acceptance.token.expose().parse().map_err(|_| unknown())?;
     let tenant = token.tenant().clone();
     let mut tx = app.db.read(&tenant, LOOK_MAX).await?;
     let found = sql::find_open(&mut tx, &token.hash()).await?;
+    let rules = Rules::of(&mut tx).await?;
     tx.rollback().await?;
     let row = found.ok_or_else(unknown)?;
+    if let Some(auth) = signed_in {
+        joined::check(app, auth, &tenant).await?;
+    }
     // What cannot be a user is told before a password is hashed for it.
     let user_name = names::check_user_name(&acceptance.user_name)?;
-    acceptance.password.check(&user_name, Some(&row.email))?;
+    acceptance.password.check(rules.password_chars_min, &user_name, Some(&row.email))?;
     let hash = app.hashing.hash(acceptance.password).await?;
 
     let mut tx = app.db.tenant(&tenant).await?;
@@ -149,14 +188,19 @@ pub(crate) async fn accept(app: &App, acceptance: Acceptance) -> Result<User, Ap
         name: acceptance.name,
         role: Role::of_column(&row.role)?,
         stores: stores.transpose().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+        language: row.language.and_then(|language| language.parse().ok()),
     };
     let actor = Actor::Invitation { invitation: row.invitation_id };
-    let user = user::create(&mut tx, &actor, &new, &hash, FirstPassword::Chosen).await?;
+    let user = user::create(&mut tx, &actor, &new, Some(&hash), FirstPassword::Chosen).await?;
     sql::set_accepted(&mut tx, row.invitation_id, user.user_id).await?;
     let detail = json!({ "user": user.user_id });
     let deed = Deed { action: "invitation.accepted", subject: &subject(row.invitation_id), detail };
     audit::record_in(&mut tx, &actor, deed).await?;
     tx.commit().await?;
+    if let Some(auth) = signed_in {
+        // The user is there and can sign in, whatever comes of this.
+        joined::join(&app.db, auth, &tenant, user.user_id).await?;
+    }
     Ok(user)
 }
 
@@ -177,6 +221,9 @@ impl TryFrom<InvitationRow> for Invitation {
             state: row.state,
             created_at: rfc3339(row.created_at),
             expires_at: rfc3339(row.expires_at),
+            language: row.language.and_then(|language| language.parse().ok()),
+            mailed_at: row.mailed_at.map(rfc3339),
+            mail_error: row.mail_error,
         })
     }
 }

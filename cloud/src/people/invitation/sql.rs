@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::db::TenantTx;
+use crate::mail::Language;
 use crate::people::Role;
 
 /// An invitation with what has become of it.
@@ -18,6 +19,9 @@ pub(super) struct InvitationRow {
     pub state: String,
     pub created_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
+    pub language: Option<String>,
+    pub mailed_at: Option<OffsetDateTime>,
+    pub mail_error: Option<String>,
 }
 
 /// One that can be accepted.
@@ -27,32 +31,40 @@ pub(super) struct OpenRow {
     pub email: String,
     pub role: String,
     pub stores: Option<Vec<String>>,
+    pub language: Option<String>,
 }
 
-pub(super) async fn insert(
-    tx: &mut TenantTx,
-    id: Uuid,
-    hash: &[u8; 32],
-    (email, role, stores): (&str, Role, Option<&[String]>),
-    invited_by: &str,
-    good_for: Duration,
-) -> Result<(), sqlx::Error> {
+/// An invitation to be.
+pub(super) struct NewRow<'a> {
+    pub invitation_id: Uuid,
+    pub hash: [u8; 32],
+    pub email: &'a str,
+    pub role: Role,
+    pub stores: Option<&'a [String]>,
+    pub language: Option<Language>,
+    pub invited_by: &'a str,
+    pub good_for: Duration,
+}
+
+pub(super) async fn insert(tx: &mut TenantTx, new: &NewRow<'_>) -> Result<InvitationRow, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
-    sqlx::query!(
-        "insert into invitations (tenant_id, invitation_id, token_hash, email, role, stores, invited_by, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))",
+    sqlx::query_as!(
+        InvitationRow,
+        r#"insert into invitations (tenant_id, invitation_id, token_hash, email, role, stores, language, invited_by, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))
+        returning invitation_id, email, role, stores, created_at, expires_at, language, mailed_at, mail_error, 'open' as "state!""#,
         tenant,
-        id,
-        hash.as_slice(),
-        email,
-        role.as_str(),
-        stores,
-        invited_by,
-        good_for.as_secs_f64(),
+        new.invitation_id,
+        new.hash.as_slice(),
+        new.email,
+        new.role.as_str(),
+        new.stores,
+        new.language.map(Language::as_str),
+        new.invited_by,
+        new.good_for.as_secs_f64(),
     )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+    .fetch_one(tx.connection())
+    .await
 }
 
 /// Deletes those that were made a year ago.
@@ -90,27 +102,12 @@ pub(super) async fn is_users(tx: &mut TenantTx, email: &str) -> Result<bool, sql
     .await
 }
 
-pub(super) async fn find(tx: &mut TenantTx, id: Uuid) -> Result<Option<InvitationRow>, sqlx::Error> {
-    let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        InvitationRow,
-        r#"select invitation_id, email, role, stores, created_at, expires_at,
-            case when accepted_at is not null then 'accepted' when revoked_at is not null then 'revoked'
-                when expires_at <= now() then 'over' else 'open' end as "state!"
-        from invitations where tenant_id = $1 and invitation_id = $2"#,
-        tenant,
-        id,
-    )
-    .fetch_optional(tx.connection())
-    .await
-}
-
 /// Those of the last ninety days, the newest first.
 pub(super) async fn list(tx: &mut TenantTx) -> Result<Vec<InvitationRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         InvitationRow,
-        r#"select invitation_id, email, role, stores, created_at, expires_at,
+        r#"select invitation_id, email, role, stores, created_at, expires_at, language, mailed_at, mail_error,
             case when accepted_at is not null then 'accepted' when revoked_at is not null then 'revoked'
                 when expires_at <= now() then 'over' else 'open' end as "state!"
         from invitations where tenant_id = $1 and created_at > now() - interval '90 days'
@@ -138,7 +135,7 @@ pub(super) async fn find_open(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<Opti
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         OpenRow,
-        "select i.invitation_id, i.email, i.role, i.stores
+        "select i.invitation_id, i.email, i.role, i.stores, i.language
         from invitations i join tenants t on t.tenant_id = i.tenant_id
         where i.tenant_id = $1 and i.token_hash = $2 and t.status = 'active'
           and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()",

@@ -1,26 +1,28 @@
-//! `/v1/session` (sign in, renew, sign out) and `/v1/me` (who is signed in, her password, her sessions).
+//! `/v1/session` (sign in, renew, sign out) and `/v1/me` (who is calling, her password, her sessions).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use storepulse_shared::answer::Problem;
 use storepulse_shared::key::RefreshToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::opening::SignedIn;
 use super::{Session, SignIn, Tokens};
 use crate::app::App;
-use crate::auth::{PersonAuth, address, doubt_user};
+use crate::auth::{PersonAuth, SessionAuth, Via, Who, address, cookie, doubt_user};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
+use crate::people::may;
 use crate::people::password::Password;
 use crate::people::user::{self, User};
-use crate::people::{Role, may};
 use crate::problem::ApiError;
 
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -45,16 +47,22 @@ pub(crate) struct PasswordChange {
     new: Password,
 }
 
-/// Who is signed in.
+/// Who is calling.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     tenant: String,
-    session_id: Uuid,
-    role: Role,
-    /// What the role may do.
+    /// `operator` for one who has entered the tenant.
+    role: &'static str,
+    /// What she may do, with what she calls with.
     permissions: Vec<String>,
+    /// Of a page: to be repeated in `X-CSRF-Token` with whatever changes something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+    /// Null for a program of hers, and for an operator.
+    session_id: Option<Uuid>,
+    /// Left out for an operator.
     #[serde(flatten)]
-    user: User,
+    user: Option<User>,
 }
 
 /// The sessions of whoever is signed in.
@@ -72,9 +80,9 @@ pub(crate) struct Sessions {
     tag = "people",
     request_body = SignIn,
     responses(
-        (status = 200, description = "a session", body = Tokens),
+        (status = 200, description = "a session; of a page with a cookie", body = SignedIn),
         (status = 400, description = "not understood", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`sign_in_failed`: one body for every reason", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`sign_in_failed`: one body for every reason; or, behind a right password, what is wrong with the code", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "the tenant is not active", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "a value cannot be taken; the detail says what is allowed", body = Problem, content_type = "application/problem+json"),
@@ -86,8 +94,21 @@ pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
     parts: Parts,
     Told(asked): Told<SignIn>,
-) -> Result<([(HeaderName, &'static str); 1], Json<Tokens>), ApiError> {
-    Ok((NO_STORE, Json(super::sign_in(&app, address(&parts), asked).await?)))
+) -> Result<Response, ApiError> {
+    tell(super::sign_in(&app, address(&parts), asked).await?)
+}
+
+/// Tells whoever has signed in; a page with its cookie.
+pub(crate) fn tell(signed_in: SignedIn) -> Result<Response, ApiError> {
+    let cookie = match &signed_in {
+        SignedIn::Page(page) => page.cookie.as_ref().map(cookie::Cookie::set).transpose()?,
+        SignedIn::Program(_) => None,
+    };
+    let mut response = (NO_STORE, Json(signed_in)).into_response();
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// Renew a session; the token is good once, and ends the session if it comes again
@@ -124,38 +145,49 @@ pub(crate) async fn refresh_session(
     delete,
     path = "/v1/session",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = [])),
     responses((status = 204, description = "the session has ended"), ChangeRefusals)
 )]
-pub(crate) async fn sign_out(
-    State(app): State<Arc<App>>,
-    auth: PersonAuth<may::BeSignedIn>,
-) -> Result<StatusCode, ApiError> {
+pub(crate) async fn sign_out(State(app): State<Arc<App>>, auth: SessionAuth) -> Result<Response, ApiError> {
     let mut tx = app.db.tenant(&auth.tenant).await?;
-    super::end(&mut tx, &auth, auth.session, "signed_out").await?;
+    super::end(&mut tx, &auth, auth.session.id, "signed_out").await?;
     tx.commit().await?;
     doubt_user(&app, &auth.tenant, auth.user);
-    Ok(StatusCode::NO_CONTENT)
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if auth.session.csrf_token.is_some() {
+        response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(cookie::CLEARED));
+    }
+    Ok(response)
 }
 
-/// Show who is signed in
+/// Show who is calling
 #[utoipa::path(
     get,
     path = "/v1/me",
     tag = "people",
-    security(("access_token" = [])),
-    responses((status = 200, description = "the user, with what it may do", body = Me), ReadRefusals)
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
+    responses((status = 200, description = "who it is, with what she may do", body = Me), ReadRefusals)
 )]
 pub(crate) async fn show_me(
     State(app): State<Arc<App>>,
-    auth: PersonAuth<may::BeSignedIn>,
-) -> Result<Json<Me>, ApiError> {
-    let mut tx = app.db.tenant(&auth.tenant).await?;
-    let user = user::show(&mut tx, auth.user).await?;
-    tx.rollback().await?;
+    auth: PersonAuth<may::BeKnown>,
+) -> Result<([(HeaderName, &'static str); 1], Json<Me>), ApiError> {
+    let user = match auth.who {
+        Who::User { id, .. } => {
+            let mut tx = app.db.tenant(&auth.tenant).await?;
+            let user = user::show(&mut tx, id).await?;
+            tx.rollback().await?;
+            Some(user)
+        }
+        Who::Operator { .. } => None,
+    };
+    let (session_id, csrf_token) = match &auth.via {
+        Via::Session(session) => (Some(session.id), session.csrf_token.clone()),
+        Via::Token | Via::Entry(_) => (None, None),
+    };
     let permissions = auth.permissions.iter().map(|may| may.as_str().to_owned()).collect();
-    let tenant = auth.tenant.to_string();
-    Ok(Json(Me { tenant, session_id: auth.session, role: auth.role, permissions, user }))
+    let (tenant, role) = (auth.tenant.to_string(), auth.role());
+    Ok((NO_STORE, Json(Me { tenant, role, permissions, csrf_token, session_id, user })))
 }
 
 /// Change one's password; all other sessions end
@@ -163,14 +195,14 @@ pub(crate) async fn show_me(
     put,
     path = "/v1/me/password",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = [])),
     request_body = PasswordChange,
     responses((status = 204, description = "it is changed"), ChangeRefusals)
 )]
 pub(crate) async fn change_password(
     State(app): State<Arc<App>>,
     parts: Parts,
-    auth: PersonAuth<may::BeSignedIn>,
+    auth: SessionAuth,
     Told(change): Told<PasswordChange>,
 ) -> Result<StatusCode, ApiError> {
     super::change_password(&app, address(&parts), &auth, change.old, change.new).await?;
@@ -183,12 +215,12 @@ pub(crate) async fn change_password(
     get,
     path = "/v1/me/sessions",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = [])),
     responses((status = 200, description = "the newest first", body = Sessions), ReadRefusals)
 )]
 pub(crate) async fn list_sessions(
     State(app): State<Arc<App>>,
-    auth: PersonAuth<may::BeSignedIn>,
+    auth: SessionAuth,
 ) -> Result<Json<Sessions>, ApiError> {
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let sessions = super::list(&mut tx, &auth).await?;
@@ -201,13 +233,13 @@ pub(crate) async fn list_sessions(
     delete,
     path = "/v1/me/sessions/{session_id}",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = [])),
     params(("session_id" = Uuid, Path, description = "the session")),
     responses((status = 204, description = "it has ended"), ChangeRefusals)
 )]
 pub(crate) async fn end_session(
     State(app): State<Arc<App>>,
-    auth: PersonAuth<may::BeSignedIn>,
+    auth: SessionAuth,
     Named(session): Named<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.db.tenant(&auth.tenant).await?;

@@ -1,53 +1,36 @@
-//! Sessions: opened with a password, renewed with a refresh token that is good once, ended by whoever has them.
+//! Sessions: opened with a password, renewed with a refresh token that is good once or by using a page, ended by whoever has them.
 
 pub(crate) mod http;
+pub(crate) mod opening;
+mod own_password;
+mod sign_in;
 pub(crate) mod sql;
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use storepulse_shared::ids::TenantId;
 use storepulse_shared::key::RefreshToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::password::{Password, sign_in_failed};
+pub(crate) use self::own_password::{change_password, confirm_password};
+pub(crate) use self::sign_in::{SignIn, check_device, sign_in, take_attempt};
+use super::rules::Rules;
 use super::token::ACCESS_TTL;
-use super::{Permission, Role, names, user};
+use super::{Permission, Role};
 use crate::app::{App, rfc3339};
 use crate::audit::{self, Actor, Deed};
-use crate::auth::{Person, tenant_suspended};
+use crate::auth::{SessionAuth, tenant_suspended};
 use crate::db::TenantTx;
-use crate::operator::{Refusal, text};
+use crate::operator::Refusal;
 use crate::problem::ApiError;
 
-/// How long a session lasts that is not renewed.
-const IDLE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a session lasts in all.
 const AGE_MAX: Duration = Duration::from_secs(180 * 24 * 3600);
 /// Sessions of a user that are open at once; one more ends the one that was renewed longest ago.
-const OPEN_MAX: i64 = 50;
-/// Longest name of a device, characters.
-const DEVICE_CHARS_MAX: usize = 200;
-/// Longest statement of looking a user up.
-const LOOK_MAX: Duration = Duration::from_secs(5);
-
-/// Who wants to sign in.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SignIn {
-    /// The tenant's id.
-    pub tenant: String,
-    /// The user's name, or its email.
-    pub user: String,
-    #[schema(value_type = String)]
-    pub password: Password,
-    /// What signs in, as it is to be shown in the list of sessions.
-    pub device: Option<String>,
-}
+pub(super) const OPEN_MAX: i64 = 50;
 
 /// What a session is used with.
 #[derive(Serialize, ToSchema)]
@@ -80,70 +63,6 @@ pub(crate) struct Session {
     pub current: bool,
 }
 
-/// Opens a session.
-pub(crate) async fn sign_in(app: &App, from: Option<IpAddr>, asked: SignIn) -> Result<Tokens, ApiError> {
-    let device = asked.device.as_deref().unwrap_or("unnamed");
-    text::check_text("device", device, DEVICE_CHARS_MAX)?;
-    take_attempt(app, from)?;
-    let found = find(app, &asked).await?;
-    // No password opens a user who may not sign in.
-    let may_sign_in = found.as_ref().filter(|(_, row)| !row.is_deactivated);
-    let hash = may_sign_in.and_then(|(_, row)| row.password_hash.clone());
-    let is_right = is_right(app, from, asked.password, hash.clone()).await?;
-    let (Some((tenant, row)), true) = (found, is_right) else {
-        app.metrics.refusals.count("sign_in_failed");
-        return Err(sign_in_failed());
-    };
-    if row.tenant_status != "active" {
-        return Err(tenant_suspended());
-    }
-    open(app, &tenant, &row, hash.as_deref(), device).await
-}
-
-/// The user that somebody says to be. What cannot name a tenant or a user names none.
-async fn find(app: &App, asked: &SignIn) -> Result<Option<(TenantId, sql::SignInRow)>, ApiError> {
-    let Ok(tenant) = asked.tenant.parse::<TenantId>() else { return Ok(None) };
-    let name = match names::check_user_name(&asked.user) {
-        Ok(name) => name,
-        Err(_) => match names::check_email(&asked.user) {
-            Ok(email) => email,
-            Err(_) => return Ok(None),
-        },
-    };
-    let mut tx = app.db.read(&tenant, LOOK_MAX).await?;
-    let found = sql::find_user(&mut tx, &name).await?;
-    tx.rollback().await?;
-    Ok(found.map(|row| (tenant, row)))
-}
-
-/// Opens a session for a user whose password was right.
-async fn open(
-    app: &App,
-    tenant: &TenantId,
-    row: &sql::SignInRow,
-    hash: Option<&str>,
-    device: &str,
-) -> Result<Tokens, ApiError> {
-    let mut tx = app.db.tenant(tenant).await?;
-    // Meanwhile it may have been deactivated, or have another password.
-    if !sql::lock_user(&mut tx, row.user_id, hash).await? {
-        return Err(sign_in_failed());
-    }
-    sql::forget_old(&mut tx, row.user_id).await?;
-    sql::end_oldest(&mut tx, row.user_id, OPEN_MAX - 1).await?;
-    let session = Uuid::new_v4();
-    sql::insert(&mut tx, session, row.user_id, device, IDLE_MAX).await?;
-    let refresh = RefreshToken::issue(tenant);
-    sql::insert_refresh(&mut tx, session, &refresh.hash()).await?;
-    let actor = Actor::Person { user: row.user_id };
-    let deed = Deed { action: "session.opened", subject: &subject(session), detail: json!({}) };
-    audit::record_in(&mut tx, &actor, deed).await?;
-    tx.commit().await?;
-    let role = Role::of_column(&row.role)?;
-    let permissions = Permission::known(&row.permissions);
-    tokens(app, (tenant, row.user_id, session), role, &permissions, &refresh, row.must_change_password)
-}
-
 /// Renews a session. A token that was used before ends it: one of the two who have it has stolen it.
 pub(crate) async fn refresh(app: &App, token: &RefreshToken) -> Result<Tokens, ApiError> {
     let tenant = token.tenant();
@@ -173,7 +92,8 @@ pub(crate) async fn refresh(app: &App, token: &RefreshToken) -> Result<Tokens, A
     sql::forget_used(&mut tx, row.session_id).await?;
     sql::use_refresh(&mut tx, &token.hash()).await?;
     sql::insert_refresh(&mut tx, row.session_id, &next.hash()).await?;
-    sql::renew(&mut tx, row.session_id, IDLE_MAX, AGE_MAX).await?;
+    let rules = Rules::of(&mut tx).await?;
+    sql::renew(&mut tx, row.session_id, rules.session, AGE_MAX).await?;
     tx.commit().await?;
     let role = Role::of_column(&row.role)?;
     let permissions = Permission::known(&row.permissions);
@@ -184,17 +104,17 @@ pub(crate) async fn refresh(app: &App, token: &RefreshToken) -> Result<Tokens, A
 /// Ends one session of a user.
 pub(crate) async fn end(
     tx: &mut TenantTx,
-    person: &Person,
+    auth: &SessionAuth,
     session: Uuid,
     how: &'static str,
 ) -> Result<(), Refusal> {
-    let is_hers = sql::is_of(tx, session, person.user).await?;
+    let is_hers = sql::is_of(tx, session, auth.user).await?;
     if !is_hers {
         return Err(Refusal::NotThere(format!("there is no open session {session}")));
     }
     if sql::end(tx, session, how).await? {
         let deed = Deed { action: "session.ended", subject: &subject(session), detail: json!({}) };
-        audit::record_in(tx, &person.actor(), deed).await?;
+        audit::record_in(tx, &auth.actor(), deed).await?;
     }
     Ok(())
 }
@@ -209,73 +129,11 @@ pub(crate) async fn end_all(
     sql::end_all(tx, user, how, but).await
 }
 
-/// Changes the password of whoever is signed in; her other sessions end.
-pub(crate) async fn change_password(
-    app: &App,
-    from: Option<IpAddr>,
-    person: &Person,
-    old: Password,
-    new: Password,
-) -> Result<(), ApiError> {
-    let mut tx = app.db.read(&person.tenant, LOOK_MAX).await?;
-    let row = sql::find_person(&mut tx, person.user).await?.ok_or(ApiError::Unauthorized)?;
-    tx.rollback().await?;
-    new.check(&row.user_name, row.email.as_deref())?;
-    if old.expose() == new.expose() {
-        return Err(
-            Refusal::Value("password: it is the one that you have; choose another one".to_owned()).into()
-        );
-    }
-    take_attempt(app, from)?;
-    if !is_right(app, from, old, row.password_hash.clone()).await? {
-        return Err(sign_in_failed());
-    }
-    let hash = app.hashing.hash(new).await?;
-    let mut tx = app.db.tenant(&person.tenant).await?;
-    if !sql::lock_user(&mut tx, person.user, row.password_hash.as_deref()).await? {
-        return Err(ApiError::Unauthorized);
-    }
-    sql::set_own_password(&mut tx, person.user, &hash).await?;
-    sql::end_all(&mut tx, person.user, "password_changed", Some(person.session)).await?;
-    let subject = user::subject(person.user);
-    let deed = Deed { action: "user.password_changed", subject: &subject, detail: json!({}) };
-    audit::record_in(&mut tx, &person.actor(), deed).await?;
-    Ok(tx.commit().await?)
-}
-
-/// One more password from this address may be looked at.
-fn take_attempt(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
-    app.attempts.take(from, Instant::now()).map_err(|retry_after| {
-        app.metrics.refusals.count("sign_in_limited");
-        ApiError::Limited {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            detail: "too many wrong passwords came from this address; come back after Retry-After".to_owned(),
-            limit: 0,
-            retry_after,
-        }
-    })
-}
-
-/// Whether the password is the one of this hash. Only a wrong one costs the attempt that was taken: who could not be looked at for
-/// want of a place comes again.
-async fn is_right(
-    app: &App,
-    from: Option<IpAddr>,
-    password: Password,
-    hash: Option<String>,
-) -> Result<bool, ApiError> {
-    let verified = app.hashing.verify(password, hash).await;
-    if !matches!(verified, Ok(false)) {
-        app.attempts.give_back(from);
-    }
-    verified
-}
-
 /// The open sessions of a person, the newest first.
-pub(crate) async fn list(tx: &mut TenantTx, person: &Person) -> Result<Vec<Session>, sqlx::Error> {
-    let rows = sql::list(tx, person.user).await?;
+pub(crate) async fn list(tx: &mut TenantTx, auth: &SessionAuth) -> Result<Vec<Session>, sqlx::Error> {
+    let rows = sql::list(tx, auth.user).await?;
     let shown = rows.into_iter().map(|row| Session {
-        current: row.session_id == person.session,
+        current: row.session_id == auth.session.id,
         session_id: row.session_id,
         device: row.device,
         created_at: rfc3339(row.created_at),
@@ -303,6 +161,6 @@ fn tokens(
 }
 
 /// As the audit names a session.
-fn subject(session: Uuid) -> String {
+pub(super) fn subject(session: Uuid) -> String {
     format!("session:{session}")
 }

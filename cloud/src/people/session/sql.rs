@@ -9,7 +9,7 @@ use crate::db::TenantTx;
 
 /// A user who wants to sign in.
 #[derive(Debug)]
-pub(super) struct SignInRow {
+pub(crate) struct SignInRow {
     pub user_id: Uuid,
     pub role: String,
     pub permissions: Vec<String>,
@@ -17,6 +17,23 @@ pub(super) struct SignInRow {
     pub must_change_password: bool,
     pub is_deactivated: bool,
     pub tenant_status: String,
+}
+
+/// By its id.
+pub(crate) async fn find_user_by_id(tx: &mut TenantTx, user: Uuid) -> Result<Option<SignInRow>, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query_as!(
+        SignInRow,
+        r#"select u.user_id, u.role, u.password_hash, u.must_change_password,
+            u.deactivated_at is not null as "is_deactivated!", t.status as tenant_status,
+            array(select p.permission from role_permissions p where p.role = u.role order by p.permission) as "permissions!"
+        from users u join tenants t on t.tenant_id = u.tenant_id
+        where u.tenant_id = $1 and u.user_id = $2"#,
+        tenant,
+        user,
+    )
+    .fetch_optional(tx.connection())
+    .await
 }
 
 /// By its name or its email.
@@ -88,22 +105,32 @@ pub(super) async fn set_own_password(tx: &mut TenantTx, user: Uuid, hash: &str) 
     Ok(())
 }
 
+/// A session to be.
+pub(super) struct NewSession<'a> {
+    pub session: Uuid,
+    pub user: Uuid,
+    pub device: &'a str,
+    pub lasts: Duration,
+    pub opened_as: &'static str,
+}
+
+/// With the SHA-256 of its cookie, if it is a page's.
 pub(super) async fn insert(
     tx: &mut TenantTx,
-    session: Uuid,
-    user: Uuid,
-    device: &str,
-    lasts: Duration,
+    new: &NewSession<'_>,
+    cookie: Option<&[u8; 32]>,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
-        "insert into sessions (tenant_id, session_id, user_id, device, expires_at)
-        values ($1, $2, $3, $4, now() + make_interval(secs => $5))",
+        "insert into sessions (tenant_id, session_id, user_id, device, expires_at, opened_as, cookie_hash)
+        values ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7)",
         tenant,
-        session,
-        user,
-        device,
-        lasts.as_secs_f64(),
+        new.session,
+        new.user,
+        new.device,
+        new.lasts.as_secs_f64(),
+        new.opened_as,
+        cookie.map(<[u8; 32]>::as_slice),
     )
     .execute(tx.connection())
     .await?;

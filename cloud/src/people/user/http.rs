@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::{FirstPassword, NewUser, User, UserChange};
 use crate::app::App;
 use crate::auth::{PersonAuth, doubt_user};
+use crate::mail::Kind;
 use crate::operator::request::{Asked, Named, Told, page_limit};
+use crate::outbox;
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
 use crate::people::password::Password;
@@ -53,7 +55,7 @@ type Shown = ([(HeaderName, &'static str); 1], Json<UserWithPassword>);
     get,
     path = "/v1/users",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(UsersQuery),
     responses((status = 200, description = "in the order of their names", body = Users), ReadRefusals)
 )]
@@ -76,7 +78,7 @@ pub(crate) async fn list_users(
     post,
     path = "/v1/users",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     request_body = NewUser,
     responses((status = 201, description = "the user", body = UserWithPassword), ChangeRefusals)
 )]
@@ -88,7 +90,7 @@ pub(crate) async fn create_user(
     let password = Password::make();
     let hash = app.hashing.hash(password.clone()).await?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
-    let user = super::create(&mut tx, &auth.actor(), &new, &hash, FirstPassword::SeenByOthers).await?;
+    let user = super::create(&mut tx, &auth.actor(), &new, Some(&hash), FirstPassword::SeenByOthers).await?;
     tx.commit().await?;
     let (no_store, shown) = with_password(user, &password);
     Ok((StatusCode::CREATED, no_store, shown))
@@ -99,7 +101,7 @@ pub(crate) async fn create_user(
     get,
     path = "/v1/users/{user_id}",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(("user_id" = Uuid, Path, description = "the user")),
     responses((status = 200, description = "the user", body = User), ReadRefusals)
 )]
@@ -119,7 +121,7 @@ pub(crate) async fn show_user(
     patch,
     path = "/v1/users/{user_id}",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(("user_id" = Uuid, Path, description = "the user")),
     request_body = UserChange,
     responses((status = 200, description = "the user as it is now", body = User), ChangeRefusals)
@@ -142,7 +144,7 @@ pub(crate) async fn update_user(
     post,
     path = "/v1/users/{user_id}/password",
     tag = "people",
-    security(("access_token" = [])),
+    security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(("user_id" = Uuid, Path, description = "the user")),
     responses((status = 200, description = "the user, with the password", body = UserWithPassword), ChangeRefusals)
 )]
@@ -155,6 +157,7 @@ pub(crate) async fn reset_password(
     let hash = app.hashing.hash(password.clone()).await?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let user = super::reset_password(&mut tx, &auth.actor(), user, &hash).await?;
+    outbox::put(&app, &mut tx, Kind::PasswordChanged, user.user_id).await?;
     tx.commit().await?;
     doubt_user(&app, &auth.tenant, user.user_id);
     Ok(with_password(user, &password))

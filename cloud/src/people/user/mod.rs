@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use self::sql::{StoresSeen, UserRow};
 use super::password::Password;
-use super::{Role, names, session};
+use super::{Role, api_token, joined, names, session};
 use crate::app::rfc3339;
 use crate::audit::{self, Actor, Deed};
 use crate::db::TenantTx;
+use crate::mail::Language;
 use crate::operator::Refusal;
 use crate::operator::request::present;
 
@@ -38,6 +39,10 @@ pub(crate) struct User {
     pub role: Role,
     /// The stores that it sees; null for all.
     pub stores: Option<Vec<String>>,
+    /// In which it is written to; null: the tenant's.
+    pub language: Option<Language>,
+    /// Whether its authenticator is asked for a code.
+    pub has_authenticator: bool,
     /// Whether it may sign in.
     pub active: bool,
     /// The next thing that it does is to choose a password.
@@ -62,6 +67,8 @@ pub(crate) struct NewUser {
     /// The stores that it sees; all if it is left out or null.
     #[schema(value_type = Option<Vec<String>>)]
     pub stores: Option<Vec<StoreId>>,
+    /// In which it is written to; the tenant's if it is left out.
+    pub language: Option<Language>,
 }
 
 /// What is to change of a user; what is left out stays.
@@ -79,6 +86,9 @@ pub(crate) struct UserChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<String>>)]
     pub stores: Option<Option<Vec<StoreId>>>,
+    /// In which it is written to; null: the tenant's.
+    #[serde(default, deserialize_with = "present")]
+    pub language: Option<Option<Language>>,
     /// Whether it may sign in. Who may not is out within five seconds.
     pub active: Option<bool>,
 }
@@ -97,12 +107,12 @@ pub(crate) enum FirstPassword {
     SeenByOthers,
 }
 
-/// Makes a user whose first password is this hash's.
+/// Makes a user whose first password is this hash's; without one, no password opens it.
 pub(crate) async fn create(
     tx: &mut TenantTx,
     actor: &Actor,
     new: &NewUser,
-    password_hash: &str,
+    password_hash: Option<&str>,
     first: FirstPassword,
 ) -> Result<User, Refusal> {
     let user_name = names::check_user_name(&new.user_name)?;
@@ -127,6 +137,7 @@ pub(crate) async fn create(
         name,
         role: new.role,
         all_stores: new.stores.is_none(),
+        language: new.language,
         password_hash,
         must_change_password: first == FirstPassword::SeenByOthers,
     };
@@ -191,6 +202,7 @@ pub(crate) async fn update(
         name: change.name.as_deref().unwrap_or(&before.name),
         role,
         all_stores,
+        language: change.language.unwrap_or(before.language),
         is_active,
     };
     sql::update(tx, user, &row).await.map_err(|error| taken(error, &before.user_name, email.as_deref()))?;
@@ -199,6 +211,10 @@ pub(crate) async fn update(
     }
     if before.active && !is_active {
         session::end_all(tx, user, "deactivated", None).await?;
+    }
+    if before.email != email && *actor != (Actor::Person { user }) {
+        // Where mail goes, passwords are set.
+        joined::part(tx, actor, user).await?;
     }
     let after = show(tx, user).await?;
     for (action, changed, detail) in [
@@ -231,6 +247,8 @@ pub(crate) async fn reset_password(
     show(tx, user).await?;
     sql::set_password(tx, user, password_hash, true).await?;
     session::end_all(tx, user, "password_changed", None).await?;
+    api_token::sql::revoke_all(tx, user).await?;
+    joined::part(tx, actor, user).await?;
     let deed = Deed { action: "user.password_reset", subject: &subject(user), detail: json!({}) };
     audit::record_in(tx, actor, deed).await?;
     show(tx, user).await
@@ -292,6 +310,8 @@ impl TryFrom<UserRow> for User {
             name: row.name,
             role: Role::of_column(&row.role)?,
             stores: StoresSeen::of(row.all_stores, row.stores).into_named(),
+            language: row.language.and_then(|language| language.parse().ok()),
+            has_authenticator: row.has_authenticator,
             active: row.deactivated_at.is_none(),
             must_change_password: row.must_change_password,
             created_at: rfc3339(row.created_at),

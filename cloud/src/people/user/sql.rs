@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::db::TenantTx;
+use crate::mail::Language;
 use crate::people::Role;
 
 /// A user with the stores that are named for it.
@@ -17,6 +18,8 @@ pub(crate) struct UserRow {
     pub role: String,
     pub all_stores: bool,
     pub stores: Vec<String>,
+    pub language: Option<String>,
+    pub has_authenticator: bool,
     pub must_change_password: bool,
     pub created_at: OffsetDateTime,
     pub deactivated_at: Option<OffsetDateTime>,
@@ -53,7 +56,8 @@ pub(super) struct NewRow<'a> {
     pub name: &'a str,
     pub role: Role,
     pub all_stores: bool,
-    pub password_hash: &'a str,
+    pub language: Option<Language>,
+    pub password_hash: Option<&'a str>,
     pub must_change_password: bool,
 }
 
@@ -63,11 +67,12 @@ pub(super) struct ChangedRow<'a> {
     pub name: &'a str,
     pub role: Role,
     pub all_stores: bool,
+    pub language: Option<Language>,
     pub is_active: bool,
 }
 
 /// Nobody else changes the tenant's people until this transaction ends.
-pub(super) async fn lock(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
+pub(in crate::people) async fn lock(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
     let name = format!("storepulse people {}", tx.tenant());
     sqlx::query!(r#"select pg_advisory_xact_lock(hashtextextended($1, 0))::text as "locked""#, name)
         .fetch_one(tx.connection())
@@ -85,7 +90,7 @@ pub(super) async fn tenant_is_there(tx: &mut TenantTx) -> Result<bool, sqlx::Err
     .await
 }
 
-pub(super) async fn count(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
+pub(in crate::people) async fn count(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_scalar!(r#"select count(*) as "users!" from users where tenant_id = $1"#, tenant)
         .fetch_one(tx.connection())
@@ -108,8 +113,9 @@ pub(super) async fn other_admins(tx: &mut TenantTx, user: Uuid) -> Result<i64, s
 pub(super) async fn insert(tx: &mut TenantTx, new: &NewRow<'_>) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
-        "insert into users (tenant_id, user_id, user_name, email, name, role, all_stores, password_hash, must_change_password)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into users (tenant_id, user_id, user_name, email, name, role, all_stores, password_hash, must_change_password,
+            language)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         tenant,
         new.user_id,
         new.user_name,
@@ -119,6 +125,7 @@ pub(super) async fn insert(tx: &mut TenantTx, new: &NewRow<'_>) -> Result<(), sq
         new.all_stores,
         new.password_hash,
         new.must_change_password,
+        new.language.map(Language::as_str),
     )
     .execute(tx.connection())
     .await?;
@@ -134,7 +141,7 @@ pub(super) async fn update(
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "update users set email = $3, name = $4, role = $5, all_stores = $6, updated_at = now(),
-            deactivated_at = case when $7 then null else coalesce(deactivated_at, now()) end
+            deactivated_at = case when $7 then null else coalesce(deactivated_at, now()) end, language = $8
         where tenant_id = $1 and user_id = $2",
         tenant,
         user,
@@ -143,6 +150,7 @@ pub(super) async fn update(
         change.role.as_str(),
         change.all_stores,
         change.is_active,
+        change.language.map(Language::as_str),
     )
     .execute(tx.connection())
     .await?;
@@ -180,7 +188,7 @@ pub(super) async fn known_stores(tx: &mut TenantTx, stores: &[StoreId]) -> Resul
     .await
 }
 
-pub(super) async fn set_password(
+pub(in crate::people) async fn set_password(
     tx: &mut TenantTx,
     user: Uuid,
     password_hash: &str,
@@ -201,7 +209,10 @@ pub(super) async fn set_password(
 }
 
 /// By the name that it signs in with.
-pub(super) async fn id_of(tx: &mut TenantTx, user_name: &str) -> Result<Option<Uuid>, sqlx::Error> {
+pub(in crate::people) async fn id_of(
+    tx: &mut TenantTx,
+    user_name: &str,
+) -> Result<Option<Uuid>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_scalar!(
         "select user_id from users where tenant_id = $1 and user_name = $2",
@@ -216,7 +227,9 @@ pub(super) async fn find(tx: &mut TenantTx, user: Uuid) -> Result<Option<UserRow
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         UserRow,
-        r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at,
+        r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at, language,
+            exists (select from authenticators a where a.tenant_id = $1 and a.user_id = u.user_id and a.confirmed_at is not null)
+                as "has_authenticator!",
             array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id
                 order by s.store_id collate "C") as "stores!",
             (select max(s.created_at) from sessions s where s.tenant_id = $1 and s.user_id = u.user_id) as last_signed_in_at
@@ -237,7 +250,9 @@ pub(super) async fn list(
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         UserRow,
-        r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at,
+        r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at, language,
+            exists (select from authenticators a where a.tenant_id = $1 and a.user_id = u.user_id and a.confirmed_at is not null)
+                as "has_authenticator!",
             array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id
                 order by s.store_id collate "C") as "stores!",
             (select max(s.created_at) from sessions s where s.tenant_id = $1 and s.user_id = u.user_id) as last_signed_in_at

@@ -1,5 +1,5 @@
 //! `GET /v1/stores/{store_id}/metrics`: samples, or what they sum up to, as JSON at once or in pages, or as a stream; and the
-//! same of all stores of a tenant, one after the other, for an operator: `GET /v1/tenants/{tenant_id}/metrics`.
+//! same of all stores that the caller sees, one after the other: `GET /v1/metrics`.
 
 mod answer;
 mod page;
@@ -31,11 +31,11 @@ use super::sql::series::SERIES_MAX;
 use crate::app::{App, now_ms};
 use crate::db::TenantTx;
 use crate::export::Format;
-use crate::operator::answers::ReadRefusals;
+use crate::people::answers::ReadRefusals;
 use crate::people::may;
 use crate::problem::ApiError;
 use crate::samples::ReadError;
-use crate::scope::{Scope, StoreReader, TenantScope};
+use crate::scope::{Reader, Scope, StoreReader};
 
 /// Longest that one statement of a read takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(15);
@@ -78,17 +78,16 @@ pub(crate) async fn list_store_metrics(
     read(&app, &Scope::from(&reader), query, &headers).await
 }
 
-/// Read samples of all stores of a tenant
+/// Read samples of all stores that one sees
 ///
 /// Store by store, each series with its `store`: as they are, or summed up in steps of time. A step without samples is absent
 /// and never 0.
 #[utoipa::path(
     get,
-    path = "/v1/tenants/{tenant_id}/metrics",
-    tag = "tenants",
-    security(("operator_key" = [])),
+    path = "/v1/metrics",
+    tag = "stores",
+    security(("store_key" = []), ("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     params(
-        ("tenant_id" = String, Path, description = "the tenant"),
         ("Accept" = Option<String>, Header, description = "application/json, application/x-ndjson, text/csv or application/vnd.apache.parquet; `format` comes first"),
         MetricsQuery,
     ),
@@ -103,9 +102,9 @@ pub(crate) async fn list_store_metrics(
         (status = 413, description = "more than one answer holds; says how to get it", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_tenant_metrics(
+pub(crate) async fn list_metrics(
     State(app): State<Arc<App>>,
-    TenantScope(scope): TenantScope,
+    Reader(scope, _): Reader<may::ReadMetrics>,
     headers: HeaderMap,
     query: Result<Query<MetricsQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {

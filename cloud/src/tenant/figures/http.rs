@@ -1,4 +1,4 @@
-//! `GET /v1/tenants/{tenant_id}/stats` and `…/overview`.
+//! `GET /v1/tenants/{tenant_id}/stats`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use storepulse_shared::ids::TenantId;
 
-use super::{TenantOverview, TenantStats};
+use super::TenantStats;
 use crate::app::App;
 use crate::auth::OperatorAuth;
 use crate::operator::answers::ReadRefusals;
@@ -28,21 +28,4 @@ pub(crate) async fn show_tenant_stats(
     Named(tenant): Named<TenantId>,
 ) -> Result<Json<TenantStats>, ApiError> {
     Ok(Json(super::stats(&app.db, &tenant).await?))
-}
-
-/// Show all stores of a tenant at a glance, with what they come to
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant_id}/overview",
-    tag = "tenants",
-    security(("operator_key" = [])),
-    params(("tenant_id" = String, Path, description = "the tenant")),
-    responses((status = 200, description = "all of them", body = TenantOverview), ReadRefusals)
-)]
-pub(crate) async fn show_tenant_overview(
-    State(app): State<Arc<App>>,
-    _: OperatorAuth,
-    Named(tenant): Named<TenantId>,
-) -> Result<Json<TenantOverview>, ApiError> {
-    Ok(Json(super::overview_of(&app.db, &tenant).await?))
 }

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use crate::app::rfc3339;
 use crate::db::{Db, TenantTx};
 use crate::operator::Refusal;
-use crate::store::overview::{StoreOverview, overview};
 
 /// Longest that a statement takes.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
@@ -46,25 +45,6 @@ pub(crate) struct TenantStats {
     pub last_received: Option<String>,
 }
 
-/// All stores of a tenant at a glance, with what they come to.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TenantOverview {
-    /// Its id.
-    pub tenant_id: String,
-    /// Batches that were sealed and have neither arrived nor been closed.
-    pub missing: i64,
-    /// Samples stored.
-    pub samples: i64,
-    /// Of these, since midnight UTC.
-    pub samples_today: i64,
-    /// Samples that losses of the last 30 days speak of.
-    pub lost_samples: i64,
-    /// Stores of which nothing was ever received.
-    pub stores_silent: usize,
-    /// By id.
-    pub stores: Vec<StoreOverview>,
-}
-
 /// A tenant in numbers.
 pub(crate) async fn stats(db: &Db, tenant: &TenantId) -> Result<TenantStats, Refusal> {
     let mut tx = db.read(tenant, STATEMENT_MAX).await?;
@@ -89,23 +69,5 @@ async fn count(tx: &mut TenantTx, tenant: &TenantId) -> Result<TenantStats, Refu
         bytes_today: received.bytes_today,
         storage_bytes: sql::inbox_bytes(tx).await? + sql::series_days_bytes(tx).await?,
         last_received: received.last_received_at.map(rfc3339),
-    })
-}
-
-/// All stores of a tenant at a glance.
-pub(crate) async fn overview_of(db: &Db, tenant: &TenantId) -> Result<TenantOverview, Refusal> {
-    let mut tx = db.read(tenant, STATEMENT_MAX).await?;
-    let stores = overview(&mut tx).await?;
-    tx.rollback().await?;
-    let stores = stores.ok_or_else(|| Refusal::NoTenant(tenant.clone()))?;
-    let sum = |of: fn(&StoreOverview) -> i64| stores.iter().map(of).sum();
-    Ok(TenantOverview {
-        tenant_id: tenant.to_string(),
-        missing: sum(|store| store.missing),
-        samples: sum(|store| store.samples),
-        samples_today: sum(|store| store.samples_today),
-        lost_samples: sum(|store| store.lost_samples),
-        stores_silent: stores.iter().filter(|store| store.last_received.is_none()).count(),
-        stores,
     })
 }

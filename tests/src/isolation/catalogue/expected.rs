@@ -1,19 +1,29 @@
 //! What the schema is meant to be, written down once more, so that a migration that widens it has to say so here.
 
 /// Tables without a `tenant_id`: they hold nothing of any tenant.
-pub(super) const TABLES_WITHOUT_TENANT: [&str; 7] = [
+pub(super) const TABLES_WITHOUT_TENANT: [&str; 8] = [
     "_sqlx_migrations",
     "operator_audit_entries",
     "operators",
     "plans",
     "role_permissions",
+    "sign_ups",
     "signing_keys",
     "upkeep_jobs",
 ];
 
 /// Tables that `storepulse_control` reads across tenants.
-pub(super) const CONTROL_TABLES: [&str; 6] =
-    ["audit_entries", "store_keys", "store_settings", "stores", "tenant_settings", "tenants"];
+pub(super) const CONTROL_TABLES: [&str; 9] = [
+    "audit_entries",
+    "joined_users",
+    "mails",
+    "operator_entries",
+    "store_keys",
+    "store_settings",
+    "stores",
+    "tenant_settings",
+    "tenants",
+];
 
 /// Tables with tenants' rows that `storepulse_app` has no business with.
 pub(super) const NOT_FOR_APP: [&str; 1] = ["store_keys"];
@@ -24,20 +34,33 @@ pub(super) const READ_BY_PEOPLE: [&str; 7] =
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 45] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 60] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
+    ("api_tokens", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("audit_entries", "storepulse_app", &["INSERT", "SELECT"]),
     ("audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
+    ("authenticators", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("events", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("events", "storepulse_bi", &["SELECT"]),
     ("idempotency_keys", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("identity_providers", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("invitations", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("joined_users", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("joined_users", "storepulse_control", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_bi", &["SELECT"]),
+    ("mail_templates", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("mails", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("mails", "storepulse_control", &["DELETE", "SELECT", "UPDATE"]),
     ("operator_audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
+    ("operator_entries", "storepulse_app", &["SELECT"]),
+    ("operator_entries", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("operators", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("password_resets", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("plans", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("provider_visits", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("recoveries", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
+    ("recovery_codes", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("refresh_tokens", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("role_permissions", "storepulse_app", &["SELECT"]),
     ("role_permissions", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
@@ -51,6 +74,7 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 45] = [
     ("series_days", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("series_days", "storepulse_bi", &["SELECT"]),
     ("sessions", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
+    ("sign_ups", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("signing_keys", "storepulse_control", &["DELETE", "INSERT", "SELECT"]),
     ("store_keys", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("store_settings", "storepulse_app", &["SELECT"]),
@@ -68,6 +92,7 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 45] = [
     ("tenants", "storepulse_app", &["SELECT"]),
     ("tenants", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
     ("upkeep_jobs", "storepulse_control", &["INSERT", "SELECT", "UPDATE"]),
+    ("user_identities", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("user_stores", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("users", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
 ];
@@ -95,9 +120,12 @@ pub(super) const FUNCTIONS: [&str; 11] = [
 ];
 
 /// Trigger, what it calls and when, beside those of foreign keys. All are on.
-pub(super) const TRIGGERS: [&str; 11] = [
+pub(super) const TRIGGERS: [&str; 14] = [
+    "api_tokens.tell calls tell_of_change after update, on",
     "audit_entries.chain calls chain_audit_entry before insert, on",
+    "authenticators.tell calls tell_of_change after insert or delete or update, on",
     "operator_audit_entries.chain calls chain_operator_audit_entry before insert, on",
+    "operator_entries.tell calls tell_of_change after update, on",
     "operators.tell calls tell_of_change after update, on",
     "plans.tell calls tell_of_change after insert or update, on",
     "role_permissions.tell calls tell_of_change after insert or delete or update, on",

@@ -20,6 +20,8 @@ pub(super) enum Aim {
     Store(&'static str),
     /// A user of this tenant: hers to see for its people, and not there for others.
     User(&'static str),
+    /// A tenant that the caller is not joined to.
+    NotJoined,
     /// What nobody of the callers has.
     NotThere,
     /// A text that is no name: not there, or not understood.

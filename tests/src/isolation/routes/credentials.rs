@@ -25,6 +25,8 @@ pub(super) enum Standing<'a> {
     Operator,
     /// Somebody who is signed in, to an active tenant.
     Person(&'a Somebody),
+    /// The same with the cookie of her page, and without what the page repeats: she reads, and changes nothing.
+    OtherSitesPage(&'a Somebody),
     /// The same, of the tenant that is suspended.
     PersonOfSuspendedTenant,
 }
@@ -65,10 +67,25 @@ pub(super) fn all(world: &World) -> Vec<Credential<'_>> {
         ("another tenant's admin", &people.strangers_admin),
         ("another tenant's manager", &people.strangers_manager),
         ("another tenant's viewer", &people.strangers_viewer),
+        ("a program of the victim's manager of another store", &people.victims_program),
+        ("an operator inside another tenant", &people.inside_stranger),
     ] {
         let headers = vec![(AUTHORIZATION, who.bearer.clone())];
         all.push(Credential { name, headers, standing: Standing::Person(who), is_variant: false });
     }
+    let page = &people.victims_page;
+    all.push(Credential {
+        name: "the page of the victim's viewer",
+        headers: page.headers(),
+        standing: Standing::Person(&page.who),
+        is_variant: true,
+    });
+    all.push(Credential {
+        name: "another site's page, of the victim's viewer",
+        headers: vec![("cookie", page.cookie.clone()), ("x-csrf-token", "0".repeat(32))],
+        standing: Standing::OtherSitesPage(&page.who),
+        is_variant: true,
+    });
     all.push(Credential {
         name: "a suspended tenant's user",
         headers: vec![(AUTHORIZATION, people.suspended.bearer.clone())],
@@ -146,6 +163,17 @@ fn nobodys(world: &World) -> Vec<Credential<'_>> {
         ("a good key as a cookie", "cookie"),
     ] {
         all.push(nobody(name, vec![(header, key.to_owned())]));
+    }
+    let people = &world.people;
+    let cookie = |text: &str| vec![("cookie", format!("__Host-storepulse={text}"))];
+    let token = |bearer: &str| bearer.trim_start_matches("Bearer ").to_owned();
+    for (name, headers) in [
+        ("a good key as the cookie of a page", cookie(key)),
+        ("an access token as the cookie of a page", cookie(&token(&people.victims_admin.bearer))),
+        ("a program's token as the cookie of a page", cookie(&token(&people.victims_program.bearer))),
+        ("two pages' cookies", vec![("cookie", format!("{0}; {0}", people.victims_page.cookie))]),
+    ] {
+        all.push(Credential { is_variant: true, ..nobody(name, headers) });
     }
     all
 }

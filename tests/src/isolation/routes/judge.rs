@@ -43,6 +43,8 @@ enum Owed<'a> {
     Refused(u16),
     /// Some refusal.
     AnyRefusal,
+    /// Elsewhere, to where a browser goes; or a refusal.
+    Moved,
 }
 
 impl References {
@@ -106,14 +108,28 @@ impl References {
             (Door::OpenWithNumbers, _) => Owed::Ok,
             (Door::Open, _) => self.open.get(route.path).map_or(Owed::Ok, Owed::Exactly),
             (Door::SignIn, _) => Owed::AnyRefusal,
-            (Door::Reader(needed) | Door::Person(needed), Standing::Person(who)) => {
-                self.owed_to_person(who, needed, forgery, aim)
+            (Door::Elsewhere, _) => Owed::Moved,
+            (Door::Reader(_) | Door::Person(_) | Door::Session, Standing::OtherSitesPage(_))
+                if route.method != "GET" =>
+            {
+                Owed::Refused(403)
             }
-            (Door::Reader(_) | Door::Person(_), Standing::PersonOfSuspendedTenant) => {
+            (
+                Door::Reader(needed) | Door::Person(needed),
+                Standing::Person(who) | Standing::OtherSitesPage(who),
+            ) => self.owed_to_person(who, needed, forgery, aim),
+            (Door::Session, Standing::Person(who) | Standing::OtherSitesPage(who)) if who.has_session() => {
+                self.owed_to_person(who, "", forgery, aim)
+            }
+            (Door::Session, Standing::Person(_)) => Owed::Refused(403),
+            (Door::Reader(_) | Door::Person(_) | Door::Session, Standing::PersonOfSuspendedTenant) => {
                 Owed::Exactly(&self.suspended_tenant)
             }
-            (Door::Operator | Door::Person(_), _)
-            | (Door::StoreKey, Standing::Person(_) | Standing::PersonOfSuspendedTenant)
+            (Door::Operator | Door::Person(_) | Door::Session, _)
+            | (
+                Door::StoreKey,
+                Standing::Person(_) | Standing::OtherSitesPage(_) | Standing::PersonOfSuspendedTenant,
+            )
             | (Door::StoreKey | Door::Reader(_), Standing::Nobody | Standing::Operator) => {
                 Owed::Exactly(&self.unauthorized)
             }
@@ -130,6 +146,7 @@ impl References {
                 match aim {
                     Aim::Callers => Owed::Own,
                     Aim::Store(name) if *name == place.store.as_str() => Owed::Own,
+                    Aim::NotJoined => Owed::Refused(403),
                     Aim::Store(_) | Aim::User(_) | Aim::NotThere => Owed::Exactly(&self.not_found),
                     Aim::Nonsense => Owed::ExactlyOrBadRequest(&self.not_found),
                 }
@@ -148,6 +165,7 @@ impl References {
             Aim::Callers => Owed::Own,
             Aim::Store(name) if who.sees(name) && World::has_store(&who.tenant, name) => Owed::Own,
             Aim::User(tenant) if *tenant == who.tenant => Owed::Own,
+            Aim::NotJoined => Owed::Refused(403),
             Aim::Store(_) | Aim::User(_) | Aim::NotThere => Owed::Exactly(&self.not_found),
             Aim::Nonsense => Owed::ExactlyOrBadRequest(&self.not_found),
         }
@@ -176,10 +194,18 @@ impl References {
             Owed::Refused(status) if answer.status != status => {
                 Some(format!("{} {} instead of {status}", answer.status, answer.text()))
             }
-            Owed::AnyRefusal if !matches!(answer.status, 400 | 401 | 404 | 422 | 429 | 503) => {
+            Owed::Moved if !matches!(answer.status, 303 | 400 | 404 | 429 | 503) => {
+                Some(format!("{} {} instead of a way elsewhere", answer.status, answer.text()))
+            }
+            Owed::AnyRefusal if !matches!(answer.status, 400 | 401 | 404 | 409 | 422 | 429 | 503) => {
                 Some(format!("{} {} instead of a refusal", answer.status, answer.text()))
             }
-            Owed::ExactlyOrBadRequest(_) | Owed::Own | Owed::Ok | Owed::Refused(_) | Owed::AnyRefusal => None,
+            Owed::ExactlyOrBadRequest(_)
+            | Owed::Own
+            | Owed::Ok
+            | Owed::Refused(_)
+            | Owed::AnyRefusal
+            | Owed::Moved => None,
         }
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Matrix<'a> {
                 Standing::Agent(place) | Standing::AgentOrNobody(place) => {
                     world.canaries_for_store(Some(place))
                 }
-                Standing::Person(who) => world.canaries_for_person(who),
+                Standing::Person(who) | Standing::OtherSitesPage(who) => world.canaries_for_person(who),
                 Standing::Nobody
                 | Standing::OfSuspendedTenant
                 | Standing::OfSuspendedStore
@@ -86,7 +86,7 @@ impl<'a> Matrix<'a> {
         let signs_out = (route.method, route.path) == ("DELETE", "/v1/session");
         self.credentials.iter().filter(move |(credential, _)| match credential.standing {
             Standing::Operator => !is_operators,
-            Standing::Person(_) => !signs_out,
+            Standing::Person(_) | Standing::OtherSitesPage(_) => !signs_out,
             _ => true,
         })
     }

@@ -55,6 +55,81 @@ pub(super) fn of_refresh() -> Vec<Attempt> {
         .to_vec()
 }
 
+/// The victim's tenant, and none.
+pub(super) fn of_switch() -> Vec<Attempt> {
+    [VICTIM, "nobody", "../la-villa"]
+        .map(|tenant| {
+            let body = json!({ "tenant": tenant }).to_string();
+            // Whoever is not joined is told so in the same words, whatever there is.
+            Attempt {
+                aim: Aim::NotJoined,
+                ..attempt(&format!("to {tenant}"), "POST", "/v1/session/switch", &body, Aim::Callers)
+            }
+        })
+        .to_vec()
+}
+
+/// The victim's token, and none.
+pub(super) fn of_tokens(world: &World) -> Vec<Attempt> {
+    let ids = [world.people.victims_token.as_str(), "00000000-0000-0000-0000-000000000000", "x"];
+    let of = |id: &str| {
+        attempt(&format!("token {id:.8}"), "DELETE", &format!("/v1/me/tokens/{id}"), "", Aim::NotThere)
+    };
+    ids.map(of).to_vec()
+}
+
+/// For the victim's admin; this service sends no mail.
+pub(super) fn of_reset() -> Vec<Attempt> {
+    let body = json!({ "tenant": VICTIM, "user": "admin" }).to_string();
+    vec![attempt("for the victim's admin", "POST", "/v1/password-resets", &body, Aim::Callers)]
+}
+
+/// With what is no link's token.
+pub(super) fn of_redemption() -> Vec<Attempt> {
+    let never_issued = VICTIM.parse().map(|tenant| storepulse_shared::key::ResetToken::issue(&tenant));
+    let never_issued = never_issued.map(|token| token.expose().to_owned()).unwrap_or_default();
+    [("rubbish", "rubbish"), ("a token that was never issued", &never_issued)]
+        .map(|(name, token)| {
+            let body = json!({ "token": token, "password": "three words of mine" }).to_string();
+            attempt(name, "POST", "/v1/password-resets/redemption", &body, Aim::Callers)
+        })
+        .to_vec()
+}
+
+/// As the victim; nobody signs up by herself here.
+pub(super) fn of_sign_up() -> Vec<Attempt> {
+    let body = json!({ "tenant_id": VICTIM, "company": "Mine", "email": "mine@x.example" }).to_string();
+    vec![attempt("as the victim", "POST", "/v1/sign-ups", &body, Aim::Callers)]
+}
+
+/// With a token that was never issued.
+pub(super) fn of_sign_up_confirmation() -> Vec<Attempt> {
+    let token = storepulse_shared::key::SignUpToken::issue();
+    let body = json!({ "token": token.expose(), "user_name": "mine", "password": "three words of mine" });
+    vec![attempt(
+        "a token that was never issued",
+        "POST",
+        "/v1/sign-ups/confirmation",
+        &body.to_string(),
+        Aim::Callers,
+    )]
+}
+
+/// Of the victim, and of nobody.
+pub(super) fn of_provider(route: &str) -> Vec<Attempt> {
+    [VICTIM, "nobody", "..%2Fla-villa"]
+        .map(|tenant| {
+            attempt(
+                &format!("of {tenant}"),
+                "GET",
+                &format!("/v1/providers/{tenant}/{route}"),
+                "",
+                Aim::Callers,
+            )
+        })
+        .to_vec()
+}
+
 /// The victim's session, and none.
 pub(super) fn of_sessions(world: &World) -> Vec<Attempt> {
     let ids = [world.people.victims_admin.session_id.as_str(), "00000000-0000-0000-0000-000000000000", "x"];

@@ -5,7 +5,8 @@ use crate::isolation::wire::{self, Request};
 use crate::isolation::world::{STRANGER, World};
 
 /// By whom is asked, in the order of the columns.
-const COLUMNS: [&str; 6] = ["nobody", "agent", "viewer", "user", "admin", "operator"];
+const COLUMNS: [&str; 8] =
+    ["nobody", "agent", "viewer", "user", "admin", "program", "operator", "operator inside"];
 
 /// The table, as Markdown. All who ask are of one tenant, or none.
 ///
@@ -19,7 +20,10 @@ pub async fn table(world: &World) -> anyhow::Result<String> {
         Some(people.strangers_viewer.bearer.clone()),
         Some(people.strangers_manager.bearer.clone()),
         Some(people.strangers_admin.bearer.clone()),
+        // Of the user's, for samples only.
+        Some(people.strangers_program.bearer.clone()),
         Some(world.operator.clone()),
+        Some(people.inside_stranger.bearer.clone()),
     ];
     let mut table = format!("| route | {} |\n|---|{}\n", COLUMNS.join(" | "), ":-:|".repeat(COLUMNS.len()));
     for route in &KNOWN {
@@ -55,7 +59,11 @@ async fn is_let_in(world: &World, route: &Route, credential: Option<&str>) -> an
         ("{user_id}", user),
         ("{session_id}", nobodys),
         ("{invitation_id}", nobodys),
+        ("{token_id}", nobodys),
+        ("{entry_id}", nobodys),
         ("{key_id}", "oddkey01"),
+        ("{kind}", "invitation"),
+        ("{language}", "en"),
         ("{type}", "general"),
         ("{name}", "time_zone"),
         ("{feature}", "exports"),
@@ -72,6 +80,6 @@ async fn is_let_in(world: &World, route: &Route, credential: Option<&str>) -> an
     }
     let answer = wire::send(world.address, &request).await?;
     let text = answer.text();
-    let is_open = matches!(route.door, Door::Open | Door::OpenWithNumbers | Door::SignIn);
+    let is_open = matches!(route.door, Door::Open | Door::OpenWithNumbers | Door::SignIn | Door::Elsewhere);
     Ok(is_open || !matches!(answer.status, 401 | 403) || text.contains("sign_in_failed"))
 }

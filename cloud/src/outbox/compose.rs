@@ -1,0 +1,51 @@
+//! A mail, made when it is sent: with a secret that is new, in the language of whom it is for, in the tenant's words.
+
+use std::time::Duration;
+
+use storepulse_shared::key::{InviteToken, ResetToken};
+
+use super::{Outbox, Waiting, sql};
+use crate::app::App;
+use crate::mail::{Brand, Fields, Kind, Language, Own, Rendered, render};
+
+/// To whom, and what; `None`: there is nobody to be written to any more. A secret opens something once this has returned.
+pub(super) async fn compose(
+    app: &App,
+    outbox: &Outbox,
+    waiting: &Waiting,
+) -> Result<Option<(String, Rendered)>, sqlx::Error> {
+    let mut tx = app.db.tenant(&waiting.tenant).await?;
+    let Some(brand) = sql::brand(&mut tx).await? else { return Ok(None) };
+    let (found, link) = match waiting.kind {
+        Kind::Invitation => {
+            let token = InviteToken::issue(&waiting.tenant);
+            let found = sql::renew_invitation(&mut tx, waiting.subject, &token.hash()).await?;
+            (found, Some(outbox.link("invitation", token.expose())))
+        }
+        Kind::PasswordReset => {
+            let token = ResetToken::issue(&waiting.tenant);
+            let found = sql::renew_reset(&mut tx, waiting.subject, &token.hash()).await?;
+            (found, Some(outbox.link("new-password", token.expose())))
+        }
+        Kind::PasswordChanged => (sql::user(&mut tx, waiting.subject).await?, None),
+        // There is no tenant yet whose rows could tell of it.
+        Kind::SignUp => (None, None),
+    };
+    let Some(to) = found else { return Ok(None) };
+    let language = [to.language.as_deref(), brand.language.as_deref()];
+    let language = language.into_iter().flatten().find_map(|text| text.parse().ok()).unwrap_or(Language::En);
+    let templates = sql::templates(&mut tx).await?;
+    let own = templates
+        .into_iter()
+        .find(|row| row.kind == waiting.kind.as_str() && row.language == language.as_str())
+        .map(|row| Own { subject: row.subject, text: row.text });
+    tx.commit().await?;
+    let brand = Brand { name: brand.name.unwrap_or(brand.company), colour: brand.colour.unwrap_or_default() };
+    let fields = Fields {
+        tenant_id: waiting.tenant.to_string(),
+        name: to.name,
+        link,
+        good_for: Duration::from_secs_f64(to.good_for_s.max(0.0)),
+    };
+    Ok(Some((to.email, render(waiting.kind, language, &brand, &fields, own.as_ref()))))
+}

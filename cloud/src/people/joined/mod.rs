@@ -1,0 +1,166 @@
+//! Users of several tenants who are one person: she goes from one to another without signing in again.
+//!
+//! Nothing joins users but herself: who accepts an invitation while she is signed in elsewhere may say that it is for her (an equal
+//! e-mail says nothing). A tenant's admins may set passwords, e-mails and factors of its users, and its provider vouches for whom it
+//! likes; none of that may open another tenant. So a session that a provider has opened leads nowhere else, and a user whose
+//! password, e-mail or factor somebody else has set is joined to nobody any more.
+//!
+//! The rows of one person are of different tenants: only the control tables' door sees them together.
+
+pub(crate) mod http;
+mod sql;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use storepulse_shared::ids::TenantId;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::authenticator;
+use super::password::Password;
+use super::session::opening::{self, OpenedAs, Opening, SignedIn};
+use super::session::sql::find_user_by_id;
+use super::user;
+use crate::app::App;
+use crate::audit::{self, Actor, Deed};
+use crate::auth::{SessionAuth, tenant_suspended};
+use crate::db::{Db, TenantTx};
+use crate::operator::Refusal;
+use crate::problem::ApiError;
+
+/// Tenants of one person, at most.
+const TENANTS_MAX: usize = 5;
+
+/// A tenant of whoever is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JoinedTenant {
+    pub tenant_id: String,
+    /// The company's name.
+    pub company: String,
+    /// The one that this session is of.
+    pub current: bool,
+}
+
+/// Where to go on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Switch {
+    /// The other tenant's id.
+    pub tenant: String,
+    /// Where one's user there has an authenticator: its code, or a recovery code.
+    #[schema(value_type = Option<String>)]
+    pub code: Option<Password>,
+    /// What signs in, as it is to be shown in the list of sessions.
+    pub device: Option<String>,
+    /// Whether it is a page, which gets a cookie instead of tokens.
+    #[serde(default)]
+    pub page: bool,
+}
+
+/// The tenants of whoever is signed in, by id; her own at the least.
+pub(crate) async fn list(app: &App, auth: &SessionAuth) -> Result<Vec<JoinedTenant>, ApiError> {
+    let mut tx = app.db.control().await?;
+    let rows = sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?;
+    let shown = |row: sql::TenantRow| JoinedTenant {
+        current: row.tenant_id == auth.tenant.as_str(),
+        tenant_id: row.tenant_id,
+        company: row.company,
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// Refuses who is of as many tenants as she may be, of this one already, or must not go on from here.
+pub(crate) async fn check(app: &App, auth: &SessionAuth, to: &TenantId) -> Result<(), ApiError> {
+    may_go_on(auth)?;
+    if *to == auth.tenant {
+        let detail = "the invitation is to the tenant that you are signed in to: accept it without `join`";
+        return Err(Refusal::conflict("same_tenant", detail).into());
+    }
+    let mut tx = app.db.control().await?;
+    let tenants = sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?;
+    if tenants.iter().any(|row| row.tenant_id == to.as_str()) {
+        let detail = format!("another user of tenant {to} is joined to you already: accept without `join`");
+        return Err(Refusal::conflict("already_joined", detail).into());
+    }
+    if tenants.len() >= TENANTS_MAX { Err(too_many().into()) } else { Ok(()) }
+}
+
+/// Makes the user of another tenant, who was just made, and whoever is signed in one person.
+pub(crate) async fn join(db: &Db, auth: &SessionAuth, tenant: &TenantId, user: Uuid) -> Result<(), Refusal> {
+    let mut tx = db.control().await?;
+    let person = sql::person_of(&mut tx, &auth.tenant, auth.user).await?;
+    sql::lock(&mut tx, person).await?;
+    if sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?.len() >= TENANTS_MAX {
+        return Err(too_many());
+    }
+    if !sql::join(&mut tx, tenant, user, person).await? {
+        let detail = format!("another user of tenant {tenant} is joined to you already");
+        return Err(Refusal::conflict("already_joined", detail));
+    }
+    for (tenant, user) in [(&auth.tenant, auth.user), (tenant, user)] {
+        let deed = Deed { action: "user.joined", subject: &user::subject(user), detail: json!({}) };
+        audit::record(&mut tx, tenant, &Actor::Person { user }, deed).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// The user is joined to nobody any more.
+pub(crate) async fn part(tx: &mut TenantTx, actor: &Actor, user: Uuid) -> Result<(), sqlx::Error> {
+    if sql::part(tx, user).await? {
+        let deed = Deed { action: "user.parted", subject: &user::subject(user), detail: json!({}) };
+        audit::record_in(tx, actor, deed).await?;
+    }
+    Ok(())
+}
+
+/// Opens a session in another tenant of the same person. The session that asks stays as it is, and opens nothing there.
+pub(crate) async fn switch(app: &App, auth: &SessionAuth, asked: Switch) -> Result<SignedIn, ApiError> {
+    let device = asked.device.as_deref().unwrap_or("unnamed");
+    super::session::check_device(device)?;
+    may_go_on(auth)?;
+    let tenant: TenantId = asked.tenant.parse().map_err(|_| not_joined())?;
+    let mut tx = app.db.control().await?;
+    let user = sql::joined_to(&mut tx, &auth.tenant, auth.user, &tenant).await?;
+    drop(tx);
+    let user = user.ok_or_else(not_joined)?;
+    let mut tx = app.db.tenant(&tenant).await?;
+    // Held: nobody deactivates or parts it meanwhile.
+    if !sql::lock_active(&mut tx, user).await? {
+        return Err(not_joined());
+    }
+    let row = find_user_by_id(&mut tx, user).await?.ok_or_else(not_joined)?;
+    if row.tenant_status != "active" {
+        return Err(tenant_suspended());
+    }
+    let passed = authenticator::pass(&mut tx, user, asked.code.as_ref()).await?;
+    if let Err(error) = authenticator::refuse(passed) {
+        tx.commit().await?;
+        return Err(error);
+    }
+    let how = Opening { opened_as: OpenedAs::Joined, device, for_page: asked.page };
+    let opened = opening::open(&mut tx, user, how).await?;
+    tx.commit().await?;
+    opened.tell(app, &tenant, &row)
+}
+
+fn may_go_on(auth: &SessionAuth) -> Result<(), ApiError> {
+    auth.check_ready()?;
+    if auth.session.may_switch {
+        return Ok(());
+    }
+    let detail = "this session was opened by the tenant's provider, which vouches for this tenant only: sign in with your password";
+    Err(ApiError::Forbidden { code: "password_session_required", detail: detail.to_owned() })
+}
+
+/// One body, whether there is such a tenant or not.
+fn not_joined() -> ApiError {
+    let detail = "you are not joined to a user of this tenant: sign in there (POST /v1/session)";
+    ApiError::Forbidden { code: "sign_in_required", detail: detail.to_owned() }
+}
+
+fn too_many() -> Refusal {
+    Refusal::conflict(
+        "tenant_limit",
+        format!("one person is of at most {TENANTS_MAX} tenants: accept without `join`"),
+    )
+}
