@@ -40,4 +40,4 @@ create policy recovery_codes_app on recovery_codes to storepulse_app
 grant select, insert, update, delete on authenticators, recovery_codes to storepulse_app;
 
 -- Whether a second factor is there decides what a session may do.
-create trigger tell after insert or update of confirmed_at or delete on authenticators for each row execute function tell_of_change();
+create trigger tell after update of confirmed_at on authenticators for each row execute function tell_of_change();

@@ -38,6 +38,8 @@ create table provider_visits (
     constraint provider_visits_hash_length check (length(state_hash) = 32)
 );
 
+create index provider_visits_old on provider_visits (tenant_id, created_at);
+
 -- Users who are one person, because she said so while she was signed in. Nobody else's doing keeps it: a password, an e-mail or a
 -- factor that others have set takes the row away.
 create table joined_users (
@@ -71,4 +73,4 @@ create policy joined_users_control on joined_users to storepulse_control using (
 grant select, insert, update, delete on identity_providers, user_identities to storepulse_app;
 grant select, insert, delete on provider_visits to storepulse_app;
 grant select, insert, delete on joined_users to storepulse_app;
-grant select, insert, delete on joined_users to storepulse_control;
+grant select on joined_users to storepulse_control;

@@ -26,6 +26,7 @@ use crate::operation::metrics::Metrics;
 use crate::outbox::{self, MailConfig, Outbox};
 use crate::people::attempts::Attempts;
 use crate::people::oidc::protocol::Client as ProviderClient;
+use crate::people::oidc::turns::Turns as ProviderTurns;
 use crate::people::password::Hashing;
 use crate::people::signing::{self, Signing};
 use crate::promql::Queries;
@@ -97,6 +98,7 @@ pub struct App {
     pub(crate) sign_up_plan: Option<String>,
     pub(crate) providers: ProviderClient,
     pub(crate) providers_may_be_private: bool,
+    pub(crate) provider_turns: ProviderTurns,
     pub(crate) failures: Failures,
     pub(crate) key_uses: KeyUses,
     pub(crate) limiter: Limiter,
@@ -143,6 +145,7 @@ impl App {
             sign_up_plan: people.sign_up_plan,
             providers: ProviderClient::new(people.providers_may_be_private)?,
             providers_may_be_private: people.providers_may_be_private,
+            provider_turns: ProviderTurns::default(),
             key_uses: KeyUses::default(),
             limiter: Limiter::default(),
             refusals: Refusals::default(),
@@ -242,7 +245,8 @@ pub async fn run(
     tasks.spawn(limits::read_now_and_then(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(refusals::tell_now_and_then(Arc::clone(&app), shutdown.clone()));
     if let Some(wanted) = wanted {
-        tasks.spawn(outbox::send_now_and_then(Arc::clone(&app), wanted, shutdown.clone()));
+        tasks.spawn(outbox::look_at_wanted(Arc::clone(&app), wanted, shutdown.clone()));
+        tasks.spawn(outbox::send_now_and_then(Arc::clone(&app), shutdown.clone()));
     }
     tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;

@@ -48,6 +48,8 @@ mod operator;
 #[cfg(feature = "service")]
 pub mod outbox;
 #[cfg(feature = "service")]
+mod pages;
+#[cfg(feature = "service")]
 mod people;
 #[cfg(feature = "service")]
 mod plan;

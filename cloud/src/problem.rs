@@ -67,6 +67,15 @@ impl ApiError {
         Self::Refused(Box::new(problem))
     }
 
+    /// What was shown opens nothing: one more guess of whoever showed it.
+    pub(crate) fn is_of_nothing(&self) -> bool {
+        match self {
+            Self::Unauthorized | Self::NotFound => true,
+            Self::Refused(problem) => problem.status == StatusCode::NOT_FOUND.as_u16(),
+            _ => false,
+        }
+    }
+
     /// The answer, and when to come back. The cause of an internal error is logged here, once.
     pub(crate) fn into_parts(self) -> (Problem, Option<Duration>) {
         let problem =

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, entry, foreign, ingest, onboarding, operation, outbox, people, plan, promql,
-    resolution, rotation, settings, store, tenant,
+    admission, audit, delivery, entry, foreign, ingest, onboarding, operation, outbox, pages, people, plan,
+    promql, resolution, rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use crate::{
         (name = "prometheus", description = "the query API of Prometheus over the samples that one sees, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
         (name = "people", description = "signing in, and who may"),
+        (name = "pages", description = "where people sign in, and where the links of mails lead"),
         (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
         (name = "operation", description = "for those who run the service"),
     )
@@ -156,6 +157,13 @@ fn of_people() -> OpenApiRouter<Arc<App>> {
             people::invitation::http::create_invitation,
             people::invitation::http::list_invitations
         ))
+        .routes(routes!(pages::show_sign_in))
+        .routes(routes!(pages::show_invitation))
+        .routes(routes!(pages::show_new_password))
+        .routes(routes!(pages::show_sign_up))
+        .routes(routes!(pages::show_account))
+        .routes(routes!(pages::show_style))
+        .routes(routes!(pages::show_script))
         .routes(routes!(people::invitation::http::accept_invitation))
         .routes(routes!(people::invitation::http::revoke_invitation))
 }

@@ -65,10 +65,12 @@ pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: N
     }
 }
 
-/// Whether it reads a tenant's data: all that may be got from an API, but not what operators look at.
+/// Whether it reads a tenant's data: all that may be got from an API, but not what operators look at, nor what waits for a tenant's
+/// provider, which has turns of its own.
 fn is_read(request: &Request) -> bool {
     let path = request.uri().path();
-    request.method() == Method::GET && (path.starts_with("/v1/") || path.starts_with("/api/"))
+    let is_of_data = path.starts_with("/v1/") || path.starts_with("/api/");
+    request.method() == Method::GET && is_of_data && !path.starts_with("/v1/providers/")
 }
 
 /// The answer with its turn, which ends when the body does. Its length stays known: every 401 is to look like all others.

@@ -158,6 +158,19 @@ impl Table {
         )
     }
 
+    /// Whether only the living system has it: who is inside or on her way, and who is joined to whom. What was taken back since would be
+    /// there again.
+    const fn is_of_the_living(self) -> bool {
+        matches!(
+            self,
+            Self::OperatorEntries
+                | Self::JoinedUsers
+                | Self::ProviderVisits
+                | Self::PasswordResets
+                | Self::Mails
+        )
+    }
+
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.name() == name)
     }

@@ -25,7 +25,7 @@ pub(crate) async fn write<W: Write + Send>(
     let schema = sql::schema(&mut control).await?;
     let mut archive = ArchiveWriter::begin(out, &About { tenant: tenant.clone(), schema })?;
     let mut counts = Counts::new();
-    for table in Table::ALL {
+    for table in Table::ALL.into_iter().filter(|table| !table.is_of_the_living()) {
         archive.table(table)?;
         if table.is_control() {
             sql::read_control(&mut control, tenant, table, |row| archive.row(row)).await?;

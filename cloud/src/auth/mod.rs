@@ -27,7 +27,7 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use storepulse_shared::ids::{StoreId, TenantId};
-use storepulse_shared::key::StoreKey;
+use storepulse_shared::key::{Origin, StoreKey};
 
 use self::cache::Known;
 pub(crate) use self::cache::Seen;
@@ -182,24 +182,38 @@ async fn find(app: &App, key: &StoreKey, from: Option<IpAddr>) -> Result<Arc<Key
     if let Known::Opens(row) = known {
         return Ok(row);
     }
-    if matches!(known, Known::Nothing)
-        && let Err(retry_after) = app.failures.check(from, key.origin(), Instant::now())
-    {
-        app.metrics.refusals.count("address_limited");
-        return Err(ApiError::Limited {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            detail:
-                "too many credentials that open nothing came from this address; come back after Retry-After"
-                    .to_owned(),
-            limit: 0,
-            retry_after,
-        });
+    if matches!(known, Known::Nothing) {
+        check_guess_of(app, from, key.origin())?;
     }
     let row = app.lookups.find(Sought { tenant: key.tenant().clone(), hash, origin: key.origin() }).await?;
     row.ok_or_else(|| {
         app.failures.count(from, key.origin(), Instant::now());
         ApiError::Unauthorized
     })
+}
+
+fn check_guess_of(app: &App, from: Option<IpAddr>, origin: Origin) -> Result<(), ApiError> {
+    app.failures.check(from, origin, Instant::now()).map_err(|retry_after| {
+        app.metrics.refusals.count("address_limited");
+        ApiError::Limited {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            detail:
+                "too many credentials that open nothing came from this address; come back after Retry-After"
+                    .to_owned(),
+            limit: 0,
+            retry_after,
+        }
+    })
+}
+
+/// Refuses one more secret of people's that nobody knows of yet, unseen, where too many that opened nothing came from.
+pub(crate) fn check_guess(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
+    check_guess_of(app, from, Origin::Issued)
+}
+
+/// It opened nothing.
+pub(crate) fn count_guess(app: &App, from: Option<IpAddr>) {
+    app.failures.count(from, Origin::Issued, Instant::now());
 }
 
 /// Who is at the other end of the connection.

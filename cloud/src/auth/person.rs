@@ -5,6 +5,7 @@
 //! and stores as they are now; it is remembered for a moment, and forgotten when the database tells of a change.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::cache::Known;
 use super::cookie::{self, Cookie};
-use super::{bearer, person_sql as sql, tenant_suspended};
+use super::{address, bearer, check_guess, count_guess, person_sql as sql, tenant_suspended};
 use crate::app::{App, now_ms};
 use crate::audit::Actor;
 use crate::people::permission::Needed;
@@ -106,6 +107,14 @@ impl Person {
         }
     }
 
+    /// What she does before anything else, as programs compare it.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        Some(match self.first? {
+            First::ChangePassword => "change_password",
+            First::SetUpAuthenticator => "set_up_authenticator",
+        })
+    }
+
     /// Whether she sees this store, if there is such a one.
     pub(crate) fn sees(&self, store: &StoreId) -> bool {
         self.stores.as_ref().is_none_or(|stores| stores.contains(store))
@@ -123,6 +132,11 @@ impl Person {
             }
         };
         Err(ApiError::Forbidden { code, detail: detail.to_owned() })
+    }
+
+    /// Refuses whoever has a password that somebody else knows: who it is, is not proved by it.
+    pub(crate) fn check_password_is_own(&self) -> Result<(), ApiError> {
+        if self.first == Some(First::ChangePassword) { self.check_ready() } else { Ok(()) }
     }
 
     /// Refuses what she may not do.
@@ -226,9 +240,9 @@ pub(crate) fn doubt_entry(app: &App, entry: Uuid) {
 
 async fn authenticate(parts: &Parts, app: &App, needed: Option<Permission>) -> Result<Arc<Person>, ApiError> {
     let person = match (bearer(parts), cookie::of(parts)) {
-        (Some(text), _) => find(app, Credential::of_bearer(text)?, text).await?,
+        (Some(text), _) => find(app, address(parts), Credential::of_bearer(text)?, text).await?,
         (None, Some(cookie)) => {
-            let person = find(app, Credential::Cookie(&cookie), cookie.expose()).await?;
+            let person = find(app, address(parts), Credential::Cookie(&cookie), cookie.expose()).await?;
             cookie::check_origin(parts, &cookie)?;
             person
         }
@@ -269,15 +283,25 @@ impl Credential<'_> {
 }
 
 /// Whose it is.
-async fn find(app: &App, credential: Credential<'_>, text: &str) -> Result<Arc<Person>, ApiError> {
+async fn find(
+    app: &App,
+    from: Option<IpAddr>,
+    credential: Credential<'_>,
+    text: &str,
+) -> Result<Arc<Person>, ApiError> {
     let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    if let Known::Opens(person) = app.people.get(&hash) {
+    let known = app.people.get(&hash);
+    if let Known::Opens(person) = known {
         return if person.ends_s > now_ms() / 1_000 { Ok(person) } else { Err(ApiError::Unauthorized) };
     }
     let claims = match &credential {
         Credential::AccessToken => Some(app.signing.verify(text).ok_or(ApiError::Unauthorized)?),
         _ => None,
     };
+    // What is signed is nobody's guess.
+    if claims.is_none() && matches!(known, Known::Nothing) {
+        check_guess(app, from)?;
+    }
     let tenant = match (&credential, &claims) {
         (Credential::Cookie(cookie), _) => cookie.tenant(),
         (Credential::Token(token), _) => token.tenant(),
@@ -299,6 +323,9 @@ async fn find(app: &App, credential: Credential<'_>, text: &str) -> Result<Arc<P
     tx.rollback().await?;
     let Some(row) = found else {
         app.people.remove(&hash);
+        if claims.is_none() {
+            count_guess(app, from);
+        }
         return Err(ApiError::Unauthorized);
     };
     if row.is_to_be_touched {

@@ -72,16 +72,15 @@ impl Row {
                 (Who::Operator { name, credential_id }, Via::Entry(entry), None, None)
             }
             Holder::User(user) => {
-                let first = match (user.must_change_password, user.lacks_factor) {
+                // Whom the provider has signed in need not know that password.
+                let is_providers = user.opened_as.as_deref() == Some("provider");
+                let first = match (user.must_change_password && !is_providers, user.lacks_factor) {
                     (true, _) => Some(First::ChangePassword),
                     (false, true) => Some(First::SetUpAuthenticator),
                     (false, false) => None,
                 };
                 let via = match user.session_id {
-                    Some(id) => {
-                        let may_switch = user.opened_as.as_deref() != Some("provider");
-                        Via::Session(SessionOf { id, may_switch, csrf_token })
-                    }
+                    Some(id) => Via::Session(SessionOf { id, may_switch: !is_providers, csrf_token }),
                     None => Via::Token,
                 };
                 if let Some(scopes) = user.scopes {
@@ -117,7 +116,7 @@ macro_rules! user {
                 array(select p.permission from role_permissions p where p.role = u.role) as "permissions!",
                 array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id
                     order by s.store_id collate "C") as "stores!",
-                coalesce((select r.value = 'true'::jsonb from tenant_settings r where r.tenant_id = $1 and r.type = 'auth'
+                u.password_hash is not null and coalesce((select r.value = 'true'::jsonb from tenant_settings r where r.tenant_id = $1 and r.type = 'auth'
                         and r.name = 'require_second_factor'), false)
                     and not exists (select from authenticators a where a.tenant_id = $1 and a.user_id = u.user_id
                         and a.confirmed_at is not null)

@@ -32,7 +32,7 @@ const REASON_CHARS_MAX: usize = 500;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEntry {
-    /// What the tenant's people read in their audit: a ticket's number, for example.
+    /// What stands in the tenant's audit: a ticket's number, for example.
     pub reason: String,
     /// 1 to 720; 60 if it is left out.
     pub minutes: Option<u32>,
@@ -62,6 +62,10 @@ pub(crate) async fn enter(
     }
     if !sql::tenant_is_there(tx, tenant).await? {
         return Err(Refusal::NoTenant(tenant.clone()));
+    }
+    // Held until the entry is written: whoever revokes the key ends it, too.
+    if !sql::lock_key(tx, credential_id).await? {
+        return Err(Refusal::conflict("key_revoked", "the operator's key was revoked"));
     }
     sql::forget_old(tx, tenant).await?;
     let (token, entry_id) = (EntryToken::issue(tenant), Uuid::new_v4());

@@ -27,6 +27,15 @@ pub(super) async fn tenant_is_there(tx: &mut ControlTx, tenant: &TenantId) -> Re
     .await
 }
 
+/// `false` if the operator's key was revoked. Otherwise it stays until this transaction ends.
+pub(super) async fn lock_key(tx: &mut ControlTx, credential_id: &str) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "select credential_id from operators where credential_id = $1 and revoked_at is null for share",
+        credential_id,
+    );
+    Ok(found.fetch_optional(tx.connection()).await?.is_some())
+}
+
 /// Deletes what has been over for ninety days; the audit keeps it.
 pub(super) async fn forget_old(tx: &mut ControlTx, tenant: &TenantId) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -8,14 +8,20 @@ use super::{Outbox, Waiting, sql};
 use crate::app::App;
 use crate::mail::{Brand, Fields, Kind, Language, Own, Rendered, render};
 
-/// To whom, and what; `None`: there is nobody to be written to any more. A secret opens something once this has returned.
-pub(super) async fn compose(
-    app: &App,
-    outbox: &Outbox,
-    waiting: &Waiting,
-) -> Result<Option<(String, Rendered)>, sqlx::Error> {
+/// What has become of what waits.
+pub(super) enum Composed {
+    /// To whom, and what.
+    Mail(String, Rendered),
+    /// There is nobody to be written to any more.
+    Nobody,
+    /// The tenant is not active: nobody is written to.
+    NotNow,
+}
+
+/// A secret opens something once this has returned.
+pub(super) async fn compose(app: &App, outbox: &Outbox, waiting: &Waiting) -> Result<Composed, sqlx::Error> {
     let mut tx = app.db.tenant(&waiting.tenant).await?;
-    let Some(brand) = sql::brand(&mut tx).await? else { return Ok(None) };
+    let Some(brand) = sql::brand(&mut tx).await? else { return Ok(Composed::NotNow) };
     let (found, link) = match waiting.kind {
         Kind::Invitation => {
             let token = InviteToken::issue(&waiting.tenant);
@@ -31,7 +37,7 @@ pub(super) async fn compose(
         // There is no tenant yet whose rows could tell of it.
         Kind::SignUp => (None, None),
     };
-    let Some(to) = found else { return Ok(None) };
+    let Some(to) = found else { return Ok(Composed::Nobody) };
     let language = [to.language.as_deref(), brand.language.as_deref()];
     let language = language.into_iter().flatten().find_map(|text| text.parse().ok()).unwrap_or(Language::En);
     let templates = sql::templates(&mut tx).await?;
@@ -47,5 +53,5 @@ pub(super) async fn compose(
         link,
         good_for: Duration::from_secs_f64(to.good_for_s.max(0.0)),
     };
-    Ok(Some((to.email, render(waiting.kind, language, &brand, &fields, own.as_ref()))))
+    Ok(Composed::Mail(to.email, render(waiting.kind, language, &brand, &fields, own.as_ref())))
 }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::compose::Composed;
 use crate::app::App;
 use crate::db::TenantTx;
 use crate::mail::Kind;
@@ -109,25 +110,35 @@ struct Waiting {
     attempts: i32,
 }
 
-/// Sends until shutdown.
-pub(crate) async fn send_now_and_then(
+/// Looks at who wants another password, until shutdown.
+pub(crate) async fn look_at_wanted(
     app: Arc<App>,
     mut asked_for: mpsc::Receiver<Wanted>,
     shutdown: CancellationToken,
 ) {
     let Some(outbox) = &app.outbox else { return };
-    let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
         let wanted = tokio::select! {
             () = shutdown.cancelled() => return,
             wanted = asked_for.recv() => wanted,
-            () = outbox.woken.notified() => None,
-            _ = tick.tick() => None,
         };
-        if let Some(wanted) = wanted
-            && let Err(error) = reset::begin(&app, wanted).await
-        {
+        let Some(wanted) = wanted else { return };
+        if let Err(error) = reset::begin(&app, wanted).await {
             tracing::error!(%error, "a password that was asked for could not be looked at");
+        }
+        outbox.wake();
+    }
+}
+
+/// Sends until shutdown.
+pub(crate) async fn send_now_and_then(app: Arc<App>, shutdown: CancellationToken) {
+    let Some(outbox) = &app.outbox else { return };
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = outbox.woken.notified() => {}
+            _ = tick.tick() => {}
         }
         let sent = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -165,13 +176,15 @@ async fn send_due(app: &Arc<App>, outbox: &Outbox) -> Result<(), sqlx::Error> {
 
 async fn send(app: &App, waiting: Waiting) -> Result<(), sqlx::Error> {
     let Some(outbox) = &app.outbox else { return Ok(()) };
-    let composed = compose::compose(app, outbox, &waiting).await?;
-    let Some((to, mail)) = composed else {
-        let mut tx = app.db.control().await?;
-        sql::delete(&mut tx, &waiting.tenant, waiting.mail_id).await?;
-        return tx.commit().await;
+    let sent = match compose::compose(app, outbox, &waiting).await? {
+        Composed::Mail(to, mail) => outbox.mailer.send(&to, &mail).await,
+        Composed::NotNow => Err(SendError::Failed("the tenant is not active".to_owned())),
+        Composed::Nobody => {
+            let mut tx = app.db.control().await?;
+            sql::delete(&mut tx, &waiting.tenant, waiting.mail_id).await?;
+            return tx.commit().await;
+        }
     };
-    let sent = outbox.mailer.send(&to, &mail).await;
     let (tenant, kind) = (&waiting.tenant, waiting.kind);
     let retry_s = retry_s(waiting.attempts);
     let is_over = match (&sent, retry_s) {

@@ -20,6 +20,7 @@ mod footprint;
 mod ingest;
 mod onboard;
 mod outage;
+mod people;
 mod progress;
 mod reference;
 mod report;

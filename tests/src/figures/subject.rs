@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
-use super::{append, codec, footprint, ingest, onboard, seal, spool_disk, takeover, wire};
+use super::{append, codec, footprint, ingest, onboard, people, seal, spool_disk, takeover, wire};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Subject {
     Compaction,
     DiskCompacted,
     Onboard,
+    SignInTiming,
+    SignInFlood,
     Takeover,
     ReadDay,
     ReadHotDay,
@@ -52,7 +54,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 36] = [
+    const ALL: [Self; 38] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -68,6 +70,8 @@ impl Subject {
         Self::Compaction,
         Self::DiskCompacted,
         Self::Onboard,
+        Self::SignInTiming,
+        Self::SignInFlood,
         Self::Takeover,
         Self::ReadDay,
         Self::ReadHotDay,
@@ -108,6 +112,8 @@ impl Subject {
             Self::Compaction => "compaction",
             Self::DiskCompacted => "disk-compacted",
             Self::Onboard => "onboard",
+            Self::SignInTiming => "sign-in-timing",
+            Self::SignInFlood => "sign-in-flood",
             Self::Takeover => "takeover",
             Self::ReadDay => "read-day",
             Self::ReadHotDay => "read-hot-day",
@@ -204,6 +210,8 @@ impl Subject {
             | Self::BesideDay
             | Self::BesideHours => "ms",
             Self::BesideCrash => "samples",
+            Self::SignInTiming => "of 1",
+            Self::SignInFlood => "processors",
             Self::Onboard
             | Self::Takeover
             | Self::OutageReference
@@ -255,6 +263,12 @@ impl Subject {
             Self::Onboard => {
                 "a tenant with so many stores, package and validation | limit: the disk, two synced files a store"
             }
+            Self::SignInTiming => {
+                "what the time of a wrong sign-in tells of whether the user is there: 0 nothing, 1 all | limit: of two who are"
+            }
+            Self::SignInFlood => {
+                "what the service is busy on while wrong passwords come from everywhere | limit: half of the processors"
+            }
             Self::Takeover => "longest insert into a table that is being taken over | limit: without that",
             Self::ReadDay => {
                 "a compacted day of a series, of 432 M samples, over HTTPS; 95 of 100 are faster"
@@ -271,6 +285,13 @@ impl Subject {
             Self::BesideDay => "a day of a series, 95 of 100 | limit: VictoriaMetrics, the same day",
             Self::BesideHours => "5 days by the hour, 95 of 100 | limit: VictoriaMetrics, the same",
             Self::BesideCrash => "acknowledged and gone after SIGKILL of everything | limit: VictoriaMetrics",
+            _ => self.of_shipped_agent_is(),
+        }
+    }
+
+    /// The same of what is measured of the shipped agent as a process.
+    const fn of_shipped_agent_is(self) -> &'static str {
+        match self {
             Self::Binary => "the shipped agent on disk, stripped",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
             Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
@@ -286,6 +307,7 @@ impl Subject {
             Self::OutageReferenceAttempt | Self::OutageDenseAttempt => {
                 "from the return of the link to the first attempt: at random below the cap"
             }
+            _ => "",
         }
     }
 
@@ -313,6 +335,8 @@ impl Subject {
             Self::Compaction => ingest::compaction::measure(size, bench.rig().await?).await,
             Self::DiskCompacted => ingest::compaction::disk(bench.rig().await?).await,
             Self::Onboard => onboard::measure(size, bench).await,
+            Self::SignInTiming => people::timing(bench.rig().await?).await,
+            Self::SignInFlood => people::flood(bench.rig().await?).await,
             Self::Takeover => takeover::measure(size, bench).await,
             Self::ReadDay => chain::day(bench.chain().await?).await,
             Self::ReadHotDay => chain::hot_day(bench.chain().await?).await,

@@ -14,6 +14,7 @@ use storepulse_shared::seqs::SeqSet;
 use super::place::{Place, number};
 use super::session::{Session, quote};
 use super::wire::{self, Request};
+use super::world::NEWCOMER;
 use crate::cluster::TestDb;
 use crate::foreign::{self, OTLP_PATH, WRITE_PATH};
 
@@ -86,63 +87,70 @@ pub(super) async fn take_over(admin: &mut Session, place: &Place) -> anyhow::Res
 
 /// What people have beside, of a user of each tenant that has one; as the superuser, since most of it comes by mail, or from elsewhere.
 pub(super) async fn complete_people(db: &TestDb) -> anyhow::Result<()> {
-    const OF_HOSTS: &str = "from users where user_name = 'host'";
-    const OF_ALL: &str = "from tenants where tenant_id <> 'nueva'";
-    let mut admin = Session::open(&db.admin).await?;
-    for (table, values, of) in [
+    let of_hosts = [
         (
             "api_tokens (tenant_id, token_id, user_id, token_hash, name, scopes)",
             "tenant_id, gen_random_uuid(), user_id, sha256(user_id::text::bytea), 'canary-' || tenant_id, '{}'",
-            OF_HOSTS,
         ),
         (
             "authenticators (tenant_id, user_id, secret, confirmed_at)",
             "tenant_id, user_id, substr(sha256(user_id::text::bytea), 1, 20), now()",
-            OF_HOSTS,
         ),
         (
             "recovery_codes (tenant_id, user_id, code_hash)",
             "tenant_id, user_id, sha256(user_id::text::bytea)",
-            OF_HOSTS,
         ),
         (
             "password_resets (tenant_id, reset_id, user_id, token_hash, expires_at)",
             "tenant_id, gen_random_uuid(), user_id, sha256(user_id::text::bytea), now() + interval '1 hour'",
-            OF_HOSTS,
         ),
         (
             "user_identities (tenant_id, issuer, subject, user_id)",
             "tenant_id, 'https://login.example', 'canary-' || tenant_id, user_id",
-            OF_HOSTS,
         ),
-        ("joined_users (tenant_id, user_id, person_id)", "tenant_id, user_id, gen_random_uuid()", OF_HOSTS),
+        ("joined_users (tenant_id, user_id, person_id)", "tenant_id, user_id, gen_random_uuid()"),
+    ];
+    let mut admin = Session::open(&db.admin).await?;
+    for (table, values) in of_hosts {
+        admin
+            .run(&format!("insert into {table} select {values} from users where user_name = 'host'"))
+            .await?;
+    }
+    admin.close().await?;
+    of_tenants(db).await
+}
+
+/// What each tenant but the newcomer has of itself, where it is not there.
+pub(super) async fn of_tenants(db: &TestDb) -> anyhow::Result<()> {
+    let of_tenants = [
         (
             "operator_entries (tenant_id, entry_id, token_hash, operator, credential_id, reason, expires_at)",
             "tenant_id, gen_random_uuid(), sha256(tenant_id::bytea), 'ana', 'oddkey01', 'canary-' || tenant_id, now()",
-            OF_ALL,
         ),
         (
             "mails (tenant_id, mail_id, kind, subject_id)",
-            "tenant_id, gen_random_uuid(), 'invitation', gen_random_uuid()",
-            OF_ALL,
+            "tenant_id, md5(tenant_id)::uuid, 'invitation', md5(tenant_id)::uuid",
         ),
         (
             "mail_templates (tenant_id, kind, language, subject, text)",
             "tenant_id, 'invitation', 'en', 'canary-' || tenant_id, '{link}'",
-            OF_ALL,
         ),
         (
             "identity_providers (tenant_id, issuer, client_id, client_secret)",
             "tenant_id, 'https://login.example', 'canary-' || tenant_id, 'canary-' || tenant_id",
-            OF_ALL,
         ),
         (
             "provider_visits (tenant_id, state_hash, nonce, verifier, return_to)",
             "tenant_id, sha256(tenant_id::bytea), 'canary-' || tenant_id, 'canary-' || tenant_id, '/'",
-            OF_ALL,
         ),
-    ] {
-        admin.run(&format!("insert into {table} select {values} {of}")).await?;
+    ];
+    let mut admin = Session::open(&db.admin).await?;
+    for (table, values) in of_tenants {
+        let insert = format!(
+            "insert into {table} select {values} from tenants where tenant_id <> {}",
+            quote(NEWCOMER)
+        );
+        admin.run(&format!("{insert} on conflict do nothing")).await?;
     }
     admin.close().await
 }

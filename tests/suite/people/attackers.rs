@@ -66,6 +66,7 @@ async fn one_address_may_guess_a_little_and_no_right_password_of_its_own_buys_it
     assert!((20..=24).contains(&looked_at), "{looked_at}");
     let limited = guess(&here, &url, "ana", &right).await.0;
     assert_eq!(limited, 429, "this address waits, whatever it says");
+    assert_eq!(guess(&here, &url, "mallory", &mallory).await.0, 200, "who shares it signs in");
     assert_eq!(guess(&client([9, 9, 8]), &url, "ana", &right).await.0, 200);
 }
 

@@ -86,6 +86,17 @@ async fn once_it_is_shown_to_work_its_codes_are_asked_for_and_each_is_good_once(
     assert_eq!(sign_in(&setting, None).await.status, 200);
 }
 
+/// Whoever has seen the first password binds no factor that only she has.
+#[tokio::test]
+async fn who_has_yet_to_choose_a_password_sets_nothing_up() {
+    let setting = Setting::new().await;
+    let url = setting.cloud.url();
+    let first = super::add(&setting.db, TENANT, "ana", "--role user").await;
+    let ana = Signed::of(&url, &super::sign_in(&url, TENANT, "ana", &first).await.json);
+    let refused = ana.post("/v1/me/authenticator", json!({ "password": first })).await;
+    assert_eq!((refused.status, refused.code()), (403, "password_change_required"));
+}
+
 #[tokio::test]
 async fn who_guesses_codes_is_stopped_and_the_owner_is_not() {
     let setting = Setting::new().await;
@@ -129,5 +140,10 @@ async fn a_tenant_that_wants_a_second_factor_lets_nobody_read_without_and_an_adm
     assert_eq!(admin.delete(&format!("/v1/users/{id}/authenticator")).await.status, 204);
     until(&ana, "second_factor_required").await;
     assert_eq!(admin.delete(&format!("/v1/users/{id}/authenticator")).await.status, 404);
+    let own = all.iter().find(|user| user["user_name"] == "admin").unwrap()["user_id"].as_str().unwrap();
+    let refused = admin.delete(&format!("/v1/users/{own}/authenticator")).await;
+    assert_eq!((refused.status, refused.code()), (409, "own_account"), "her own asks for her password");
+    let refused = admin.post(&format!("/v1/users/{own}/password"), Value::Null).await;
+    assert_eq!((refused.status, refused.code()), (409, "own_account"));
     assert_eq!(sign_in(&setting, None).await.status, 200, "she signs in, and sets up another one");
 }

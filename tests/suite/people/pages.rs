@@ -82,6 +82,23 @@ async fn a_page_changes_something_only_if_it_repeats_what_it_alone_was_told() {
     assert_eq!(other.ask(Method::GET, "/v1/stores", None).await.status(), 200, "others stay");
 }
 
+/// The form of another site would sign its visitor in as somebody else.
+#[tokio::test]
+async fn no_form_signs_a_page_in() {
+    let setting = Setting::new().await;
+    Signed::new(&setting, "ana", "--role admin").await;
+    let body = json!({ "tenant": TENANT, "user": "ana", "password": CHOSEN, "page": true }).to_string();
+    let url = format!("{}/v1/session", setting.cloud.url());
+    for media_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+    {
+        let request = reqwest::Client::new().post(&url).header("content-type", media_type).body(body.clone());
+        let answer = request.send().await.unwrap();
+        assert!(!answer.headers().contains_key("set-cookie"), "{media_type}");
+        assert_eq!(code(answer).await, (400, "bad_body".to_owned()), "{media_type}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_lasts_as_long_as_the_tenant_says_and_using_it_makes_it_last() {
     let setting = Setting::new().await;

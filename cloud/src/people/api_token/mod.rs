@@ -1,8 +1,9 @@
 //! Tokens of people's programs: `person_<tenant>_<token>`, with the scopes that their owner gives them.
 //!
 //! A scope is a permission. What a program may do is what both its scopes and its owner's role allow, of the stores that she sees, as
-//! both are now. A token opens nothing of her own account: no password, no sessions, no other tokens. It goes with her: who is
-//! deactivated, or whose password somebody else has set, has none that open.
+//! both are now; who may come in is people's to say, so no token has `users.manage`. A token opens nothing of her own account: no
+//! password, no sessions, no other tokens. It goes with her: who is deactivated, or whose password somebody else has set, has none
+//! that open.
 
 pub(crate) mod http;
 pub(crate) mod sql;
@@ -103,7 +104,9 @@ pub(crate) async fn revoke(tx: &mut TenantTx, user: Uuid, token: Uuid) -> Result
 
 /// Nobody gives away what she has not.
 fn check_scopes(has: &[Permission], wanted: &[String]) -> Result<Vec<String>, Refusal> {
-    let has: Vec<&str> = has.iter().map(|may| may.as_str()).collect();
+    // Whoever makes users can make one of every role, and with it any scope.
+    let has: Vec<&str> =
+        has.iter().filter(|may| **may != Permission::UsersManage).map(|may| may.as_str()).collect();
     let mut scopes = wanted.to_vec();
     scopes.sort();
     scopes.dedup();

@@ -43,12 +43,15 @@ pub(super) async fn count_open(tx: &mut TenantTx, user: Uuid) -> Result<i64, sql
     .await
 }
 
-/// Deletes those of a user that have been over for ninety days.
+/// Deletes those of a user that have been over for ninety days, and those beyond the newest two hundred.
 pub(super) async fn forget_old(tx: &mut TenantTx, user: Uuid) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "delete from api_tokens
-        where tenant_id = $1 and user_id = $2 and coalesce(revoked_at, expires_at) < now() - interval '90 days'",
+        where tenant_id = $1 and user_id = $2 and (coalesce(revoked_at, expires_at) < now() - interval '90 days'
+            or revoked_at is not null and token_id in (
+                select token_id from api_tokens where tenant_id = $1 and user_id = $2
+                order by created_at desc, token_id offset 200))",
         tenant,
         user,
     )

@@ -82,6 +82,7 @@ pub(crate) async fn begin_authenticator(
     auth: SessionAuth,
     Told(new): Told<NewAuthenticator>,
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<AuthenticatorSecret>), ApiError> {
+    auth.check_password_is_own()?;
     session::confirm_password(&app, address(&parts), &auth, new.password).await?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let made = super::begin(&mut tx, auth.user).await?;
@@ -107,11 +108,13 @@ pub(crate) async fn confirm_authenticator(
     auth: SessionAuth,
     Told(first): Told<FirstCode>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<RecoveryCodes>), ApiError> {
-    session::take_attempt(&app, address(&parts))?;
+    auth.check_password_is_own()?;
+    let account = auth.user.to_string();
+    session::take_attempt(&app, address(&parts), &account)?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let recovery_codes = super::confirm(&mut tx, auth.user, &first.code).await?;
     tx.commit().await?;
-    app.attempts.give_back(address(&parts));
+    app.attempts.give_back(address(&parts), Some(&account));
     doubt_user(&app, &auth.tenant, auth.user);
     Ok((NO_STORE, Json(RecoveryCodes { recovery_codes })))
 }
@@ -131,6 +134,7 @@ pub(crate) async fn remove_authenticator(
     auth: SessionAuth,
     Told(removal): Told<Removal>,
 ) -> Result<StatusCode, ApiError> {
+    auth.check_password_is_own()?;
     session::confirm_password(&app, address(&parts), &auth, removal.password).await?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
     let passed = super::pass(&mut tx, auth.user, removal.code.as_ref()).await?;
@@ -158,6 +162,7 @@ pub(crate) async fn remove_users_authenticator(
     auth: PersonAuth<may::ManageUsers>,
     Named(user): Named<Uuid>,
 ) -> Result<StatusCode, ApiError> {
+    user::check_not_own(&auth.actor(), user, "POST /v1/me/authenticator/removal")?;
     let mut tx = app.db.tenant(&auth.tenant).await?;
     super::remove(&mut tx, &auth.actor(), user).await?;
     tx.commit().await?;

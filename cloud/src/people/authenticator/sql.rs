@@ -108,6 +108,14 @@ pub(super) async fn remove(tx: &mut TenantTx, user: Uuid) -> Result<bool, sqlx::
     sqlx::query!("delete from recovery_codes where tenant_id = $1 and user_id = $2", tenant, user)
         .execute(tx.connection())
         .await?;
+    // So that every process is told of the tenant: who deletes a row tells of nobody in particular.
+    sqlx::query!(
+        "update authenticators set confirmed_at = null where tenant_id = $1 and user_id = $2",
+        tenant,
+        user
+    )
+    .execute(tx.connection())
+    .await?;
     let done = sqlx::query!("delete from authenticators where tenant_id = $1 and user_id = $2", tenant, user);
     Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
 }

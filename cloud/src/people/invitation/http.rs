@@ -12,13 +12,12 @@ use storepulse_shared::answer::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Acceptance, Invitation, NewInvitation};
+use super::{Acceptance, Accepted, Invitation, NewInvitation};
 use crate::app::App;
-use crate::auth::{PersonAuth, SessionAuth};
+use crate::auth::{PersonAuth, SessionAuth, address, check_guess, count_guess};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
-use crate::people::user::User;
 use crate::problem::ApiError;
 
 /// An invitation with its token.
@@ -106,7 +105,7 @@ pub(crate) async fn revoke_invitation(
     tag = "people",
     request_body = Acceptance,
     responses(
-        (status = 201, description = "the user, who can sign in now", body = User),
+        (status = 201, description = "the user, who can sign in now", body = Accepted),
         (status = 400, description = "not understood", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`join`, and nobody is signed in", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`join`, and this session may not go on to other tenants", body = Problem, content_type = "application/problem+json"),
@@ -114,6 +113,7 @@ pub(crate) async fn revoke_invitation(
         (status = 409, description = "the name is taken, or `join` is not possible; the invitation stays open", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "a value cannot be taken; the detail says what is allowed", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many that open nothing from this address; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -121,10 +121,15 @@ pub(crate) async fn accept_invitation(
     State(app): State<Arc<App>>,
     mut parts: Parts,
     Told(acceptance): Told<Acceptance>,
-) -> Result<(StatusCode, Json<User>), ApiError> {
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    check_guess(&app, address(&parts))?;
     let signed_in = match acceptance.join {
         true => Some(SessionAuth::from_request_parts(&mut parts, &app).await?),
         false => None,
     };
-    Ok((StatusCode::CREATED, Json(super::accept(&app, signed_in.as_ref(), acceptance).await?)))
+    let accepted = super::accept(&app, signed_in.as_ref(), acceptance).await;
+    if accepted.as_ref().is_err_and(ApiError::is_of_nothing) {
+        count_guess(&app, address(&parts));
+    }
+    Ok((StatusCode::CREATED, Json(accepted?)))
 }

@@ -30,6 +30,8 @@ use crate::problem::ApiError;
 
 /// Open invitations of a tenant, at most.
 const OPEN_MAX: i64 = 1_000;
+/// Invitations of a tenant within a day, whatever became of them: each may be a mail with words of the tenant's own.
+const A_DAY_MAX: i64 = 1_000;
 /// Longest statement of looking one up.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -92,6 +94,15 @@ pub(crate) struct Acceptance {
     pub join: bool,
 }
 
+/// What has become of an invitation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether she goes from one tenant to the other without signing in from now on.
+    pub joined: bool,
+}
+
 /// Invites somebody. The token is in the answer, and nowhere else; where she is sent a mail, it is made with the mail.
 pub(crate) async fn create(
     app: &App,
@@ -111,6 +122,12 @@ pub(crate) async fn create(
         let detail = format!(
             "{open} invitations are open, and no more are made: revoke those that nobody will accept"
         );
+        return Err(Refusal::conflict("invitation_limit", detail));
+    }
+    let recent = sql::count_recent(tx).await?;
+    if recent >= A_DAY_MAX {
+        let detail =
+            format!("{recent} invitations were made within a day, and no more are: come back tomorrow");
         return Err(Refusal::conflict("invitation_limit", detail));
     }
     if sql::is_users(tx, &email).await? {
@@ -156,7 +173,7 @@ pub(crate) async fn accept(
     app: &App,
     signed_in: Option<&SessionAuth>,
     acceptance: Acceptance,
-) -> Result<User, ApiError> {
+) -> Result<Accepted, ApiError> {
     let unknown = || {
         app.metrics.refusals.count("invitation_unknown");
         let detail = "the invitation is unknown, was accepted or revoked, or is over; ask whoever invited you for another one";
@@ -169,13 +186,14 @@ pub(crate) async fn accept(
     let rules = Rules::of(&mut tx).await?;
     tx.rollback().await?;
     let row = found.ok_or_else(unknown)?;
-    if let Some(auth) = signed_in {
-        joined::check(app, auth, &tenant).await?;
-    }
     // What cannot be a user is told before a password is hashed for it.
     let user_name = names::check_user_name(&acceptance.user_name)?;
     acceptance.password.check(rules.password_chars_min, &user_name, Some(&row.email))?;
     let hash = app.hashing.hash(acceptance.password).await?;
+    let held = match signed_in {
+        Some(auth) => Some(joined::hold(app, auth, &tenant).await?),
+        None => None,
+    };
 
     let mut tx = app.db.tenant(&tenant).await?;
     if !sql::lock_open(&mut tx, row.invitation_id).await? {
@@ -196,12 +214,12 @@ pub(crate) async fn accept(
     let detail = json!({ "user": user.user_id });
     let deed = Deed { action: "invitation.accepted", subject: &subject(row.invitation_id), detail };
     audit::record_in(&mut tx, &actor, deed).await?;
-    tx.commit().await?;
-    if let Some(auth) = signed_in {
-        // The user is there and can sign in, whatever comes of this.
-        joined::join(&app.db, auth, &tenant, user.user_id).await?;
+    // In the transaction that makes her: nobody of the tenant has seen this user before it is joined.
+    if let Some(held) = &held {
+        joined::join(&mut tx, held, user.user_id).await?;
     }
-    Ok(user)
+    tx.commit().await?;
+    Ok(Accepted { user, joined: held.is_some() })
 }
 
 /// As the audit names an invitation.

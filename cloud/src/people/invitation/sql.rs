@@ -90,6 +90,17 @@ pub(super) async fn count_open(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
     .await
 }
 
+/// Within a day, whatever became of them.
+pub(super) async fn count_recent(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query_scalar!(
+        r#"select count(*) as "recent!" from invitations where tenant_id = $1 and created_at > now() - interval '1 day'"#,
+        tenant,
+    )
+    .fetch_one(tx.connection())
+    .await
+}
+
 /// Whether a user has this email.
 pub(super) async fn is_users(tx: &mut TenantTx, email: &str) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant().to_owned();

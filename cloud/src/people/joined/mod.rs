@@ -24,12 +24,12 @@ use super::user;
 use crate::app::App;
 use crate::audit::{self, Actor, Deed};
 use crate::auth::{SessionAuth, tenant_suspended};
-use crate::db::{Db, TenantTx};
+use crate::db::{ControlTx, TenantTx};
 use crate::operator::Refusal;
 use crate::problem::ApiError;
 
 /// Tenants of one person, at most.
-const TENANTS_MAX: usize = 5;
+const TENANTS_MAX: i64 = 5;
 
 /// A tenant of whoever is signed in.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,10 +57,12 @@ pub(crate) struct Switch {
     pub page: bool,
 }
 
-/// The tenants of whoever is signed in, by id; her own at the least.
+/// The tenants of whoever is signed in, by id; her own at the least. Whom only the provider of this one has signed in is told of no
+/// other: where else somebody works is not her tenant's to know.
 pub(crate) async fn list(app: &App, auth: &SessionAuth) -> Result<Vec<JoinedTenant>, ApiError> {
     let mut tx = app.db.control().await?;
-    let rows = sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?;
+    let mut rows = sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?;
+    rows.retain(|row| may_go_on(auth).is_ok() || row.tenant_id == auth.tenant.as_str());
     let shown = |row: sql::TenantRow| JoinedTenant {
         current: row.tenant_id == auth.tenant.as_str(),
         tenant_id: row.tenant_id,
@@ -69,39 +71,48 @@ pub(crate) async fn list(app: &App, auth: &SessionAuth) -> Result<Vec<JoinedTena
     Ok(rows.into_iter().map(shown).collect())
 }
 
-/// Refuses who is of as many tenants as she may be, of this one already, or must not go on from here.
-pub(crate) async fn check(app: &App, auth: &SessionAuth, to: &TenantId) -> Result<(), ApiError> {
+/// A person who is about to be joined to one more user. Nobody else joins her meanwhile.
+pub(crate) struct Held {
+    person: Uuid,
+    _tx: ControlTx,
+}
+
+/// Holds whoever is signed in, as she is now, for a user of another tenant: refuses who is of as many tenants as she may be, of that one
+/// already, or must not go on from here.
+pub(crate) async fn hold(app: &App, auth: &SessionAuth, to: &TenantId) -> Result<Held, ApiError> {
     may_go_on(auth)?;
     if *to == auth.tenant {
         let detail = "the invitation is to the tenant that you are signed in to: accept it without `join`";
         return Err(Refusal::conflict("same_tenant", detail).into());
     }
+    let mut tx = app.db.tenant(&auth.tenant).await?;
+    // Looked at again: while she chose a name, somebody may have changed her password.
+    if !sql::lock_signed_in(&mut tx, auth.user, auth.session.id).await? {
+        return Err(ApiError::Unauthorized);
+    }
+    let person = sql::person_of(&mut tx, auth.user).await?;
+    let deed = Deed { action: "user.joined", subject: &user::subject(auth.user), detail: json!({}) };
+    audit::record_in(&mut tx, &auth.actor(), deed).await?;
+    tx.commit().await?;
     let mut tx = app.db.control().await?;
-    let tenants = sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?;
-    if tenants.iter().any(|row| row.tenant_id == to.as_str()) {
+    sql::lock(&mut tx, person).await?;
+    let (tenants, is_there) = sql::count_of(&mut tx, person, to).await?;
+    if is_there {
         let detail = format!("another user of tenant {to} is joined to you already: accept without `join`");
         return Err(Refusal::conflict("already_joined", detail).into());
     }
-    if tenants.len() >= TENANTS_MAX { Err(too_many().into()) } else { Ok(()) }
+    if tenants >= TENANTS_MAX {
+        let detail = format!("one person is of at most {TENANTS_MAX} tenants: accept without `join`");
+        return Err(Refusal::conflict("tenant_limit", detail).into());
+    }
+    Ok(Held { person, _tx: tx })
 }
 
-/// Makes the user of another tenant, who was just made, and whoever is signed in one person.
-pub(crate) async fn join(db: &Db, auth: &SessionAuth, tenant: &TenantId, user: Uuid) -> Result<(), Refusal> {
-    let mut tx = db.control().await?;
-    let person = sql::person_of(&mut tx, &auth.tenant, auth.user).await?;
-    sql::lock(&mut tx, person).await?;
-    if sql::tenants_of(&mut tx, &auth.tenant, auth.user).await?.len() >= TENANTS_MAX {
-        return Err(too_many());
-    }
-    if !sql::join(&mut tx, tenant, user, person).await? {
-        let detail = format!("another user of tenant {tenant} is joined to you already");
-        return Err(Refusal::conflict("already_joined", detail));
-    }
-    for (tenant, user) in [(&auth.tenant, auth.user), (tenant, user)] {
-        let deed = Deed { action: "user.joined", subject: &user::subject(user), detail: json!({}) };
-        audit::record(&mut tx, tenant, &Actor::Person { user }, deed).await?;
-    }
-    Ok(tx.commit().await?)
+/// Makes a user who is just being made, and so seen by nobody yet, one with whom is held.
+pub(crate) async fn join(tx: &mut TenantTx, held: &Held, user: Uuid) -> Result<(), sqlx::Error> {
+    sql::join(tx, user, held.person).await?;
+    let deed = Deed { action: "user.joined", subject: &user::subject(user), detail: json!({}) };
+    audit::record_in(tx, &Actor::Person { user }, deed).await
 }
 
 /// The user is joined to nobody any more.
@@ -156,11 +167,4 @@ fn may_go_on(auth: &SessionAuth) -> Result<(), ApiError> {
 fn not_joined() -> ApiError {
     let detail = "you are not joined to a user of this tenant: sign in there (POST /v1/session)";
     ApiError::Forbidden { code: "sign_in_required", detail: detail.to_owned() }
-}
-
-fn too_many() -> Refusal {
-    Refusal::conflict(
-        "tenant_limit",
-        format!("one person is of at most {TENANTS_MAX} tenants: accept without `join`"),
-    )
 }

@@ -34,21 +34,47 @@ pub(super) async fn tenants_of(
 }
 
 /// Whose user it is; a new person, if nobody has said.
-pub(super) async fn person_of(
-    tx: &mut ControlTx,
-    tenant: &TenantId,
-    user: Uuid,
-) -> Result<Uuid, sqlx::Error> {
+pub(super) async fn person_of(tx: &mut TenantTx, user: Uuid) -> Result<Uuid, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "insert into joined_users (tenant_id, user_id, person_id) values ($1, $2, gen_random_uuid()) on conflict do nothing",
-        tenant.as_str(),
+        tenant,
         user,
     )
     .execute(tx.connection())
     .await?;
     sqlx::query_scalar!(
         "select person_id from joined_users where tenant_id = $1 and user_id = $2",
-        tenant.as_str(),
+        tenant,
+        user
+    )
+    .fetch_one(tx.connection())
+    .await
+}
+
+/// Holds an active user who is signed in with a password of her own, in this session; `false` if she is not any more.
+pub(super) async fn lock_signed_in(
+    tx: &mut TenantTx,
+    user: Uuid,
+    session: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    let found = sqlx::query_scalar!(
+        "select user_id from users
+        where tenant_id = $1 and user_id = $2 and deactivated_at is null and not must_change_password for no key update",
+        tenant,
+        user,
+    );
+    if found.fetch_optional(tx.connection()).await?.is_none() {
+        return Ok(false);
+    }
+    // A statement of its own: whoever had held the row may have ended it.
+    sqlx::query_scalar!(
+        r#"select exists (select from sessions
+            where tenant_id = $1 and session_id = $2 and user_id = $3 and ended_at is null and expires_at > now()
+              and opened_as <> 'provider') as "is_open!""#,
+        tenant,
+        session,
         user,
     )
     .fetch_one(tx.connection())
@@ -64,20 +90,33 @@ pub(super) async fn lock(tx: &mut ControlTx, person: Uuid) -> Result<(), sqlx::E
     Ok(())
 }
 
-/// `false` if the person has a user of this tenant.
-pub(super) async fn join(
+/// Of how many tenants a person is, whatever their state, and whether this one is among them.
+pub(super) async fn count_of(
     tx: &mut ControlTx,
-    tenant: &TenantId,
-    user: Uuid,
     person: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "insert into joined_users (tenant_id, user_id, person_id) values ($1, $2, $3) on conflict do nothing",
+    tenant: &TenantId,
+) -> Result<(i64, bool), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select count(*) as "tenants!", coalesce(bool_or(tenant_id = $2), false) as "is_there!"
+        from joined_users where person_id = $1"#,
+        person,
         tenant.as_str(),
+    );
+    let row = row.fetch_one(tx.connection()).await?;
+    Ok((row.tenants, row.is_there))
+}
+
+pub(super) async fn join(tx: &mut TenantTx, user: Uuid, person: Uuid) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query!(
+        "insert into joined_users (tenant_id, user_id, person_id) values ($1, $2, $3)",
+        tenant,
         user,
         person,
-    );
-    Ok(done.execute(tx.connection()).await?.rows_affected() == 1)
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// The user of another tenant who is the same person.

@@ -88,7 +88,7 @@ pub(crate) async fn remove_identity_provider(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SignInQuery {
-    /// A path of this service, for when one is signed in; `/` if it is left out.
+    /// A path of this service, for when one is signed in; `/account` if it is left out.
     return_to: Option<String>,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct SignInQuery {
         (status = 303, description = "to the provider; or to the page to sign in, with what is in the way"),
         (status = 400, description = "not understood, or a place to return to that is not of this service", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "what cannot be a tenant", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "too many from this address that led nowhere; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many from this address that led nowhere yet; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -112,13 +112,11 @@ pub(crate) async fn begin_sign_in(
     Named(tenant): Named<TenantId>,
     Asked(query): Asked<SignInQuery>,
 ) -> Result<Response, ApiError> {
-    let return_to = query.return_to.as_deref().unwrap_or("/");
+    let return_to = query.return_to.as_deref().unwrap_or("/account");
     check_return_to(return_to)?;
     take_strangers_turn(&app, address(&parts))?;
     match super::begin(&app, &tenant, return_to).await {
         Ok((url, state)) => {
-            // What is known already costs nobody anything.
-            app.strangers.give_back(address(&parts));
             let cookie = format!("{VISIT}={state}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600");
             see_other(&url, &[cookie])
         }
@@ -161,6 +159,8 @@ pub(crate) async fn finish_sign_in(
     };
     match super::finish(&app, &tenant, &state, query.code.as_deref()).await {
         Ok((cookie, return_to)) => {
+            // What she left with.
+            app.strangers.give_back(address(&parts), None);
             let mut response = see_other(&return_to, &[cleared()])?;
             response.headers_mut().append(SET_COOKIE, cookie.set()?);
             Ok(response)

@@ -12,6 +12,9 @@
 pub(crate) mod http;
 pub(crate) mod protocol;
 mod sql;
+pub(crate) mod turns;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -34,6 +37,9 @@ use crate::problem::ApiError;
 
 /// Longest id or secret that a provider has given us, characters.
 const CREDENTIAL_CHARS_MAX: usize = 1_000;
+
+/// People of a tenant who are at its provider, at most.
+const VISITS_MAX: i64 = 10_000;
 
 /// A tenant's provider; its secret is nowhere.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,6 +170,8 @@ pub(crate) async fn put(
         tenant_status: String::new(),
     };
     sql::put(tx, &row).await?;
+    // Who is at the one before has nothing to tell this one.
+    sql::forget_visits(tx).await?;
     audit::record_in(tx, actor, Deed { action: "provider.changed", subject: "provider", detail }).await?;
     shown(app, tx.tenant(), row)
 }
@@ -183,9 +191,14 @@ pub(crate) async fn begin(app: &App, tenant: &TenantId, return_to: &str) -> Resu
     let registration = registration(&sql::find(&mut tx).await?.ok_or(Fault::NoProvider)?)?;
     tx.rollback().await?;
     let redirect = redirect_uri(app, tenant.as_str()).ok_or(Fault::NoProvider)?;
+    let turn = app.provider_turns.take(tenant).ok_or_else(busy)?;
     let begun = app.providers.begin(&registration, &redirect).await.map_err(|e| told(tenant, &e))?;
+    drop(turn);
     let mut tx = app.db.tenant(tenant).await?;
     sql::forget_old_visits(&mut tx).await?;
+    if sql::count_visits(&mut tx).await? >= VISITS_MAX {
+        return Err(busy());
+    }
     sql::insert_visit(&mut tx, &hash(&begun.state), &begun.kept, return_to).await?;
     tx.commit().await?;
     Ok((begun.url, begun.state))
@@ -207,7 +220,9 @@ pub(crate) async fn finish(
     let redirect = redirect_uri(app, tenant.as_str()).ok_or(Fault::NoProvider)?;
     let code = code.ok_or(Fault::ProviderRefused)?;
     let kept = Kept { nonce: visit.nonce, verifier: visit.verifier };
+    let turn = app.provider_turns.take(tenant).ok_or_else(busy)?;
     let identity = app.providers.finish(&registration, &redirect, &kept, code).await;
+    drop(turn);
     let identity = identity.map_err(|e| told(tenant, &e))?;
     let mut tx = app.db.tenant(tenant).await?;
     user::sql::lock(&mut tx).await?;
@@ -308,6 +323,10 @@ fn shown(app: &App, tenant: &str, row: ProviderRow) -> Result<IdentityProvider, 
         has_client_secret: row.client_secret.is_some(),
         new_users_are: row.new_users_are.as_deref().map(Role::of_column).transpose()?,
     })
+}
+
+fn busy() -> Stop {
+    Stop::Ours(ApiError::Overloaded { retry_after: Duration::from_secs(5) })
 }
 
 fn hash(state: &str) -> [u8; 32] {

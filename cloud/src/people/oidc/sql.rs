@@ -63,6 +63,20 @@ pub(super) async fn forget_old_visits(tx: &mut TenantTx) -> Result<(), sqlx::Err
     Ok(())
 }
 
+/// Deletes all of them.
+pub(super) async fn forget_visits(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query!("delete from provider_visits where tenant_id = $1", tenant).execute(tx.connection()).await?;
+    Ok(())
+}
+
+pub(super) async fn count_visits(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query_scalar!(r#"select count(*) as "visits!" from provider_visits where tenant_id = $1"#, tenant)
+        .fetch_one(tx.connection())
+        .await
+}
+
 pub(super) async fn insert_visit(
     tx: &mut TenantTx,
     hash: &[u8; 32],

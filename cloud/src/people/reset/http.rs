@@ -9,7 +9,7 @@ use storepulse_shared::answer::Problem;
 
 use super::{Forgotten, Redemption};
 use crate::app::App;
-use crate::auth::address;
+use crate::auth::{address, check_guess, count_guess};
 use crate::operator::request::Told;
 use crate::people::attempts::take_strangers_turn;
 use crate::problem::ApiError;
@@ -60,13 +60,20 @@ pub(crate) async fn request_password_reset(
         (status = 404, description = "`reset_unknown`: one body for every reason", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "the password cannot be taken; the link stays good", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many that open nothing from this address; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn redeem_password_reset(
     State(app): State<Arc<App>>,
+    parts: Parts,
     Told(redemption): Told<Redemption>,
 ) -> Result<StatusCode, ApiError> {
-    super::redeem(&app, redemption).await?;
+    check_guess(&app, address(&parts))?;
+    let redeemed = super::redeem(&app, redemption).await;
+    if redeemed.as_ref().is_err_and(ApiError::is_of_nothing) {
+        count_guess(&app, address(&parts));
+    }
+    redeemed?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@
 //! and tokens end, and it is joined to nobody any more. A second factor stays.
 
 pub(crate) mod http;
-mod sql;
+pub(super) mod sql;
 
 use std::time::Duration;
 

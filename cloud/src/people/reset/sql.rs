@@ -94,6 +94,19 @@ pub(super) async fn find_open(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<Opti
     .await
 }
 
+/// Uses up whatever is open of a user: what was sent before leads nowhere.
+pub(in crate::people) async fn close_all(tx: &mut TenantTx, user: Uuid) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
+    sqlx::query!(
+        "update password_resets set used_at = now() where tenant_id = $1 and user_id = $2 and used_at is null",
+        tenant,
+        user,
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Uses one up, and all others of the user with it; `false` if it was not good any more.
 pub(super) async fn use_open(tx: &mut TenantTx, reset: Uuid, user: Uuid) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
@@ -106,12 +119,6 @@ pub(super) async fn use_open(tx: &mut TenantTx, reset: Uuid, user: Uuid) -> Resu
     if done.execute(tx.connection()).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!(
-        "update password_resets set used_at = now() where tenant_id = $1 and user_id = $2 and used_at is null",
-        tenant,
-        user,
-    )
-    .execute(tx.connection())
-    .await?;
+    close_all(tx, user).await?;
     Ok(true)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::opening::SignedIn;
 use super::{Session, SignIn, Tokens};
 use crate::app::App;
-use crate::auth::{PersonAuth, SessionAuth, Via, Who, address, cookie, doubt_user};
+use crate::auth::{PersonAuth, SessionAuth, Via, Who, address, check_guess, cookie, count_guess, doubt_user};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
@@ -58,6 +58,8 @@ pub(crate) struct Me {
     /// Of a page: to be repeated in `X-CSRF-Token` with whatever changes something.
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
+    /// Nothing else is open before: `change_password`, or `set_up_authenticator`, which the tenant wants of everybody; null for nothing.
+    first: Option<&'static str>,
     /// Null for a program of hers, and for an operator.
     session_id: Option<Uuid>,
     /// Left out for an operator.
@@ -95,7 +97,23 @@ pub(crate) async fn sign_in(
     parts: Parts,
     Told(asked): Told<SignIn>,
 ) -> Result<Response, ApiError> {
+    if asked.page {
+        check_no_form(&parts)?;
+    }
     tell(super::sign_in(&app, address(&parts), asked).await?)
+}
+
+/// Refuses what the form of another site could have sent, which would sign its visitor in as somebody else: JSON by its name is sent
+/// from other sites only after asking, and we let none.
+fn check_no_form(parts: &Parts) -> Result<(), ApiError> {
+    let media_type =
+        parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = "a page signs in with Content-Type: application/json";
+    Err(ApiError::refused(StatusCode::BAD_REQUEST, "bad_body", detail))
 }
 
 /// Tells whoever has signed in; a page with its cookie.
@@ -123,18 +141,24 @@ pub(crate) fn tell(signed_in: SignedIn) -> Result<Response, ApiError> {
         (status = 401, description = "no session is open with it", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "the tenant is not active", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many that open nothing from this address; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn refresh_session(
     State(app): State<Arc<App>>,
+    parts: Parts,
     Told(renewal): Told<Renewal>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Tokens>), ApiError> {
     let renewed = match renewal.refresh_token.parse::<RefreshToken>() {
-        Ok(token) => super::refresh(&app, &token).await,
+        Ok(token) => {
+            check_guess(&app, address(&parts))?;
+            super::refresh(&app, &token).await
+        }
         Err(_) => Err(ApiError::Unauthorized),
     };
     if let Err(ApiError::Unauthorized) = &renewed {
+        count_guess(&app, address(&parts));
         app.metrics.refused_credentials.inc();
     }
     Ok((NO_STORE, Json(renewed?)))
@@ -187,7 +211,7 @@ pub(crate) async fn show_me(
     };
     let permissions = auth.permissions.iter().map(|may| may.as_str().to_owned()).collect();
     let (tenant, role) = (auth.tenant.to_string(), auth.role());
-    Ok((NO_STORE, Json(Me { tenant, role, permissions, csrf_token, session_id, user })))
+    Ok((NO_STORE, Json(Me { tenant, role, permissions, csrf_token, first: auth.first(), session_id, user })))
 }
 
 /// Change one's password; all other sessions end

@@ -15,7 +15,7 @@ use crate::operator::Refusal;
 use crate::outbox;
 use crate::people::password::{Password, sign_in_failed};
 use crate::people::rules::Rules;
-use crate::people::user;
+use crate::people::{reset, user};
 use crate::problem::ApiError;
 
 /// Longest statement of looking a user up.
@@ -39,8 +39,9 @@ pub(crate) async fn change_password(
             Refusal::Value("password: it is the one that you have; choose another one".to_owned()).into()
         );
     }
-    take_attempt(app, from)?;
-    if !is_right(app, from, old, row.password_hash.clone()).await? {
+    let account = auth.user.to_string();
+    take_attempt(app, from, &account)?;
+    if !is_right(app, (from, &account), old, row.password_hash.clone()).await? {
         return Err(sign_in_failed());
     }
     let hash = app.hashing.hash(new).await?;
@@ -50,6 +51,7 @@ pub(crate) async fn change_password(
     }
     sql::set_own_password(&mut tx, auth.user, &hash).await?;
     sql::end_all(&mut tx, auth.user, "password_changed", Some(auth.session.id)).await?;
+    reset::sql::close_all(&mut tx, auth.user).await?;
     let subject = user::subject(auth.user);
     let deed = Deed { action: "user.password_changed", subject: &subject, detail: json!({}) };
     audit::record_in(&mut tx, &auth.actor(), deed).await?;
@@ -67,6 +69,11 @@ pub(crate) async fn confirm_password(
     let mut tx = app.db.read(&auth.tenant, LOOK_MAX).await?;
     let row = sql::find_person(&mut tx, auth.user).await?.ok_or(ApiError::Unauthorized)?;
     tx.rollback().await?;
-    take_attempt(app, from)?;
-    if is_right(app, from, password, row.password_hash).await? { Ok(()) } else { Err(sign_in_failed()) }
+    let account = auth.user.to_string();
+    take_attempt(app, from, &account)?;
+    if is_right(app, (from, &account), password, row.password_hash).await? {
+        Ok(())
+    } else {
+        Err(sign_in_failed())
+    }
 }

@@ -47,12 +47,13 @@ pub(crate) struct SignIn {
 pub(crate) async fn sign_in(app: &App, from: Option<IpAddr>, asked: SignIn) -> Result<SignedIn, ApiError> {
     let device = asked.device.as_deref().unwrap_or("unnamed");
     check_device(device)?;
-    take_attempt(app, from)?;
+    let account = account_of(&asked);
+    take_attempt(app, from, &account)?;
     let found = find(app, &asked).await?;
     // No password opens a user who may not sign in.
     let may_sign_in = found.as_ref().filter(|(_, row)| !row.is_deactivated);
     let hash = may_sign_in.and_then(|(_, row)| row.password_hash.clone());
-    let is_right = is_right(app, from, asked.password, hash.clone()).await?;
+    let is_right = is_right(app, (from, &account), asked.password, hash.clone()).await?;
     let (Some((tenant, row)), true) = (found, is_right) else {
         app.metrics.refusals.count("sign_in_failed");
         return Err(sign_in_failed());
@@ -72,7 +73,7 @@ pub(crate) async fn sign_in(app: &App, from: Option<IpAddr>, asked: SignIn) -> R
         if passed == authenticator::Passed::Wrong {
             app.metrics.refusals.count("code_wrong");
             // One more attempt of the address; whether it was the last one is told by the next.
-            let _ = app.attempts.take(from, Instant::now());
+            let _ = app.attempts.take(from, Some(&account), Instant::now());
         }
         return Err(error);
     }
@@ -97,9 +98,17 @@ async fn find(app: &App, asked: &SignIn) -> Result<Option<(TenantId, sql::SignIn
     Ok(found.map(|row| (tenant, row)))
 }
 
-/// One more password from this address may be looked at.
-pub(crate) fn take_attempt(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
-    app.attempts.take(from, Instant::now()).map_err(|retry_after| {
+/// Whose password it is said to be, however it is written. What can be nobody's is all one.
+fn account_of(asked: &SignIn) -> String {
+    match names::signs_in_as(&asked.user) {
+        Some(name) if asked.tenant.parse::<TenantId>().is_ok() => format!("{}/{name}", asked.tenant),
+        _ => String::new(),
+    }
+}
+
+/// One more password of this account may be looked at from this address.
+pub(crate) fn take_attempt(app: &App, from: Option<IpAddr>, account: &str) -> Result<(), ApiError> {
+    app.attempts.take(from, Some(account), Instant::now()).map_err(|retry_after| {
         app.metrics.refusals.count("sign_in_limited");
         ApiError::Limited {
             status: StatusCode::TOO_MANY_REQUESTS,
@@ -114,13 +123,13 @@ pub(crate) fn take_attempt(app: &App, from: Option<IpAddr>) -> Result<(), ApiErr
 /// want of a place comes again.
 pub(super) async fn is_right(
     app: &App,
-    from: Option<IpAddr>,
+    (from, account): (Option<IpAddr>, &str),
     password: Password,
     hash: Option<String>,
 ) -> Result<bool, ApiError> {
     let verified = app.hashing.verify(password, hash).await;
     if !matches!(verified, Ok(false)) {
-        app.attempts.give_back(from);
+        app.attempts.give_back(from, Some(account));
     }
     verified
 }

@@ -222,12 +222,13 @@ pub(super) async fn use_refresh(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<()
     Ok(())
 }
 
-/// Deletes tokens of a session that were used more than a day ago: whoever comes with one of them only learns that it opens nothing.
+/// Deletes tokens of a session that were used more than a week ago. No session that is not renewed lasts longer, so whoever comes with
+/// one of them has no reason to believe in it.
 pub(super) async fn forget_used(tx: &mut TenantTx, session: Uuid) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "delete from refresh_tokens
-        where tenant_id = $1 and session_id = $2 and used_at < now() - interval '1 day'",
+        where tenant_id = $1 and session_id = $2 and used_at < now() - interval '7 days'",
         tenant,
         session,
     )
@@ -236,12 +237,15 @@ pub(super) async fn forget_used(tx: &mut TenantTx, session: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Deletes sessions of a user that have been over for ninety days.
+/// Deletes sessions of a user that have been over for ninety days, and those beyond the newest five hundred.
 pub(super) async fn forget_old(tx: &mut TenantTx, user: Uuid) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "delete from sessions
-        where tenant_id = $1 and user_id = $2 and coalesce(ended_at, expires_at) < now() - interval '90 days'",
+        where tenant_id = $1 and user_id = $2 and (coalesce(ended_at, expires_at) < now() - interval '90 days'
+            or ended_at is not null and session_id in (
+                select session_id from sessions where tenant_id = $1 and user_id = $2
+                order by created_at desc, session_id offset 500))",
         tenant,
         user,
     )

@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::audit::Actor;
 use crate::mail::smtp::{Mailer, SendError};
 use crate::mail::{Brand, Fields, Kind, Language, render};
-use crate::operator::text;
+use crate::operator::{Refusal, text};
 use crate::outbox::retry_s;
 use crate::problem::ApiError;
 use crate::settings;
@@ -45,8 +45,7 @@ const AT_ONCE: i64 = 4;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSignUp {
     /// The id that is wanted: 1 to 50 of a-z, 0-9 and '-'. Whether it is free is told by the confirmation.
-    #[schema(value_type = String)]
-    pub tenant_id: TenantId,
+    pub tenant_id: String,
     /// The company's name, 1 to 200 characters of any script.
     pub company: String,
     /// Where the link is sent.
@@ -63,8 +62,7 @@ pub(crate) struct Confirmation {
     #[schema(value_type = String)]
     pub token: Password,
     /// Another id, if the one that was wanted is taken.
-    #[schema(value_type = Option<String>)]
-    pub tenant_id: Option<TenantId>,
+    pub tenant_id: Option<String>,
     /// The first admin's name to sign in with.
     pub user_name: String,
     /// How she is shown to others; her user name if it is left out.
@@ -84,6 +82,7 @@ pub(crate) struct SignedUp {
 
 /// Puts a mail down.
 pub(crate) async fn begin(app: &App, new: &NewSignUp) -> Result<(), ApiError> {
+    let tenant_id = check_id(&new.tenant_id)?;
     text::check_name("company", &new.company)?;
     let email = names::check_email(&new.email)?;
     let mut tx = app.db.control().await?;
@@ -95,10 +94,15 @@ pub(crate) async fn begin(app: &App, new: &NewSignUp) -> Result<(), ApiError> {
     // Whoever asks too often is told the same, and nobody's mailbox is filled.
     if sql::count_of(&mut tx, &email).await? < OF_ONE_MAX {
         let language = new.language.unwrap_or(Language::En);
-        let row = (new.tenant_id.as_str(), new.company.as_str(), email.as_str(), language.as_str());
+        let row = (tenant_id.as_str(), new.company.as_str(), email.as_str(), language.as_str());
         sql::insert(&mut tx, row, GOOD_FOR).await?;
     }
     Ok(tx.commit().await?)
+}
+
+/// Refuses what cannot be the id of a tenant.
+fn check_id(id: &str) -> Result<TenantId, Refusal> {
+    id.parse().map_err(|error| Refusal::Value(format!("tenant_id: {error}")))
 }
 
 /// Makes the tenant and its first admin.
@@ -112,11 +116,12 @@ pub(crate) async fn confirm(app: &App, plan: &str, asked: Confirmation) -> Resul
     let mut tx = app.db.control().await?;
     let row = sql::find_open(&mut tx, &token.hash()).await?.ok_or_else(unknown)?;
     drop(tx);
+    let other_id = asked.tenant_id.as_deref().map(check_id).transpose()?;
     let user_name = names::check_user_name(&asked.user_name)?;
     asked.password.check(PASSWORD_CHARS_MIN, &user_name, Some(&row.email))?;
     let hash = app.hashing.hash(asked.password).await?;
 
-    let tenant = make_tenant(app, plan, &token, asked.tenant_id).await?.ok_or_else(unknown)?;
+    let tenant = make_tenant(app, plan, &token, other_id).await?.ok_or_else(unknown)?;
     let new = NewUser {
         user_name,
         email: Some(row.email),

@@ -73,11 +73,11 @@ pub(super) struct DueRow {
     pub attempts: i32,
 }
 
-/// Takes what is due; nobody else takes it for two minutes.
+/// Takes what is due; nobody else takes it for five minutes.
 pub(super) async fn take_due(tx: &mut ControlTx, limit: i64) -> Result<Vec<DueRow>, sqlx::Error> {
     sqlx::query_as!(
         DueRow,
-        "update sign_ups set due_at = now() + interval '2 minutes', attempts = attempts + 1
+        "update sign_ups set due_at = now() + interval '5 minutes', attempts = attempts + 1
         where sign_up_id in (
             select sign_up_id from sign_ups
             where mailed_at is null and confirmed_at is null and due_at <= now() and expires_at > now()

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::sql::{StoresSeen, UserRow};
 use super::password::Password;
-use super::{Role, api_token, joined, names, session};
+use super::{Role, api_token, joined, names, reset, session};
 use crate::app::rfc3339;
 use crate::audit::{self, Actor, Deed};
 use crate::db::TenantTx;
@@ -41,6 +41,8 @@ pub(crate) struct User {
     pub stores: Option<Vec<String>>,
     /// In which it is written to; null: the tenant's.
     pub language: Option<Language>,
+    /// Whether there is a password that opens it; otherwise only the tenant's provider does.
+    pub has_password: bool,
     /// Whether its authenticator is asked for a code.
     pub has_authenticator: bool,
     /// Whether it may sign in.
@@ -212,6 +214,9 @@ pub(crate) async fn update(
     if before.active && !is_active {
         session::end_all(tx, user, "deactivated", None).await?;
     }
+    if before.email != email || !is_active {
+        reset::sql::close_all(tx, user).await?;
+    }
     if before.email != email && *actor != (Actor::Person { user }) {
         // Where mail goes, passwords are set.
         joined::part(tx, actor, user).await?;
@@ -243,15 +248,25 @@ pub(crate) async fn reset_password(
     user: Uuid,
     password_hash: &str,
 ) -> Result<User, Refusal> {
+    check_not_own(actor, user, "PUT /v1/me/password")?;
     sql::lock(tx).await?;
     show(tx, user).await?;
     sql::set_password(tx, user, password_hash, true).await?;
     session::end_all(tx, user, "password_changed", None).await?;
     api_token::sql::revoke_all(tx, user).await?;
+    reset::sql::close_all(tx, user).await?;
     joined::part(tx, actor, user).await?;
     let deed = Deed { action: "user.password_reset", subject: &subject(user), detail: json!({}) };
     audit::record_in(tx, actor, deed).await?;
     show(tx, user).await
+}
+
+/// Refuses to do for others what asks for one's own password where it is one's own: a page that was left open is not enough for it.
+pub(super) fn check_not_own(actor: &Actor, user: Uuid, way: &str) -> Result<(), Refusal> {
+    if *actor != (Actor::Person { user }) {
+        return Ok(());
+    }
+    Err(Refusal::conflict("own_account", format!("this is your own account: {way}")))
 }
 
 /// A password that nobody has thought of, and its hash.
@@ -311,6 +326,7 @@ impl TryFrom<UserRow> for User {
             role: Role::of_column(&row.role)?,
             stores: StoresSeen::of(row.all_stores, row.stores).into_named(),
             language: row.language.and_then(|language| language.parse().ok()),
+            has_password: row.has_password,
             has_authenticator: row.has_authenticator,
             active: row.deactivated_at.is_none(),
             must_change_password: row.must_change_password,

@@ -19,6 +19,7 @@ pub(crate) struct UserRow {
     pub all_stores: bool,
     pub stores: Vec<String>,
     pub language: Option<String>,
+    pub has_password: bool,
     pub has_authenticator: bool,
     pub must_change_password: bool,
     pub created_at: OffsetDateTime,
@@ -228,6 +229,7 @@ pub(super) async fn find(tx: &mut TenantTx, user: Uuid) -> Result<Option<UserRow
     sqlx::query_as!(
         UserRow,
         r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at, language,
+            password_hash is not null as "has_password!",
             exists (select from authenticators a where a.tenant_id = $1 and a.user_id = u.user_id and a.confirmed_at is not null)
                 as "has_authenticator!",
             array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id
@@ -251,6 +253,7 @@ pub(super) async fn list(
     sqlx::query_as!(
         UserRow,
         r#"select user_id, user_name, email, name, role, all_stores, must_change_password, created_at, deactivated_at, language,
+            password_hash is not null as "has_password!",
             exists (select from authenticators a where a.tenant_id = $1 and a.user_id = u.user_id and a.confirmed_at is not null)
                 as "has_authenticator!",
             array(select s.store_id from user_stores s where s.tenant_id = $1 and s.user_id = u.user_id

@@ -46,7 +46,7 @@ pub(super) const GRANTS: [(&str, &str, &[&str]); 60] = [
     ("identity_providers", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("invitations", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("joined_users", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
-    ("joined_users", "storepulse_control", &["DELETE", "INSERT", "SELECT"]),
+    ("joined_users", "storepulse_control", &["SELECT"]),
     ("losses", "storepulse_app", &["DELETE", "INSERT", "SELECT"]),
     ("losses", "storepulse_bi", &["SELECT"]),
     ("mail_templates", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
@@ -123,7 +123,7 @@ pub(super) const FUNCTIONS: [&str; 11] = [
 pub(super) const TRIGGERS: [&str; 14] = [
     "api_tokens.tell calls tell_of_change after update, on",
     "audit_entries.chain calls chain_audit_entry before insert, on",
-    "authenticators.tell calls tell_of_change after insert or delete or update, on",
+    "authenticators.tell calls tell_of_change after update, on",
     "operator_audit_entries.chain calls chain_operator_audit_entry before insert, on",
     "operator_entries.tell calls tell_of_change after update, on",
     "operators.tell calls tell_of_change after update, on",

@@ -14,7 +14,7 @@ use crate::isolation::case::Case;
 use crate::isolation::session::Session;
 
 /// Queries that touch this table of all tenants, and why they may; the first that a query begins with. Nothing else is excused.
-const OF_ALL_TENANTS: [(&str, &str, &str); 10] = [
+const OF_ALL_TENANTS: [(&str, &str, &str); 11] = [
     (
         "select tenant_id, retention_days from tenants order by tenant_id",
         "tenants",
@@ -42,6 +42,11 @@ const OF_ALL_TENANTS: [(&str, &str, &str); 10] = [
         "select t.tenant_id, t.company from tenants t where t.tenant_id = $1 or",
         "joined_users",
         "the tenants of one person",
+    ),
+    (
+        "select count(*) as \"tenants!\", coalesce(bool_or(tenant_id = $2)",
+        "joined_users",
+        "of how many tenants one person is",
     ),
     (
         "update operator_entries set ended_at = now() where credential_id = $1",

@@ -16,6 +16,8 @@ use crate::isolation::world::{NOBODYS_STORE, World};
 pub(super) enum Aim {
     /// The caller's own, whoever that is.
     Callers,
+    /// The same, unless one of the callers has taken it away meanwhile.
+    CallersOrGone,
     /// The store of this name: the caller's own, or not there at all.
     Store(&'static str),
     /// A user of this tenant: hers to see for its people, and not there for others.

@@ -37,6 +37,8 @@ enum Owed<'a> {
     ExactlyOrBadRequest(&'a Answer),
     /// Something about the caller's own.
     Own,
+    /// The same, or this answer.
+    OwnOr(&'a Answer),
     /// 200, whoever asks.
     Ok,
     /// A refusal of this status, whose words depend on what is refused.
@@ -145,6 +147,7 @@ impl References {
                 }
                 match aim {
                     Aim::Callers => Owed::Own,
+                    Aim::CallersOrGone => Owed::OwnOr(&self.not_found),
                     Aim::Store(name) if *name == place.store.as_str() => Owed::Own,
                     Aim::NotJoined => Owed::Refused(403),
                     Aim::Store(_) | Aim::User(_) | Aim::NotThere => Owed::Exactly(&self.not_found),
@@ -163,6 +166,7 @@ impl References {
         }
         match aim {
             Aim::Callers => Owed::Own,
+            Aim::CallersOrGone => Owed::OwnOr(&self.not_found),
             Aim::Store(name) if who.sees(name) && World::has_store(&who.tenant, name) => Owed::Own,
             Aim::User(tenant) if *tenant == who.tenant => Owed::Own,
             Aim::NotJoined => Owed::Refused(403),
@@ -186,6 +190,7 @@ impl References {
         match self.owed(route, credential.standing, forgery, &attempt.aim) {
             Owed::Exactly(owed) => differs(answer, owed),
             Owed::ExactlyOrBadRequest(owed) if answer.status != 400 => differs(answer, owed),
+            Owed::OwnOr(gone) if answer.status != 200 => differs(answer, gone),
             Owed::Own if is_wrong_password(answer) => None,
             Owed::Own if !matches!(answer.status, 200 | 201 | 204 | 400 | 409 | 410 | 422) => {
                 Some(format!("the caller's own is answered {}", answer.text()))
@@ -202,6 +207,7 @@ impl References {
             }
             Owed::ExactlyOrBadRequest(_)
             | Owed::Own
+            | Owed::OwnOr(_)
             | Owed::Ok
             | Owed::Refused(_)
             | Owed::AnyRefusal

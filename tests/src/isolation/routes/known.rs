@@ -51,7 +51,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 98] = [
+pub(super) const KNOWN: [Route; 105] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -88,7 +88,7 @@ pub(super) const KNOWN: [Route; 98] = [
     route("GET", "/v1/me/tenants", Door::Session, |_| people::plain("GET", "/v1/me/tenants", "")),
     route("POST", "/v1/session/switch", Door::Session, |_| people::of_switch()),
     route("GET", "/v1/me/tokens", Door::Session, |_| people::plain("GET", "/v1/me/tokens", "")),
-    route("POST", "/v1/me/tokens", Door::Session, |_| people::plain("POST", "/v1/me/tokens", r#"{"name":"mine","scopes":["metrics.read"]}"#)),
+    route("POST", "/v1/me/tokens", Door::Session, |_| people::plain("POST", "/v1/me/tokens", r#"{"name":"mine","scopes":[]}"#)),
     route("DELETE", "/v1/me/tokens/{token_id}", Door::Session, people::of_tokens),
     route("POST", "/v1/me/authenticator", Door::Session, |_| people::plain("POST", "/v1/me/authenticator", r#"{"password":"not the right one"}"#)),
     route("POST", "/v1/me/authenticator/confirmation", Door::Session, |_| people::plain("POST", "/v1/me/authenticator/confirmation", r#"{"code":"000000"}"#)),
@@ -97,7 +97,7 @@ pub(super) const KNOWN: [Route; 98] = [
     route("POST", "/v1/password-resets/redemption", Door::SignIn, |_| people::of_redemption()),
     route("POST", "/v1/sign-ups", Door::SignIn, |_| people::of_sign_up()),
     route("POST", "/v1/sign-ups/confirmation", Door::SignIn, |_| people::of_sign_up_confirmation()),
-    route("GET", "/v1/identity-provider", Door::Person("users.read"), |_| people::plain("GET", "/v1/identity-provider", "")),
+    route("GET", "/v1/identity-provider", Door::Person("users.read"), |_| people::of_own_provider()),
     route("PUT", "/v1/identity-provider", Door::Person("users.manage"), |_| people::plain("PUT", "/v1/identity-provider", r#"{"issuer":"https://mine.example","client_id":"mine"}"#)),
     route("DELETE", "/v1/identity-provider", Door::Person("users.manage"), |_| people::plain("DELETE", "/v1/identity-provider", "")),
     route("GET", "/v1/providers/{tenant_id}/sign-in", Door::Elsewhere, |_| people::of_provider("sign-in?return_to=/x")),
@@ -146,6 +146,13 @@ pub(super) const KNOWN: [Route; 98] = [
     route("POST", "/v1/tenants/{tenant_id}/onboarding", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/onboarding", r#"{"stores":1,"cloud_url":"https://cloud.example"}"#)),
     route("GET", "/v1/tenants/{tenant_id}/audit", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/audit", "")),
     route("GET", "/v1/audit", Door::Operator, |_| operators::of("GET", "/v1/audit", "")),
+    route("GET", "/sign-in", Door::Open, |_| attempts::plain("/sign-in")),
+    route("GET", "/invitation", Door::Open, |_| attempts::plain("/invitation")),
+    route("GET", "/new-password", Door::Open, |_| attempts::plain("/new-password")),
+    route("GET", "/sign-up", Door::Open, |_| attempts::plain("/sign-up")),
+    route("GET", "/account", Door::Open, |_| attempts::plain("/account")),
+    route("GET", "/pages/people.css", Door::Open, |_| attempts::plain("/pages/people.css")),
+    route("GET", "/pages/people.js", Door::Open, |_| attempts::plain("/pages/people.js")),
     route("GET", "/health", Door::Open, |_| attempts::plain("/health")),
     route("GET", "/ready", Door::Open, |_| attempts::plain("/ready")),
     route("GET", "/metrics", Door::OpenWithNumbers, |_| attempts::plain("/metrics")),

@@ -55,6 +55,11 @@ pub(super) fn of_refresh() -> Vec<Attempt> {
         .to_vec()
 }
 
+/// Of her tenant, whose admin is among the callers.
+pub(super) fn of_own_provider() -> Vec<Attempt> {
+    vec![attempt("as it is", "GET", "/v1/identity-provider", "", Aim::CallersOrGone)]
+}
+
 /// The victim's tenant, and none.
 pub(super) fn of_switch() -> Vec<Attempt> {
     [VICTIM, "nobody", "../la-villa"]

@@ -1,6 +1,7 @@
 //! Who may call which route: observed, by asking as each, and written as the table that `cloud/README.md` shows.
 
 use super::known::{Door, KNOWN, Route};
+use crate::isolation::content;
 use crate::isolation::wire::{self, Request};
 use crate::isolation::world::{STRANGER, World};
 
@@ -40,6 +41,8 @@ pub async fn table(world: &World) -> anyhow::Result<String> {
         table.push_str(&line);
         table.push('\n');
     }
+    // An admin may take her tenant's provider and words away, and has.
+    content::of_tenants(&world.db).await?;
     Ok(table)
 }
 
