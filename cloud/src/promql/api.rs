@@ -1,5 +1,5 @@
-//! What each route of the query API answers, for whichever stores it is asked: [`http`](super::http) and its
-//! [`Scope`](crate::scope::Scope) say whose they are.
+//! What each route of the query API answers, for whichever stores it is asked: [`http`](super::http) says whose they are, by its
+//! [`Scope`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
