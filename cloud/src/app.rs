@@ -29,6 +29,7 @@ use crate::people::oidc::protocol::Client as ProviderClient;
 use crate::people::oidc::turns::Turns as ProviderTurns;
 use crate::people::password::Hashing;
 use crate::people::signing::{self, Signing};
+use crate::plan;
 use crate::promql::Queries;
 use crate::refusals::{self, Refusals};
 use crate::resolution::{Resolution, ResolutionConfig};
@@ -177,6 +178,9 @@ pub enum ServeError {
     /// The keys that sign access tokens.
     #[error("signing keys: {0}")]
     Signing(anyhow::Error),
+    /// The plan of those who sign up.
+    #[error("sign-up: {0}; `plan list` shows which there are")]
+    SignUp(String),
     /// How mail is sent.
     #[error("mail: {0}")]
     Mail(String),
@@ -208,6 +212,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let db = Db::connect(&config.database).await?;
     db.make_partitions().await?;
+    check_sign_up(&db, config.people.sign_up_plan.as_deref()).await?;
     signing::rotate(&db).await.map_err(ServeError::Signing)?;
     let connections_max = door::within_open_files(config.admission.connections_max);
     let limits = AdmissionLimits { connections_max, ..config.admission };
@@ -259,6 +264,14 @@ pub async fn run(
     app.db.close().await;
     tracing::info!("stopped");
     served.and(ended.map_err(ServeError::Task))
+}
+
+/// Whoever signs up gets a plan that is there: better to say so now than to the first one who does.
+async fn check_sign_up(db: &Db, plan: Option<&str>) -> Result<(), ServeError> {
+    let Some(plan) = plan else { return Ok(()) };
+    let mut tx = db.control().await?;
+    let found = plan::show(&mut tx, plan).await;
+    found.map(drop).map_err(|error| ServeError::SignUp(error.to_string()))
 }
 
 async fn serve(

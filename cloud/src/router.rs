@@ -157,6 +157,7 @@ fn of_people() -> OpenApiRouter<Arc<App>> {
             people::invitation::http::create_invitation,
             people::invitation::http::list_invitations
         ))
+        .routes(routes!(pages::show_home))
         .routes(routes!(pages::show_sign_in))
         .routes(routes!(pages::show_invitation))
         .routes(routes!(pages::show_new_password))

@@ -8,6 +8,9 @@ use super::{Outbox, Waiting, sql};
 use crate::app::App;
 use crate::mail::{Brand, Fields, Kind, Language, Own, Rendered, render};
 
+/// Of an hour, 59 minutes and 59 seconds are an hour.
+const MOMENT: Duration = Duration::from_secs(60);
+
 /// What has become of what waits.
 pub(super) enum Composed {
     /// To whom, and what.
@@ -51,7 +54,8 @@ pub(super) async fn compose(app: &App, outbox: &Outbox, waiting: &Waiting) -> Re
         tenant_id: waiting.tenant.to_string(),
         name: to.name,
         link,
-        good_for: Duration::from_secs_f64(to.good_for_s.max(0.0)),
+        // What is told is never more than there is, but for the moment that has passed since it began.
+        good_for: Duration::from_secs_f64(to.good_for_s.max(0.0)) + MOMENT,
     };
     Ok(Composed::Mail(to.email, render(waiting.kind, language, &brand, &fields, own.as_ref())))
 }

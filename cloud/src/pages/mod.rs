@@ -19,7 +19,7 @@ mod tests;
 use std::sync::LazyLock;
 
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 
 use self::kept::Kept;
 
@@ -47,6 +47,17 @@ const SCRIPT: &str = concat!(
 static KEPT_SHELL: LazyLock<Kept> = LazyLock::new(|| Kept::new("text/html; charset=utf-8", SHELL));
 static KEPT_STYLE: LazyLock<Kept> = LazyLock::new(|| Kept::new("text/css; charset=utf-8", STYLE));
 static KEPT_SCRIPT: LazyLock<Kept> = LazyLock::new(|| Kept::new("text/javascript; charset=utf-8", SCRIPT));
+
+/// Go to one's account, where one is asked to sign in
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "pages",
+    responses((status = 303, description = "to /account"))
+)]
+pub(crate) async fn show_home() -> Redirect {
+    Redirect::to("/account")
+}
 
 /// Show the page to sign in
 ///

@@ -99,6 +99,38 @@ async fn no_form_signs_a_page_in() {
     }
 }
 
+/// The cookie of a page gives way to the other tenant's, so nobody could end the session that it was of.
+#[tokio::test]
+async fn a_page_that_goes_on_to_another_tenant_leaves_no_session_behind() {
+    let setting = Setting::new().await;
+    let url = setting.cloud.url();
+    let out = crate::setting::folder().await;
+    storepulse_testbed::store::onboard(&setting.db, "el-sol", &["S01"], &url, None, &out).await.unwrap();
+    Signed::new(&setting, "ana", "--role user").await;
+    let host = Signed::of_tenant(&setting, "el-sol", "host", "--role admin").await;
+    let invited = host.post("/v1/invitations", json!({ "email": "ana@x.example", "role": "user" })).await;
+    let page = Page::open(&setting, "ana").await;
+    let send = async |path: &str, body: Value| {
+        let request = page.http.post(format!("{url}{path}")).header("cookie", &page.cookie);
+        request.header("x-csrf-token", &page.csrf_token).json(&body).send().await.unwrap()
+    };
+    let token = &invited.json["token"];
+    let accepted = send(
+        "/v1/invitations/accept",
+        json!({ "token": token, "user_name": "anna", "password": CHOSEN, "join": true }),
+    )
+    .await;
+    let accepted: Value = accepted.json().await.unwrap();
+    assert_eq!((&accepted["user_name"], &accepted["joined"]), (&json!("anna"), &json!(true)), "{accepted}");
+    let switched = send("/v1/session/switch", json!({ "tenant": "el-sol", "page": true })).await;
+    assert_eq!(switched.status(), 200);
+    let cookie = switched.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let there = page.http.get(format!("{url}/v1/me")).header("cookie", cookie).send().await.unwrap();
+    let me = there.text().await.unwrap();
+    assert!(me.contains("\"anna\"") && me.matches("\"role\"").count() == 1, "{me}");
+    assert_eq!(page.ask(Method::GET, "/v1/me", None).await.status(), 401, "the one before has ended");
+}
+
 #[tokio::test]
 async fn a_session_lasts_as_long_as_the_tenant_says_and_using_it_makes_it_last() {
     let setting = Setting::new().await;

@@ -91,6 +91,11 @@ async fn who_comes_back_without_having_left_is_told_so_and_is_not_signed_in() {
             told(TENANT, "provider_refused"),
         ),
         ("la-villa/callback?code=x&state=stolen", format!("{held}stolen"), told(TENANT, "visit_unknown")),
+        (
+            "la-villa/sign-in?return_to=/a%3Fb",
+            String::new(),
+            (303, "/sign-in?tenant=la-villa&problem=provider_unreachable&return_to=%2Fa%3Fb".to_owned()),
+        ),
         ("la-villa/sign-in?return_to=https://elsewhere.example", String::new(), (400, String::new())),
         ("la-villa/sign-in?return_to=//elsewhere.example", String::new(), (400, String::new())),
         ("..%2Fla-villa/sign-in", String::new(), (404, String::new())),

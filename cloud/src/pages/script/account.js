@@ -168,6 +168,7 @@ function drawMe(me) {
 
 async function drawAccount() {
   const me = await askMe();
+  remember(me.tenant);
   // What was true before is not any more.
   if (await becomeReady(me)) return drawAccount();
   const [password, authenticator, sessions, tokens, tenants] = [part(), part(), part(), part(), part()];

@@ -17,9 +17,11 @@ async function acceptInvitation() {
     fields.push(tick('join', { key: '@join', values: { tenant: me.tenant, user: me.user_name } }, 'join'));
   }
   const send = async (values) => {
-    await ask('POST', '/v1/invitations/accept', { token, ...values });
+    const { joined } = await ask('POST', '/v1/invitations/accept', { token, ...values });
     const says = { key: '@welcome', values: { tenant } };
-    showPage('@done', make('p', { says }), wayTo(addressOf('/sign-in', { tenant }), '@sign_in'));
+    // Who is joined goes on from where she is signed in.
+    const way = joined ? wayTo('/account', '@go_on') : wayTo(addressOf('/sign-in', { tenant }), '@sign_in');
+    showPage('@done', make('p', { says }), way);
   };
   const says = { key: '@invitation_how', values: { tenant } };
   return showPage('@invitation', make('p', { says }), form(fields, '@accept', send));

@@ -34,23 +34,20 @@ function signIn() {
     const names = { tenant: tenant.value(), user: user.value() };
     const asks = { ...names, password: password.value(), code: code.row.hidden ? undefined : code.value(), page: true, device: device() };
     csrfToken = undefined;
-    let session;
     try {
-      session = await ask('POST', '/v1/session', asks);
+      await ask('POST', '/v1/session', asks);
     } catch (problem) {
       if (problem.code === 'code_required') return asksForCode(true);
       if (problem.code === 'sign_in_failed') asksForCode(false);
       throw problem;
     }
-    csrfToken = session.csrf_token;
     remember(names.tenant);
-    await becomeReady({ ...session, user_name: names.user }, asks.password);
+    await becomeReady(await askMe(), asks.password);
     return leaveFor(returnTo());
   };
   const provide = () => {
     tenant.fail(tenant.input.validity.valid ? undefined : '@bad_tenant');
     if (!tenant.input.validity.valid) return tenant.input.focus();
-    remember(tenant.value());
     const query = new URLSearchParams({ return_to: returnTo() });
     return leaveFor(`/v1/providers/${encodeURIComponent(tenant.value())}/sign-in?${query}`);
   };

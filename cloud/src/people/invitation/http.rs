@@ -42,7 +42,7 @@ pub(crate) struct Invitations {
     tag = "people",
     security(("access_token" = []), ("cookie" = []), ("person_token" = []), ("entry_token" = [])),
     request_body = NewInvitation,
-    responses((status = 201, description = "the invitation, good once and for seven days", body = InvitationWithToken), ChangeRefusals)
+    responses((status = 201, description = "the invitation, good once, for seven days unless the tenant says otherwise", body = InvitationWithToken), ChangeRefusals)
 )]
 pub(crate) async fn create_invitation(
     State(app): State<Arc<App>>,

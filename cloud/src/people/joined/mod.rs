@@ -20,10 +20,10 @@ use super::authenticator;
 use super::password::Password;
 use super::session::opening::{self, OpenedAs, Opening, SignedIn};
 use super::session::sql::find_user_by_id;
-use super::user;
+use super::{session, user};
 use crate::app::App;
 use crate::audit::{self, Actor, Deed};
-use crate::auth::{SessionAuth, tenant_suspended};
+use crate::auth::{SessionAuth, doubt_user, tenant_suspended};
 use crate::db::{ControlTx, TenantTx};
 use crate::operator::Refusal;
 use crate::problem::ApiError;
@@ -124,10 +124,11 @@ pub(crate) async fn part(tx: &mut TenantTx, actor: &Actor, user: Uuid) -> Result
     Ok(())
 }
 
-/// Opens a session in another tenant of the same person. The session that asks stays as it is, and opens nothing there.
+/// Opens a session in another tenant of the same person. The session that asks opens nothing there; a program's stays as it is, a
+/// page's ends.
 pub(crate) async fn switch(app: &App, auth: &SessionAuth, asked: Switch) -> Result<SignedIn, ApiError> {
     let device = asked.device.as_deref().unwrap_or("unnamed");
-    super::session::check_device(device)?;
+    session::check_device(device)?;
     may_go_on(auth)?;
     let tenant: TenantId = asked.tenant.parse().map_err(|_| not_joined())?;
     let mut tx = app.db.control().await?;
@@ -151,6 +152,13 @@ pub(crate) async fn switch(app: &App, auth: &SessionAuth, asked: Switch) -> Resu
     let how = Opening { opened_as: OpenedAs::Joined, device, for_page: asked.page };
     let opened = opening::open(&mut tx, user, how).await?;
     tx.commit().await?;
+    if asked.page && auth.session.csrf_token.is_some() {
+        // Its cookie gives way to the new one, and nobody could use or end it any more.
+        let mut tx = app.db.tenant(&auth.tenant).await?;
+        session::end(&mut tx, auth, auth.session.id, "replaced").await?;
+        tx.commit().await?;
+        doubt_user(app, &auth.tenant, auth.user);
+    }
     opened.tell(app, &tenant, &row)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -120,7 +120,7 @@ pub(crate) async fn begin_sign_in(
             let cookie = format!("{VISIT}={state}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600");
             see_other(&url, &[cookie])
         }
-        Err(Stop::Fault(fault)) => stopped(&tenant, fault),
+        Err(Stop::Fault(fault)) => stopped(&tenant, fault, query.return_to.as_deref()),
         Err(Stop::Ours(error)) => Err(error),
     }
 }
@@ -155,9 +155,10 @@ pub(crate) async fn finish_sign_in(
     Asked(query): Asked<CallbackQuery>,
 ) -> Result<Response, ApiError> {
     let Some(state) = query.state.filter(|state| brought(&parts) == Some(state.as_str())) else {
-        return stopped(&tenant, Fault::VisitUnknown);
+        return stopped(&tenant, Fault::VisitUnknown, None);
     };
-    match super::finish(&app, &tenant, &state, query.code.as_deref()).await {
+    let device = device(&parts);
+    match super::finish(&app, &tenant, &state, query.code.as_deref(), &device).await {
         Ok((cookie, return_to)) => {
             // What she left with.
             app.strangers.give_back(address(&parts), None);
@@ -165,7 +166,7 @@ pub(crate) async fn finish_sign_in(
             response.headers_mut().append(SET_COOKIE, cookie.set()?);
             Ok(response)
         }
-        Err(Stop::Fault(fault)) => stopped(&tenant, fault),
+        Err(Stop::Fault(fault)) => stopped(&tenant, fault, None),
         Err(Stop::Ours(error)) => Err(error),
     }
 }
@@ -178,12 +179,45 @@ fn brought(parts: &Parts) -> Option<&str> {
         .find_map(|pair| pair.trim().strip_prefix(VISIT)?.strip_prefix('='))
 }
 
+/// What the browser is, in words, as far as it says: for the list of sessions.
+fn device(parts: &Parts) -> String {
+    /// What a browser calls itself, before what it also calls itself.
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser/", "Samsung Internet"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iOS"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let said = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let of = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(mark, _)| said.contains(mark)).map(|(_, name)| *name)
+    };
+    let words: Vec<&str> = [of(&BROWSERS), of(&SYSTEMS)].into_iter().flatten().collect();
+    if words.is_empty() { "browser".to_owned() } else { words.join(", ") }
+}
+
 fn cleared() -> String {
     format!("{VISIT}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
 }
 
-fn stopped(tenant: &TenantId, fault: Fault) -> Result<Response, ApiError> {
-    see_other(&format!("/sign-in?tenant={tenant}&problem={}", fault.as_str()), &[cleared()])
+fn stopped(tenant: &TenantId, fault: Fault, return_to: Option<&str>) -> Result<Response, ApiError> {
+    let mut to = format!("/sign-in?tenant={tenant}&problem={}", fault.as_str());
+    if let Some(return_to) = return_to {
+        to.push_str("&return_to=");
+        to.extend(form_urlencoded::byte_serialize(return_to.as_bytes()));
+    }
+    see_other(&to, &[cleared()])
 }
 
 fn see_other(to: &str, cookies: &[String]) -> Result<Response, ApiError> {
@@ -215,7 +249,27 @@ fn check_return_to(path: &str) -> Result<(), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
+
+    #[test]
+    fn a_browser_is_told_in_words() {
+        let told = |said: &str| {
+            device(&Request::builder().header(USER_AGENT, said).body(()).unwrap().into_parts().0)
+        };
+        let of_phone = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36";
+        assert_eq!(told(of_phone), "Chrome, Android");
+        assert_eq!(
+            told("Mozilla/5.0 (Macintosh; Intel Mac OS X 14_1) Version/17.1 Safari/605.1.15"),
+            "Safari, macOS"
+        );
+        assert_eq!(
+            told("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 Edg/130.0"),
+            "Edge, Windows"
+        );
+        assert_eq!(told("<script>"), "browser");
+    }
 
     #[test]
     fn one_returns_to_this_service_only() {

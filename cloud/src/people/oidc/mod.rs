@@ -210,6 +210,7 @@ pub(crate) async fn finish(
     tenant: &TenantId,
     state: &str,
     code: Option<&str>,
+    device: &str,
 ) -> Result<(Cookie, String), Stop> {
     let mut tx = app.db.tenant(tenant).await?;
     // Once, whatever comes of it.
@@ -227,7 +228,7 @@ pub(crate) async fn finish(
     let mut tx = app.db.tenant(tenant).await?;
     user::sql::lock(&mut tx).await?;
     let user = user_of(&mut tx, &identity, row.new_users_are.as_deref()).await?;
-    let how = Opening { opened_as: OpenedAs::Provider, device: "page", for_page: true };
+    let how = Opening { opened_as: OpenedAs::Provider, device, for_page: true };
     let opened = opening::open(&mut tx, user, how).await?;
     tx.commit().await?;
     let cookie = opened.into_cookie();

@@ -42,7 +42,7 @@ pub(crate) struct PasswordChange {
     /// The one until now.
     #[schema(value_type = String)]
     old: Password,
-    /// 10 characters to 256 bytes.
+    /// 12 characters (or as many as the tenant wants) to 256 bytes.
     #[schema(value_type = String)]
     new: Password,
 }
@@ -51,8 +51,9 @@ pub(crate) struct PasswordChange {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Me {
     tenant: String,
-    /// `operator` for one who has entered the tenant.
-    role: &'static str,
+    /// `operator`, for one who has entered the tenant; a user's own is the user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
     /// What she may do, with what she calls with.
     permissions: Vec<String>,
     /// Of a page: to be repeated in `X-CSRF-Token` with whatever changes something.
@@ -196,21 +197,21 @@ pub(crate) async fn show_me(
     State(app): State<Arc<App>>,
     auth: PersonAuth<may::BeKnown>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Me>), ApiError> {
-    let user = match auth.who {
+    let (user, role) = match auth.who {
         Who::User { id, .. } => {
             let mut tx = app.db.tenant(&auth.tenant).await?;
             let user = user::show(&mut tx, id).await?;
             tx.rollback().await?;
-            Some(user)
+            (Some(user), None)
         }
-        Who::Operator { .. } => None,
+        Who::Operator { .. } => (None, Some(auth.role())),
     };
     let (session_id, csrf_token) = match &auth.via {
         Via::Session(session) => (Some(session.id), session.csrf_token.clone()),
         Via::Token | Via::Entry(_) => (None, None),
     };
     let permissions = auth.permissions.iter().map(|may| may.as_str().to_owned()).collect();
-    let (tenant, role) = (auth.tenant.to_string(), auth.role());
+    let tenant = auth.tenant.to_string();
     Ok((NO_STORE, Json(Me { tenant, role, permissions, csrf_token, first: auth.first(), session_id, user })))
 }
 

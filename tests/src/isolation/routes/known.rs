@@ -51,7 +51,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 105] = [
+pub(super) const KNOWN: [Route; 106] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -146,6 +146,7 @@ pub(super) const KNOWN: [Route; 105] = [
     route("POST", "/v1/tenants/{tenant_id}/onboarding", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/onboarding", r#"{"stores":1,"cloud_url":"https://cloud.example"}"#)),
     route("GET", "/v1/tenants/{tenant_id}/audit", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/audit", "")),
     route("GET", "/v1/audit", Door::Operator, |_| operators::of("GET", "/v1/audit", "")),
+    route("GET", "/", Door::Elsewhere, |_| attempts::plain("/")),
     route("GET", "/sign-in", Door::Open, |_| attempts::plain("/sign-in")),
     route("GET", "/invitation", Door::Open, |_| attempts::plain("/invitation")),
     route("GET", "/new-password", Door::Open, |_| attempts::plain("/new-password")),

@@ -10,8 +10,7 @@ use crate::isolation::world::World;
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 /// Paths that somebody might leave open, and spellings of those that exist.
-const NO_PATHS: [&str; 22] = [
-    "/",
+const NO_PATHS: [&str; 21] = [
     "//",
     "/v1",
     "/v1/",
