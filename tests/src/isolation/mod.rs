@@ -103,7 +103,7 @@ impl Group {
                 admin.close().await?;
                 Ok(cases)
             }
-            Self::Routes => routes::cases(world).await,
+            Self::Routes => routes::cases(world, routes::Forged::All).await,
             Self::Sql => sql::cases(world).await,
             Self::Bi => bi::cases(world).await,
         }

@@ -149,7 +149,7 @@ async fn until_the_table(world: &World, is_so: impl Fn(&String) -> bool) -> anyh
 pub(super) async fn run(world: &mut World, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut admin = Session::open(&world.db.admin).await?;
-    let alone = layers::predicates_alone(world).await?;
+    let alone = layers::predicates_alone(world, routes::Forged::All).await?;
     let leaks = case::leaks(&alone);
     for leak in &leaks {
         super::say(&format!("LEAK with all policies open: {leak}"))?;

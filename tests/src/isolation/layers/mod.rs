@@ -7,7 +7,7 @@
 pub mod queries;
 
 use super::case::Case;
-use super::routes;
+use super::routes::{self, Forged};
 use super::session::{Session, quote};
 use super::world::World;
 
@@ -15,14 +15,14 @@ use super::world::World;
 ///
 /// # Errors
 /// A policy could not be opened or closed again, or something could not be tried.
-pub async fn predicates_alone(world: &World) -> anyhow::Result<Vec<Case>> {
+pub async fn predicates_alone(world: &World, forged: Forged) -> anyhow::Result<Vec<Case>> {
     let mut admin = Session::open(&world.db.admin).await?;
     let policies = policies(&mut admin).await?;
     for policy in &policies {
         admin.run(&policy.opened()).await?;
     }
     let seen = everything_is_seen(world).await;
-    let cases = routes::cases(world).await;
+    let cases = routes::cases(world, forged).await;
     for policy in &policies {
         admin.run(&policy.as_it_was()).await?;
     }

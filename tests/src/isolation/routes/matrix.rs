@@ -2,6 +2,7 @@
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 
+use super::Forged;
 use super::attempts::Attempt;
 use super::credentials::{self, Credential, Standing};
 use super::forgeries::{self, Forgery};
@@ -28,7 +29,8 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    pub(super) fn new(world: &'a World, references: &'a References) -> Self {
+    pub(super) fn new(world: &'a World, references: &'a References, forged: Forged) -> Self {
+        let forgeries = if forged == Forged::All { usize::MAX } else { FORGERIES_OF_SPELLINGS };
         let of = |credential: Credential<'a>| {
             let canaries = match credential.standing {
                 Standing::Agent(place) | Standing::AgentOrNobody(place) => {
@@ -48,7 +50,7 @@ impl<'a> Matrix<'a> {
             references,
             routes: KNOWN.iter().map(|route| (route, (route.attempts)(world))).collect(),
             credentials: credentials::all(world).into_iter().map(of).collect(),
-            forgeries: forgeries::all(),
+            forgeries: forgeries::all().into_iter().take(forgeries).collect(),
         }
     }
 

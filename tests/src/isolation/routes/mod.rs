@@ -32,15 +32,24 @@ const SHOWS_NOTHING_OWN: [&str; 3] = ["/api/v1/labels", "/api/v1/metadata", "/ap
 /// Of the requests of the matrix, at the least.
 const REFUSED_AT_LEAST: f64 = 1_000.0;
 
+/// How much of what a request can claim beside its credential is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forged {
+    /// All of it.
+    All,
+    /// Nothing, and one name of another tenant: enough where it is about what queries bind.
+    Little,
+}
+
 /// Tries everything.
 ///
 /// # Errors
 /// Something could not be tried.
-pub async fn cases(world: &World) -> anyhow::Result<Vec<Case>> {
+pub async fn cases(world: &World, forged: Forged) -> anyhow::Result<Vec<Case>> {
     let before = Snapshot::take(world, &world.victim).await?;
     let refused_before = refusals(world).await?;
     let (references, mut cases) = groundwork(world).await?;
-    let matrix = Matrix::new(world, &references);
+    let matrix = Matrix::new(world, &references, forged);
     let tried: Vec<Case> = matrix.cases().try_collect().await?;
     anyhow::ensure!(tried.len() == matrix.len(), "not everything was tried");
     cases.extend(tried);
@@ -63,7 +72,7 @@ pub async fn first_leak(world: &World) -> anyhow::Result<Option<String>> {
     let (references, cases) = groundwork(world).await?;
     match case::leaks(&cases).into_iter().next() {
         Some(leak) => Ok(Some(leak)),
-        None => matrix::first_leak(&Matrix::new(world, &references)).await,
+        None => matrix::first_leak(&Matrix::new(world, &references, Forged::All)).await,
     }
 }
 
