@@ -207,12 +207,26 @@ fn check_guess_of(app: &App, from: Option<IpAddr>, origin: Origin) -> Result<(),
 }
 
 /// Refuses one more secret of people's that nobody knows of yet, unseen, where too many that opened nothing came from.
-pub(crate) fn check_guess(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
+fn check_guess(app: &App, from: Option<IpAddr>) -> Result<(), ApiError> {
     check_guess_of(app, from, Origin::Issued)
 }
 
+/// Does what somebody's secret is shown for, and counts it if it opens nothing.
+pub(crate) async fn guess<T>(
+    app: &App,
+    from: Option<IpAddr>,
+    opening: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    check_guess(app, from)?;
+    let opened = opening.await;
+    if opened.as_ref().is_err_and(ApiError::is_of_nothing) {
+        count_guess(app, from);
+    }
+    opened
+}
+
 /// It opened nothing.
-pub(crate) fn count_guess(app: &App, from: Option<IpAddr>) {
+fn count_guess(app: &App, from: Option<IpAddr>) {
     app.failures.count(from, Origin::Issued, Instant::now());
 }
 

@@ -330,7 +330,10 @@ async fn find(
     };
     if row.is_to_be_touched {
         let mut tx = app.db.tenant(tenant).await?;
-        sql::touch(&mut tx, &hash).await?;
+        match &credential {
+            Credential::Cookie(_) => sql::touch_page(&mut tx, &hash).await?,
+            _ => sql::touch_token(&mut tx, &hash).await?,
+        }
         tx.commit().await?;
     }
     let csrf_token = match &credential {

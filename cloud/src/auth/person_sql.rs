@@ -208,9 +208,8 @@ pub(super) async fn find_entry(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<Opt
     }))
 }
 
-/// Notes that a token was used, or that a page was: its session goes on for as long as the tenant says, and no longer than half a
-/// year.
-pub(super) async fn touch(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<(), sqlx::Error> {
+/// Notes that a token was used.
+pub(super) async fn touch_token(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "update api_tokens set last_used_at = now() where tenant_id = $1 and token_hash = $2",
@@ -219,6 +218,12 @@ pub(super) async fn touch(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<(), sqlx
     )
     .execute(tx.connection())
     .await?;
+    Ok(())
+}
+
+/// Notes that a page was used: its session goes on for as long as the tenant says, and no longer than half a year.
+pub(super) async fn touch_page(tx: &mut TenantTx, hash: &[u8; 32]) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().to_owned();
     sqlx::query!(
         "update sessions set refreshed_at = now(),
             expires_at = least(greatest(expires_at, now() + (expires_at - refreshed_at)), created_at + interval '180 days')

@@ -69,12 +69,21 @@ impl RefusalCounts {
 #[derive(Debug)]
 pub(crate) struct MailCounts {
     /// A server has them.
-    pub(crate) sent: Counter,
+    sent: Counter,
     /// None ever will.
-    pub(crate) given_up: Counter,
+    given_up: Counter,
 }
 
 impl MailCounts {
+    /// One more, of which nothing more becomes.
+    pub(crate) fn count(&self, is_sent: bool) {
+        if is_sent {
+            self.sent.inc()
+        } else {
+            self.given_up.inc()
+        };
+    }
+
     fn register(registry: &mut Registry) -> Self {
         let (sent, given_up) = (Counter::default(), Counter::default());
         registry.register("mails_sent", "Mails to people that a server has taken", sent.clone());

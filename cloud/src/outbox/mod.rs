@@ -187,7 +187,7 @@ async fn send(app: &App, waiting: Waiting) -> Result<(), sqlx::Error> {
     };
     let (tenant, kind) = (&waiting.tenant, waiting.kind);
     let retry_s = retry_s(waiting.attempts);
-    let is_over = match (&sent, retry_s) {
+    let error = match (&sent, retry_s) {
         (Ok(()), _) => None,
         (Err(SendError::Failed(error)), Some(retry_s)) => {
             tracing::warn!(%tenant, %kind, error, "a mail was not taken; it is tried again");
@@ -200,15 +200,10 @@ async fn send(app: &App, waiting: Waiting) -> Result<(), sqlx::Error> {
             Some(error.to_string())
         }
     };
-    let mails = &app.metrics.mails;
-    if is_over.is_none() {
-        mails.sent.inc()
-    } else {
-        mails.given_up.inc()
-    };
+    app.metrics.mails.count(error.is_none());
     if kind == Kind::Invitation {
         let mut tx = app.db.tenant(tenant).await?;
-        sql::note_invitation(&mut tx, waiting.subject, is_over.as_deref()).await?;
+        sql::note_invitation(&mut tx, waiting.subject, error.as_deref()).await?;
         tx.commit().await?;
     }
     let mut tx = app.db.control().await?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Acceptance, Accepted, Invitation, NewInvitation};
 use crate::app::App;
-use crate::auth::{PersonAuth, SessionAuth, address, check_guess, count_guess};
+use crate::auth::{PersonAuth, SessionAuth, address, guess};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
@@ -122,14 +122,10 @@ pub(crate) async fn accept_invitation(
     mut parts: Parts,
     Told(acceptance): Told<Acceptance>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
-    check_guess(&app, address(&parts))?;
     let signed_in = match acceptance.join {
         true => Some(SessionAuth::from_request_parts(&mut parts, &app).await?),
         false => None,
     };
-    let accepted = super::accept(&app, signed_in.as_ref(), acceptance).await;
-    if accepted.as_ref().is_err_and(ApiError::is_of_nothing) {
-        count_guess(&app, address(&parts));
-    }
-    Ok((StatusCode::CREATED, Json(accepted?)))
+    let accepted = guess(&app, address(&parts), super::accept(&app, signed_in.as_ref(), acceptance)).await?;
+    Ok((StatusCode::CREATED, Json(accepted)))
 }

@@ -190,8 +190,8 @@ pub(crate) async fn accept(
     let user_name = names::check_user_name(&acceptance.user_name)?;
     acceptance.password.check(rules.password_chars_min, &user_name, Some(&row.email))?;
     let hash = app.hashing.hash(acceptance.password).await?;
-    let held = match signed_in {
-        Some(auth) => Some(joined::hold(app, auth, &tenant).await?),
+    let joining = match signed_in {
+        Some(auth) => Some((auth, joined::hold(app, auth, &tenant).await?)),
         None => None,
     };
 
@@ -215,11 +215,15 @@ pub(crate) async fn accept(
     let deed = Deed { action: "invitation.accepted", subject: &subject(row.invitation_id), detail };
     audit::record_in(&mut tx, &actor, deed).await?;
     // In the transaction that makes her: nobody of the tenant has seen this user before it is joined.
-    if let Some(held) = &held {
+    if let Some((_, held)) = &joining {
         joined::join(&mut tx, held, user.user_id).await?;
     }
     tx.commit().await?;
-    Ok(Accepted { user, joined: held.is_some() })
+    let joined = joining.is_some();
+    if let Some((auth, held)) = joining {
+        held.done(auth).await?;
+    }
+    Ok(Accepted { user, joined })
 }
 
 /// As the audit names an invitation.

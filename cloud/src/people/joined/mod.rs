@@ -74,7 +74,7 @@ pub(crate) async fn list(app: &App, auth: &SessionAuth) -> Result<Vec<JoinedTena
 /// A person who is about to be joined to one more user. Nobody else joins her meanwhile.
 pub(crate) struct Held {
     person: Uuid,
-    _tx: ControlTx,
+    tx: ControlTx,
 }
 
 /// Holds whoever is signed in, as she is now, for a user of another tenant: refuses who is of as many tenants as she may be, of that one
@@ -91,8 +91,6 @@ pub(crate) async fn hold(app: &App, auth: &SessionAuth, to: &TenantId) -> Result
         return Err(ApiError::Unauthorized);
     }
     let person = sql::person_of(&mut tx, auth.user).await?;
-    let deed = Deed { action: "user.joined", subject: &user::subject(auth.user), detail: json!({}) };
-    audit::record_in(&mut tx, &auth.actor(), deed).await?;
     tx.commit().await?;
     let mut tx = app.db.control().await?;
     sql::lock(&mut tx, person).await?;
@@ -105,7 +103,18 @@ pub(crate) async fn hold(app: &App, auth: &SessionAuth, to: &TenantId) -> Result
         let detail = format!("one person is of at most {TENANTS_MAX} tenants: accept without `join`");
         return Err(Refusal::conflict("tenant_limit", detail).into());
     }
-    Ok(Held { person, _tx: tx })
+    Ok(Held { person, tx })
+}
+
+impl Held {
+    /// The other user is there: it stands in the audit of whoever is signed in, too. Not before: two who join each other's tenants would
+    /// wait for each other's audits.
+    pub(crate) async fn done(mut self, auth: &SessionAuth) -> Result<(), sqlx::Error> {
+        let subject = user::subject(auth.user);
+        let deed = Deed { action: "user.joined", subject: &subject, detail: json!({}) };
+        audit::record(&mut self.tx, &auth.tenant, &auth.actor(), deed).await?;
+        self.tx.commit().await
+    }
 }
 
 /// Makes a user who is just being made, and so seen by nobody yet, one with whom is held.

@@ -9,7 +9,7 @@ use storepulse_shared::answer::Problem;
 
 use super::{Forgotten, Redemption};
 use crate::app::App;
-use crate::auth::{address, check_guess, count_guess};
+use crate::auth::{address, guess};
 use crate::operator::request::Told;
 use crate::people::attempts::take_strangers_turn;
 use crate::problem::ApiError;
@@ -69,11 +69,6 @@ pub(crate) async fn redeem_password_reset(
     parts: Parts,
     Told(redemption): Told<Redemption>,
 ) -> Result<StatusCode, ApiError> {
-    check_guess(&app, address(&parts))?;
-    let redeemed = super::redeem(&app, redemption).await;
-    if redeemed.as_ref().is_err_and(ApiError::is_of_nothing) {
-        count_guess(&app, address(&parts));
-    }
-    redeemed?;
+    guess(&app, address(&parts), super::redeem(&app, redemption)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::opening::SignedIn;
 use super::{Session, SignIn, Tokens};
 use crate::app::App;
-use crate::auth::{PersonAuth, SessionAuth, Via, Who, address, check_guess, cookie, count_guess, doubt_user};
+use crate::auth::{PersonAuth, SessionAuth, Via, Who, address, cookie, doubt_user, guess};
 use crate::operator::request::{Named, Told};
 use crate::people::answers::{ChangeRefusals, ReadRefusals};
 use crate::people::may;
@@ -152,14 +152,10 @@ pub(crate) async fn refresh_session(
     Told(renewal): Told<Renewal>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Tokens>), ApiError> {
     let renewed = match renewal.refresh_token.parse::<RefreshToken>() {
-        Ok(token) => {
-            check_guess(&app, address(&parts))?;
-            super::refresh(&app, &token).await
-        }
+        Ok(token) => guess(&app, address(&parts), super::refresh(&app, &token)).await,
         Err(_) => Err(ApiError::Unauthorized),
     };
     if let Err(ApiError::Unauthorized) = &renewed {
-        count_guess(&app, address(&parts));
         app.metrics.refused_credentials.inc();
     }
     Ok((NO_STORE, Json(renewed?)))

@@ -19,38 +19,33 @@ pub(crate) struct SignInRow {
     pub tenant_status: String,
 }
 
+macro_rules! user_where {
+    ($condition:literal, $tenant:expr, $value:expr) => {
+        sqlx::query_as!(
+            SignInRow,
+            r#"select u.user_id, u.role, u.password_hash, u.must_change_password,
+                u.deactivated_at is not null as "is_deactivated!", t.status as tenant_status,
+                array(select p.permission from role_permissions p where p.role = u.role order by p.permission)
+                    as "permissions!"
+            from users u join tenants t on t.tenant_id = u.tenant_id
+            where u.tenant_id = $1 and "#
+                + $condition,
+            $tenant,
+            $value
+        )
+    };
+}
+
 /// By its id.
 pub(crate) async fn find_user_by_id(tx: &mut TenantTx, user: Uuid) -> Result<Option<SignInRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        SignInRow,
-        r#"select u.user_id, u.role, u.password_hash, u.must_change_password,
-            u.deactivated_at is not null as "is_deactivated!", t.status as tenant_status,
-            array(select p.permission from role_permissions p where p.role = u.role order by p.permission) as "permissions!"
-        from users u join tenants t on t.tenant_id = u.tenant_id
-        where u.tenant_id = $1 and u.user_id = $2"#,
-        tenant,
-        user,
-    )
-    .fetch_optional(tx.connection())
-    .await
+    user_where!("u.user_id = $2", tenant, user).fetch_optional(tx.connection()).await
 }
 
 /// By its name or its email.
 pub(super) async fn find_user(tx: &mut TenantTx, name: &str) -> Result<Option<SignInRow>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
-    sqlx::query_as!(
-        SignInRow,
-        r#"select u.user_id, u.role, u.password_hash, u.must_change_password,
-            u.deactivated_at is not null as "is_deactivated!", t.status as tenant_status,
-            array(select p.permission from role_permissions p where p.role = u.role order by p.permission) as "permissions!"
-        from users u join tenants t on t.tenant_id = u.tenant_id
-        where u.tenant_id = $1 and (u.user_name = $2 or u.email = $2)"#,
-        tenant,
-        name,
-    )
-    .fetch_optional(tx.connection())
-    .await
+    user_where!("(u.user_name = $2 or u.email = $2)", tenant, name).fetch_optional(tx.connection()).await
 }
 
 /// What somebody who is signed in is asked for her password with.

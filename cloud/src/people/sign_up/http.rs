@@ -10,7 +10,7 @@ use storepulse_shared::answer::Problem;
 
 use super::{Confirmation, NewSignUp, SignedUp};
 use crate::app::App;
-use crate::auth::address;
+use crate::auth::{address, guess};
 use crate::operator::request::Told;
 use crate::people::attempts::take_strangers_turn;
 use crate::problem::ApiError;
@@ -56,13 +56,16 @@ pub(crate) async fn sign_up(
         (status = 409, description = "`tenant_exists`: choose another id; the link stays good", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "the body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "a value cannot be taken; the link stays good", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too many that open nothing from this address; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy; come back after Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn confirm_sign_up(
     State(app): State<Arc<App>>,
+    parts: Parts,
     Told(asked): Told<Confirmation>,
 ) -> Result<(StatusCode, Json<SignedUp>), ApiError> {
     let Some(plan) = &app.sign_up_plan else { return Err(ApiError::NotFound) };
-    Ok((StatusCode::CREATED, Json(super::confirm(&app, plan, asked).await?)))
+    let signed_up = guess(&app, address(&parts), super::confirm(&app, plan, asked)).await?;
+    Ok((StatusCode::CREATED, Json(signed_up)))
 }

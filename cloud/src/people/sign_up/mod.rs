@@ -201,17 +201,21 @@ pub(crate) async fn send_due(
         };
         let language = row.language.parse().unwrap_or(Language::En);
         let mail = render(Kind::SignUp, language, &brand, &fields, None);
-        let retry_s = match mailer.send(&row.email, &mail).await {
-            Ok(()) => None,
-            Err(SendError::Failed(error)) => {
-                tracing::warn!(error, "the mail of a sign-up was not taken; it is tried again");
-                retry_s(row.attempts)
-            }
-            Err(error @ SendError::Refused(_)) => {
-                tracing::error!(%error, "the mail of a sign-up is given up");
-                None
-            }
+        let sent = mailer.send(&row.email, &mail).await;
+        let retry_s = match &sent {
+            Err(SendError::Failed(_)) => retry_s(row.attempts),
+            Ok(()) | Err(SendError::Refused(_)) => None,
         };
+        match (&sent, retry_s) {
+            (Err(error), Some(_)) => {
+                tracing::warn!(%error, "the mail of a sign-up was not taken; it is tried again");
+            }
+            (Err(error), None) => tracing::error!(%error, "the mail of a sign-up is given up"),
+            (Ok(()), _) => {}
+        }
+        if retry_s.is_none() {
+            app.metrics.mails.count(sent.is_ok());
+        }
         let mut tx = app.db.control().await?;
         sql::note_mail(&mut tx, row.sign_up_id, retry_s).await?;
         tx.commit().await?;
