@@ -36,8 +36,11 @@ pub(in crate::isolation) fn without_readers(shown: &str) -> String {
     readers.iter().fold(shown.to_owned(), |shown, reader| shown.replace(reader.as_str(), ""))
 }
 
+/// Whatever of this relation shows a canary. The statements that other sessions run are searched in this database only: a role is
+/// the server's, and beside this test another one makes the same world in a database of its own, as the same role.
 pub(in crate::isolation) fn search(relation: &str, pattern: &str) -> String {
-    format!("select whole::text from {relation} whole where whole::text ~ {pattern}")
+    let here = if relation == "pg_stat_activity" { "whole.datname = current_database() and " } else { "" };
+    format!("select whole::text from {relation} whole where {here}whole::text ~ {pattern}")
 }
 
 /// A regular expression that finds every canary, and not itself: the statements of sessions are among what is searched.
