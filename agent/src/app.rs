@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::collector::{self, Sink};
+use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::key::{KeyFile, Rotation};
@@ -169,10 +169,12 @@ fn start_intake(
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let ports = Ports::default();
     for (device, kind) in &config.devices {
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
-        tasks.spawn(collector::supervise(kind.clone(), sink, stop.clone()));
+        let ctx = Context { sink, ports: ports.clone(), stop: stop.clone() };
+        tasks.spawn(collector::supervise(kind.clone(), ctx));
     }
     if let (Some(settings), Some(listener)) = (&config.push, push) {
         let state = Arc::new(PushState::load(spool.clone(), settings, clock.clone()));

@@ -110,6 +110,12 @@ impl Board {
         });
     }
 
+    /// Whether it has ever given a good reading.
+    #[must_use]
+    pub fn was_good(&self, device: &DeviceId) -> bool {
+        self.lock().get(device).is_some_and(|status| status.last_good_ms.is_some())
+    }
+
     /// Notes a failed reading.
     pub fn bad(&self, device: &DeviceId, at_ms: i64, kind: &'static str, text: String) {
         self.change(device, |status| {

@@ -9,12 +9,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 use sysinfo::{Components, Disks, MemoryRefreshKind, Networks, System};
-use tokio_util::sync::CancellationToken;
 
-use super::Sink;
-use super::sink::Tick;
-use crate::spool::TICK_WAIT_MAX;
-use crate::time::stamp;
+use super::fault::{Fault, FaultKind};
+use super::poll::{self, Probe, Reading, Schedule};
+use super::{About, Collector, Context};
+
+/// sysinfo reads files of the kernel.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `host:` in the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,33 +37,64 @@ const fn lane() -> Lane {
     Lane::Normal
 }
 
-pub(super) async fn run(settings: &Settings, sink: &Sink, stop: &CancellationToken) {
-    let mut probe = match Probe::new() {
-        Ok(probe) => probe,
-        Err(error) => {
-            sink.error("unsupported", format!("the system cannot be looked at: {error}"));
-            return;
-        }
+impl Collector for Settings {
+    const ABOUT: About = About {
+        summary: "The box that the agent runs on: processors, memory, disk, network, temperature.",
+        example: "\
+  # The box itself.
+  gateway:
+    host:
+      interval: 30s
+      lane: normal
+",
+        metrics: &[
+            "system.cpu.utilization",
+            "system.filesystem.limit",
+            "system.filesystem.usage",
+            "system.memory.limit",
+            "system.memory.usage",
+            "system.network.io.receive",
+            "system.network.io.transmit",
+            "system.temperature",
+            "system.uptime",
+        ],
+        events: &[],
+        limits: &["What the box does not tell is left out: no answer is not zero."],
+        untested: &[],
     };
-    let mut ticker = sink.ticker(settings.interval);
-    loop {
-        let tick = tokio::select! {
-            () = stop.cancelled() => return,
-            tick = ticker.tick() => tick,
+
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    async fn run(&self, ctx: &Context) {
+        let mut probe = match Looker::new() {
+            Ok(looker) => looker,
+            Err(error) => {
+                ctx.sink.error(FaultKind::Unsupported, format!("the system cannot be looked at: {error}"));
+                return;
+            }
         };
-        let values = probe.read();
-        sink.accept(vec![Tick { time_ms: stamp(tick, sink.now_ms()), values }], TICK_WAIT_MAX).await;
+        // It is our own box: nothing that could be silent.
+        let schedule = Schedule { interval: self.interval, timeout: TIMEOUT, jitter: Duration::ZERO };
+        poll::run(schedule, ctx, &mut probe).await;
+    }
+}
+
+impl Probe for Looker {
+    async fn read(&mut self) -> Result<Reading, Fault> {
+        Ok(Reading { values: self.look(), events: Vec::new() })
     }
 }
 
 /// What cannot be looked at on this box is left out: no answer is not zero.
-struct Probe {
+struct Looker {
     system: System,
     networks: Option<Networks>,
     components: Option<Components>,
 }
 
-impl Probe {
+impl Looker {
     fn new() -> Result<Self, sysinfo::Error> {
         let mut system = System::new()?;
         // The first look is only the base of the next.
@@ -74,7 +106,7 @@ impl Probe {
         })
     }
 
-    fn read(&mut self) -> Vec<(String, f64)> {
+    fn look(&mut self) -> Vec<(String, f64)> {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let mut values = vec![
@@ -130,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_box_tells_what_the_catalogue_knows() {
-        let values = Probe::new().unwrap().read();
+        let values = Looker::new().unwrap().look();
         for (series, value) in &values {
             assert!(catalogue::find(series).is_some(), "{series} is not in the catalogue");
             assert!(value.is_finite() && *value >= 0.0, "{series} = {value}");

@@ -1,25 +1,79 @@
 //! Collectors: agent code that reads one kind of device each.
 //!
-//! A kind is a file: its settings, its parsing as pure functions, and `run`, which reads until it is told to stop and
-//! hands everything to a [`Sink`]. A collector knows neither spool nor uplink, and sends to a device only what its own
-//! file says. When it panics it is started again; the others never notice.
+//! A kind is a file (or a folder): its settings, its parsing as pure functions, and `run`, which reads until it is told to
+//! stop and hands everything to a [`Sink`]. A collector knows neither spool nor uplink, and sends to a device only what its
+//! own file says. When it panics it is started again; the others never notice.
+//!
+//! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
+//! is a question and its answer, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
+//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
+mod about;
+mod fault;
 mod host;
+mod link;
+mod listen;
+mod parse;
+mod poll;
+#[cfg(test)]
+mod rig;
+mod secret;
+mod serial;
 mod serial_lines;
 mod sink;
 
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde::Deserialize;
+use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
+pub use self::about::{About, document};
+pub use self::fault::FaultKind;
+pub use self::parse::Subject;
+pub use self::serial::Ports;
 pub use self::sink::Sink;
-use crate::board::DeviceState;
 
 /// How long a collector that failed rests before it is started again.
 const REST: Duration = Duration::from_secs(5);
+
+/// What a collector is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where its readings go.
+    pub sink: Sink,
+    /// The serial ports of the box.
+    pub ports: Ports,
+    /// When it fires, `run` returns.
+    pub stop: CancellationToken,
+}
+
+/// A kind: its settings, and what is done with them.
+trait Collector {
+    /// What it says of itself.
+    const ABOUT: About;
+    /// Its parsers.
+    const SUBJECTS: &'static [Subject] = &[];
+
+    /// The lane of its samples.
+    fn lane(&self) -> Lane;
+
+    /// What its settings have wrong together; each for itself is checked where it is read.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Its files, which are found beside the configuration.
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        Vec::new()
+    }
+
+    /// Reads until it is told to stop.
+    fn run(&self, ctx: &Context) -> impl Future<Output = ()> + Send;
+}
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:ident),* $(,)?) => {
@@ -31,8 +85,17 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// The names of all kinds, as they stand in the configuration.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            /// The names of all kinds, as they stand in the configuration, and what each says of itself.
+            pub const ALL: &'static [(&'static str, About)] =
+                &[$((stringify!($name), <$name::Settings as Collector>::ABOUT)),*];
+
+            /// The parsers of all kinds.
+            pub const SUBJECTS: &'static [&'static [Subject]] =
+                &[$(<$name::Settings as Collector>::SUBJECTS),*];
+
+            /// The names of the settings of all kinds.
+            #[cfg(test)]
+            const FIELDS: &'static [fn() -> Vec<&'static str>] = &[$(tests::fields_of::<$name::Settings>),*];
 
             /// Its name.
             #[must_use]
@@ -42,13 +105,23 @@ macro_rules! kinds {
 
             /// The lane of its samples.
             #[must_use]
-            pub const fn lane(&self) -> storepulse_shared::batch::Lane {
-                match self { $(Self::$variant(settings) => settings.lane,)* }
+            pub fn lane(&self) -> Lane {
+                match self { $(Self::$variant(settings) => settings.lane(),)* }
+            }
+
+            /// What its settings have wrong together.
+            pub(crate) fn check(&self) -> Result<(), String> {
+                match self { $(Self::$variant(settings) => settings.check(),)* }
+            }
+
+            /// The files that its settings name.
+            pub(crate) fn paths(&mut self) -> Vec<&mut PathBuf> {
+                match self { $(Self::$variant(settings) => settings.paths(),)* }
             }
 
             /// Reads until it is told to stop.
-            async fn run(&self, sink: &Sink, stop: &CancellationToken) {
-                match self { $(Self::$variant(settings) => $name::run(settings, sink, stop).await,)* }
+            async fn run(&self, ctx: &Context) {
+                match self { $(Self::$variant(settings) => settings.run(ctx).await,)* }
             }
         }
     };
@@ -62,18 +135,21 @@ kinds! {
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
-pub(crate) async fn supervise(kind: Kind, sink: Sink, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let outcome = AssertUnwindSafe(kind.run(&sink, &stop)).catch_unwind().await;
-        if stop.is_cancelled() {
+pub(crate) async fn supervise(kind: Kind, ctx: Context) {
+    while !ctx.stop.is_cancelled() {
+        let outcome = AssertUnwindSafe(kind.run(&ctx)).catch_unwind().await;
+        if ctx.stop.is_cancelled() {
             return;
         }
         let why = if outcome.is_err() { "it panicked" } else { "it ended" };
-        sink.error("internal", format!("the collector is started again: {why}"));
-        sink.state(DeviceState::Fault).await;
+        ctx.sink.error(FaultKind::Internal, format!("the collector is started again: {why}"));
+        ctx.sink.state(FaultKind::Internal.state()).await;
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = ctx.stop.cancelled() => return,
             () = tokio::time::sleep(REST) => {}
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,16 @@
 //! Where a collector's readings go: into the spool, durably, and onto the board.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use storepulse_shared::batch::{Column, Event, Frame, Lane};
 use storepulse_shared::ids::DeviceId;
+use storepulse_shared::limits::DEVICE_SERIES_MAX;
 use tokio_util::sync::CancellationToken;
 
+use super::fault::FaultKind;
 use crate::board::{Board, DeviceState};
 use crate::spool::Spool;
 use crate::time::{BoxClock, Ticker};
@@ -24,6 +28,8 @@ pub struct Sink {
     board: Arc<Board>,
     clock: BoxClock,
     stop: CancellationToken,
+    /// What it has given so far.
+    series: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Values that share a time.
@@ -46,7 +52,7 @@ impl Sink {
         stop: CancellationToken,
     ) -> Self {
         board.add(&device, kind);
-        Self { device, kind, lane, spool, board, clock, stop }
+        Self { device, kind, lane, spool, board, clock, stop, series: Arc::default() }
     }
 
     /// What the clock of the box shows: the only time that a collector may give a reading.
@@ -65,7 +71,11 @@ impl Sink {
     ///
     /// Until then they may wait this long for others to share a commit with: [`TICK_WAIT_MAX`](crate::spool::TICK_WAIT_MAX)
     /// if the device was asked, [`LINE_WAIT_MAX`](crate::spool::LINE_WAIT_MAX) if it says by itself what it has to say.
-    pub(crate) async fn accept(&self, ticks: Vec<Tick>, wait_max: Duration) {
+    pub(crate) async fn accept(&self, mut ticks: Vec<Tick>, wait_max: Duration) {
+        for tick in &mut ticks {
+            self.keep_what_fits(tick);
+        }
+        ticks.retain(|tick| !tick.values.is_empty());
         if ticks.is_empty() {
             return;
         }
@@ -79,22 +89,63 @@ impl Sink {
         self.state(DeviceState::Ok).await;
     }
 
+    /// A value must be a number, and a device has so many series: what is beyond is counted and left out, the rest is taken.
+    fn keep_what_fits(&self, tick: &mut Tick) {
+        let mut known = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut beyond, mut no_number) = (0_usize, 0_usize);
+        tick.values.retain(|(series, value)| {
+            let fits = known.contains(series) || known.len() < DEVICE_SERIES_MAX;
+            if fits && value.is_finite() {
+                if !known.contains(series) {
+                    known.insert(series.clone());
+                }
+                return true;
+            }
+            if fits {
+                no_number += 1
+            } else {
+                beyond += 1
+            }
+            false
+        });
+        drop(known);
+        if beyond > 0 {
+            let text =
+                format!("{beyond} values of new series left out: a device has at most {DEVICE_SERIES_MAX}");
+            self.error(FaultKind::TooManySeries, text);
+        }
+        if no_number > 0 {
+            self.error(FaultKind::Parse, format!("{no_number} values are no numbers"));
+        }
+    }
+
     /// Accepts an event about the device.
-    pub(crate) async fn event(&self, kind: &str, text: impl Into<String>) {
+    pub(crate) async fn event(&self, kind: impl Into<Cow<'static, str>>, text: impl Into<String>) {
         let seen_ms = self.now_ms();
         let event = Event {
             device: self.device.to_string().into(),
             t: seen_ms,
-            kind: kind.to_owned().into(),
+            kind: kind.into(),
             text: text.into().into(),
         };
         self.insist(|| self.spool.record(vec![event.clone()], seen_ms)).await;
     }
 
     /// Notes a failed reading. The text must not hold what the device said: it may be card data.
-    pub(crate) fn error(&self, kind: &'static str, text: String) {
+    pub(crate) fn error(&self, kind: FaultKind, text: String) {
+        let kind = kind.name();
         tracing::debug!(device = %self.device, kind, text, "reading failed");
         self.board.bad(&self.device, self.now_ms(), kind, text);
+    }
+
+    /// Whether it has ever given a good reading since the agent started.
+    pub(crate) fn was_good(&self) -> bool {
+        self.board.was_good(&self.device)
+    }
+
+    /// Whose readings these are.
+    pub(crate) fn device(&self) -> &DeviceId {
+        &self.device
     }
 
     /// Notes a state; a change of it is a sample of the critical lane.

@@ -294,7 +294,9 @@ impl Config {
         if self.devices.keys().any(|id| id.as_str() == AGENT_DEVICE) {
             return Err(format!("devices: {AGENT_DEVICE:?} stands for the agent itself; choose another id"));
         }
-        Ok(())
+        self.devices
+            .iter()
+            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))
     }
 
     fn resolve_paths(&mut self, base: &Path) {
@@ -304,6 +306,9 @@ impl Config {
         }
         let tokens = self.push.iter_mut().flat_map(|push| &mut push.tokens);
         for path in tokens.filter_map(|token| token.token_file.as_mut()) {
+            *path = base.join(&*path);
+        }
+        for path in self.devices.values_mut().flat_map(Kind::paths) {
             *path = base.join(&*path);
         }
     }

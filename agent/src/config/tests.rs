@@ -17,7 +17,7 @@ fn minimal(more: &str) -> String {
 #[test]
 fn the_example_is_valid_and_shows_every_kind() {
     let config = parse(EXAMPLE).unwrap();
-    for kind in Kind::NAMES {
+    for (kind, _) in Kind::ALL {
         assert!(config.devices.values().any(|device| device.name() == *kind), "{kind} is not in the example");
     }
     assert!(config.push.is_some());

@@ -1,0 +1,206 @@
+//! The pace of everything that is asked: on ticks of the box's clock, a little apart from the other devices, within a time
+//! limit, less often while nothing answers, and every second while the port is missing.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::{Duration, Instant};
+
+use super::Context;
+use super::fault::{Fault, FaultKind};
+use super::sink::Tick;
+use crate::spool::TICK_WAIT_MAX;
+use crate::time::stamp;
+
+/// How often a missing port is looked for, and a present one is looked at while nobody reads.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Readings that fail in a row before the pace slows down.
+const PATIENCE: u32 = 3;
+/// The slowest pace of a device that does not answer; one whose interval is longer keeps its interval.
+const SLOWEST: Duration = Duration::from_secs(60);
+
+/// How often, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schedule {
+    /// From one reading to the next.
+    pub interval: Duration,
+    /// The longest that a reading may take, all its questions together.
+    pub timeout: Duration,
+    /// Up to this long after its tick a device is read; which part of it is the device's own, always the same. Up to a second,
+    /// the reading still has the tick's time.
+    pub jitter: Duration,
+}
+
+/// What a reading found out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Reading {
+    /// By series.
+    pub values: Vec<(String, f64)>,
+    /// Kind and text.
+    pub events: Vec<(Cow<'static, str>, String)>,
+}
+
+impl Reading {
+    /// Adds a value.
+    pub(crate) fn value(&mut self, series: impl Into<String>, value: f64) {
+        self.values.push((series.into(), value));
+    }
+
+    /// Adds an event.
+    pub(crate) fn event(&mut self, kind: impl Into<Cow<'static, str>>, text: impl Into<String>) {
+        self.events.push((kind.into(), text.into()));
+    }
+
+    /// Adds a state that is yes or no.
+    pub(crate) fn flag(&mut self, series: impl Into<String>, is: bool) {
+        self.value(series, f64::from(u8::from(is)));
+    }
+}
+
+/// What is asked.
+pub(crate) trait Probe: Send {
+    /// Asks once.
+    fn read(&mut self) -> impl Future<Output = Result<Reading, Fault>> + Send;
+
+    /// Whether what the device is plugged into has gone while nobody read. Looked at every second, so it must cost nothing.
+    fn is_gone(&mut self) -> bool {
+        false
+    }
+}
+
+/// Reads until it is told to stop.
+pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Probe) {
+    let mut ticker = ctx.sink.ticker(schedule.interval);
+    let offset = offset(ctx, schedule.jitter);
+    let mut trouble = Trouble::default();
+    loop {
+        let tick = if let Some(pause) = trouble.pause(schedule) {
+            tokio::select! {
+                () = ctx.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => ctx.sink.now_ms(),
+            }
+        } else {
+            tokio::select! {
+                () = ctx.stop.cancelled() => return,
+                tick = ticker.tick() => {
+                    tokio::time::sleep(offset).await;
+                    tick
+                }
+                () = gone(probe) => {
+                    trouble.unplugged(ctx, "the port has gone").await;
+                    continue;
+                }
+            }
+        };
+        if trouble.rests() {
+            continue;
+        }
+        let read = tokio::select! {
+            () = ctx.stop.cancelled() => return,
+            read = tokio::time::timeout(schedule.timeout, probe.read()) => read,
+        };
+        let late = |_| {
+            let timeout = humantime::format_duration(schedule.timeout);
+            Err(Fault::new(FaultKind::Timeout, format!("not read within {timeout}")))
+        };
+        match read.unwrap_or_else(late) {
+            Ok(reading) => {
+                trouble.is_over(ctx).await;
+                take(ctx, reading, stamp(tick, ctx.sink.now_ms())).await;
+            }
+            Err(fault) => trouble.goes_on(ctx, schedule, fault).await,
+        }
+    }
+}
+
+async fn take(ctx: &Context, reading: Reading, time_ms: i64) {
+    ctx.sink.accept(vec![Tick { time_ms, values: reading.values }], TICK_WAIT_MAX).await;
+    for (kind, text) in reading.events {
+        ctx.sink.event(kind, text).await;
+    }
+}
+
+async fn gone(probe: &mut impl Probe) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if probe.is_gone() {
+            return;
+        }
+    }
+}
+
+/// Devices of one interval are not all read in the same millisecond.
+fn offset(ctx: &Context, jitter: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    ctx.sink.device().as_str().hash(&mut hasher);
+    jitter.mul_f64(f64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default()) / 65_536.0)
+}
+
+/// What a device has been doing wrong, and since when.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Since when its port was not there; it ends with an answer.
+    gone_since: Option<Instant>,
+    /// Its port is not there.
+    is_missing: bool,
+    /// Failed readings in a row of a port that is there.
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl Trouble {
+    /// How long to wait, if not for the next tick: who has just been plugged in is asked at once, and again soon.
+    fn pause(&self, schedule: Schedule) -> Option<Duration> {
+        if self.is_missing {
+            return Some(LOOK_AGAIN);
+        }
+        self.gone_since?;
+        Some(LOOK_AGAIN.saturating_mul(1 << self.failures.min(16))).filter(|pause| *pause < schedule.interval)
+    }
+
+    fn rests(&self) -> bool {
+        self.rests_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn unplugged(&mut self, ctx: &Context, why: &str) {
+        self.is_missing = true;
+        let was_there = self.gone_since.is_none();
+        self.gone_since.get_or_insert_with(Instant::now);
+        self.failures = 0;
+        self.rests_until = None;
+        ctx.sink.error(FaultKind::MissingPort, why.to_owned());
+        ctx.sink.state(FaultKind::MissingPort.state()).await;
+        if was_there && ctx.sink.was_good() {
+            ctx.sink.event("device.unplugged", why).await;
+        }
+    }
+
+    async fn goes_on(&mut self, ctx: &Context, schedule: Schedule, fault: Fault) {
+        if fault.kind == FaultKind::MissingPort {
+            return self.unplugged(ctx, &fault.text).await;
+        }
+        self.is_missing = false;
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > PATIENCE {
+            let doubled = schedule.interval.saturating_mul(1 << (self.failures - PATIENCE).min(16));
+            let slower = doubled.min(SLOWEST.max(schedule.interval));
+            // A little less, so that the tick it is for is not missed by a hair.
+            self.rests_until = Some(Instant::now() + slower.mul_f64(0.9));
+        }
+        let state = fault.kind.state();
+        ctx.sink.error(fault.kind, fault.text);
+        ctx.sink.state(state).await;
+    }
+
+    async fn is_over(&mut self, ctx: &Context) {
+        if let Some(since) = self.gone_since.take() {
+            let gap = humantime::format_duration(whole_ms(since.elapsed()));
+            ctx.sink.event("device.plugged", format!("it is there, and answers, after {gap}")).await;
+        }
+        *self = Self::default();
+    }
+}
+
+/// Whole milliseconds, for people.
+pub(crate) fn whole_ms(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
