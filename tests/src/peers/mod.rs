@@ -5,6 +5,7 @@
 //! that.
 
 mod compare;
+mod devices;
 mod exporter;
 mod mail;
 mod oidc;
