@@ -12,6 +12,8 @@ pub mod cloud;
 #[cfg(feature = "product")]
 pub mod cluster;
 #[cfg(feature = "product")]
+mod cpu;
+#[cfg(feature = "product")]
 pub mod demo;
 #[cfg(feature = "product")]
 pub mod devices;

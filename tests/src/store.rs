@@ -249,6 +249,15 @@ impl Agent {
         Ok(answer.error_for_status()?.json().await?)
     }
 
+    /// Its `/metrics`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn read_metrics(&self) -> anyhow::Result<String> {
+        let answer = plain_client()?.get(format!("http://{}/metrics", self.status)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     /// Waits until everything it has accepted is acknowledged.
     ///
     /// # Errors

@@ -142,6 +142,8 @@ struct Trouble {
     gone_since: Option<Instant>,
     /// Its port is not there.
     is_missing: bool,
+    /// It has been looked for since it went.
+    looked: bool,
     /// Failed readings in a row of a port that is there.
     failures: u32,
     rests_until: Option<Instant>,
@@ -151,7 +153,8 @@ impl Trouble {
     /// How long to wait, if not for the next tick: who has just been plugged in is asked at once, and again soon.
     fn pause(&self, schedule: Schedule) -> Option<Duration> {
         if self.is_missing {
-            return Some(LOOK_AGAIN);
+            // Who is pulled and plugged in again within a second is there already.
+            return Some(if self.looked { LOOK_AGAIN } else { Duration::ZERO });
         }
         self.gone_since?;
         Some(LOOK_AGAIN.saturating_mul(1 << self.failures.min(16))).filter(|pause| *pause < schedule.interval)
@@ -162,6 +165,7 @@ impl Trouble {
     }
 
     async fn unplugged(&mut self, ctx: &Context, why: &str) {
+        self.looked = self.is_missing;
         self.is_missing = true;
         let was_there = self.gone_since.is_none();
         self.gone_since.get_or_insert_with(Instant::now);

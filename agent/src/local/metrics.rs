@@ -86,6 +86,8 @@ fn registry(status: &AgentStatus) -> Registry {
         "Samples rejected one by one since the start",
         count(status.uplink.rejected_samples),
     );
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    gauge("tasks", "Tasks that are alive", count(tasks as u64));
     clock_gauges(&status.clock, &mut gauge);
     disk_gauges(&status.spool, &mut gauge);
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));

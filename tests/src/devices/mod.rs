@@ -4,10 +4,12 @@
 mod line_printer;
 mod log;
 mod pusher;
+mod terminal;
 
 pub use self::line_printer::{LinePrinter, Stopped};
 pub use self::log::{DeviceLog, Sent};
 pub use self::pusher::Pusher;
+pub use self::terminal::Terminal;
 
 /// The series that carries the counter of a line printer.
 pub const COUNTER: &str = "retail.pos.transactions";

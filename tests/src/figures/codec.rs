@@ -12,7 +12,8 @@ use storepulse_shared::batch::encode::encode;
 
 use super::figure::Figure;
 use super::reference::{EPOCH_MS, ReferenceStore};
-use super::{cpu, rounds};
+use super::rounds;
+use crate::cpu;
 
 const ROUNDS: usize = 9;
 /// Samples of the batches that are worked on in turn.

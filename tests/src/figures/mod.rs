@@ -14,7 +14,6 @@ mod append;
 mod bench;
 mod chain;
 mod codec;
-mod cpu;
 mod figure;
 mod footprint;
 mod ingest;

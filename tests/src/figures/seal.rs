@@ -14,7 +14,8 @@ use storepulse_shared::gzip;
 
 use super::figure::Figure;
 use super::reference::{EPOCH_MS, ReferenceStore};
-use super::{cpu, rounds};
+use super::rounds;
+use crate::cpu;
 
 const ROUNDS: usize = 7;
 /// Batches of one turn.

@@ -5,7 +5,9 @@ mod compaction;
 mod damage;
 mod fleet;
 mod kills;
+mod parsers;
 mod power_cuts;
+mod replug;
 mod rounds;
 mod wire;
 
@@ -18,6 +20,7 @@ use self::cloud::CloudArgs;
 use self::damage::Damage;
 use self::fleet::FleetArgs;
 use self::kills::Kills;
+use self::parsers::ParsersArgs;
 use self::power_cuts::PowerCuts;
 
 /// Which blows.
@@ -35,6 +38,10 @@ pub enum TortureCommand {
     Fleet(FleetArgs),
     /// SIGKILL of upkeep while it compacts what is being written and read
     Compaction(TortureArgs),
+    /// Devices that are pulled and plugged in again, half of them under another name
+    Replug(TortureArgs),
+    /// Every parser of device protocols, given mutated frames
+    Parsers(ParsersArgs),
 }
 
 /// How many, and which.
@@ -65,6 +72,8 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::Compaction(args) => compaction::run(args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
         TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
+        TortureCommand::Replug(args) => replug::run(args, testbed, out).await,
+        TortureCommand::Parsers(args) => parsers::run(&args, out),
         TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
     }
 }

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use storepulse_shared::batch::Batch;
 use storepulse_shared::gzip;
 
-use super::super::cpu;
 use crate::cloud::http_client;
+use crate::cpu;
 use crate::wait;
 
 const PROGRAM: &str = "victoria-metrics";

@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
-use super::super::cpu;
 use crate::cloud::CloudProcess;
 use crate::cluster::{Cluster, TestDb};
+use crate::cpu;
 use crate::store::{self, Store};
 
 const TENANT: &str = "figures";

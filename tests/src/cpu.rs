@@ -11,19 +11,19 @@ use nix::unistd::Pid;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Of this process, all its threads.
-pub(super) fn own() -> anyhow::Result<Duration> {
+pub(crate) fn own() -> anyhow::Result<Duration> {
     Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?.into())
 }
 
 /// Of a process, all its threads.
-pub(super) fn of_process(pid: u32) -> anyhow::Result<Duration> {
+pub(crate) fn of_process(pid: u32) -> anyhow::Result<Duration> {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid)?));
     Ok(clock.and_then(ClockId::now).with_context(|| format!("the clock of process {pid}"))?.into())
 }
 
 /// Of a PostgreSQL server: the postmaster, its children, and the children that have ended. The latter are known to a
 /// hundredth of a second; a connection that stays open through the measurement is not among them.
-pub(super) fn of_server(postmaster: u32) -> anyhow::Result<Duration> {
+pub(crate) fn of_server(postmaster: u32) -> anyhow::Result<Duration> {
     let mut total = of_process(postmaster)?;
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
