@@ -5,7 +5,7 @@
 //! own file says. When it panics it is started again; the others never notice.
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
-//! is a question and its answer, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
+//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
@@ -15,6 +15,7 @@ mod link;
 mod listen;
 mod parse;
 mod poll;
+mod probe;
 #[cfg(test)]
 mod rig;
 mod secret;
@@ -34,7 +35,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::about::{About, document};
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
-pub use self::serial::Ports;
+use self::probe::Introduction;
+pub use self::probe::{Found, probe_host, probe_port};
+use self::serial::PortName;
+pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
 
 /// How long a collector that failed rests before it is started again.
@@ -57,9 +61,16 @@ trait Collector {
     const ABOUT: About;
     /// Its parsers.
     const SUBJECTS: &'static [Subject] = &[];
+    /// What it may ask a stranger.
+    const INTRODUCTIONS: &'static [Introduction] = &[];
 
     /// The lane of its samples.
     fn lane(&self) -> Lane;
+
+    /// The serial port that it reads.
+    fn port(&self) -> Option<PortName> {
+        None
+    }
 
     /// What its settings have wrong together; each for itself is checked where it is read.
     fn check(&self) -> Result<(), String> {
@@ -93,6 +104,10 @@ macro_rules! kinds {
             pub const SUBJECTS: &'static [&'static [Subject]] =
                 &[$(<$name::Settings as Collector>::SUBJECTS),*];
 
+            /// What all kinds may ask a stranger.
+            const INTRODUCTIONS: &'static [&'static [Introduction]] =
+                &[$(<$name::Settings as Collector>::INTRODUCTIONS),*];
+
             /// The names of the settings of all kinds.
             #[cfg(test)]
             const FIELDS: &'static [fn() -> Vec<&'static str>] = &[$(tests::fields_of::<$name::Settings>),*];
@@ -107,6 +122,11 @@ macro_rules! kinds {
             #[must_use]
             pub fn lane(&self) -> Lane {
                 match self { $(Self::$variant(settings) => settings.lane(),)* }
+            }
+
+            /// The serial port that it reads.
+            pub(crate) fn port(&self) -> Option<PortName> {
+                match self { $(Self::$variant(settings) => settings.port(),)* }
             }
 
             /// What its settings have wrong together.

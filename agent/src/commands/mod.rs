@@ -1,6 +1,7 @@
 //! The command line: one file a command, and what they share.
 
 mod check;
+mod devices;
 mod health;
 mod quarantine;
 mod run;
@@ -48,6 +49,8 @@ enum Command {
     },
     /// Check the configuration and what it names
     Check,
+    /// Show the serial ports of this box: what is behind them, who has them, and, on request, what answers
+    Devices(devices::DevicesCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
@@ -72,25 +75,16 @@ where
             return if error.use_stderr() { ExitCode::from(BAD_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
-    let config = match Config::load(&cli.config) {
-        Ok(config) => config,
-        Err(error) => return bad_config(&error),
+    let config = match (Config::load(&cli.config), &cli.command) {
+        (Ok(config), _) => Some(config),
+        // A shop begins with looking at what is there.
+        (Err(ConfigError::Read { .. }), Command::Devices(_)) => None,
+        (Err(error), _) => return bad_config(&error),
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match cli.command {
-                Command::Run { log } => run::run(config, &log).await,
-                Command::Status { json } => status::run(&config, json, &mut std::io::stdout()).await,
-                Command::Check => check::run(&config, &mut std::io::stdout()),
-                Command::Health => health::run(&config).await,
-                Command::Spool(command) => spool::run(&config, command, &mut std::io::stdout()),
-                Command::Quarantine(command) => {
-                    quarantine::run(&config, command, &mut std::io::stdout()).await
-                }
-            }
-        }),
+        Ok(runtime) => runtime.block_on(command(cli.command, config)),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -99,6 +93,24 @@ where
             say(&format!("storepulse-agent: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Every command but `devices` needs a configuration.
+async fn command(command: Command, config: Option<Config>) -> anyhow::Result<ExitCode> {
+    let out = &mut std::io::stdout();
+    let Some(config) = config else {
+        let Command::Devices(command) = command else { return Ok(ExitCode::from(BAD_CONFIG)) };
+        return devices::run(None, command, out).await;
+    };
+    match command {
+        Command::Run { log } => run::run(config, &log).await,
+        Command::Status { json } => status::run(&config, json, out).await,
+        Command::Check => check::run(&config, out),
+        Command::Devices(command) => devices::run(Some(&config), command, out).await,
+        Command::Health => health::run(&config).await,
+        Command::Spool(command) => spool::run(&config, command, out),
+        Command::Quarantine(command) => quarantine::run(&config, command, out).await,
     }
 }
 

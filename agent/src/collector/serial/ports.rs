@@ -60,6 +60,11 @@ impl Ports {
         &self.roots
     }
 
+    /// The device file behind a name, if it is there.
+    pub(crate) fn path_of(&self, name: &PortName) -> Option<PathBuf> {
+        self.find(name).ok()
+    }
+
     /// Opens a port for one device.
     ///
     /// # Errors

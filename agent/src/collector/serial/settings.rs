@@ -45,12 +45,29 @@ impl Line {
     }
 }
 
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.baud, self.format)
+    }
+}
+
 /// Data bits, parity and stop bits, as they are written: `7E1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Format {
     pub data_bits: DataBits,
     pub parity: Parity,
     pub stop_bits: StopBits,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        write!(f, "{}{parity}{}", u8::from(self.data_bits), u8::from(self.stop_bits))
+    }
 }
 
 impl FromStr for Format {
@@ -119,6 +136,11 @@ impl fmt::Display for PortName {
 }
 
 impl PortSettings {
+    /// A path, and nothing that differs from what a kind expects.
+    pub(crate) fn plain(path: &str) -> Self {
+        Self { name: PortName::Path(path.to_owned()), baud: None, format: None, dtr: None }
+    }
+
     /// Speed and format, with what the kind expects where nothing else is said.
     pub(crate) fn line(&self, expected: Line) -> Line {
         Line { baud: self.baud.unwrap_or(expected.baud), format: self.format.unwrap_or(expected.format) }
@@ -185,6 +207,7 @@ mod tests {
         let block = parse("{ usb: '0403:6001:A50285BI', baud: 19200, format: 8e1 }").unwrap();
         assert_eq!(block.name.to_string(), "usb 0403:6001:A50285BI");
         assert_eq!(block.line(Line::seven_e_one(9_600)), Line::eight_e_one(19_200));
+        assert_eq!(Line::eight_e_one(19_200).to_string(), "19200 8E1");
     }
 
     #[test]

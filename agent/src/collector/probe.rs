@@ -1,0 +1,127 @@
+//! What answers? Each kind lists the status question of its own that can be put to a stranger, on a port that nobody else
+//! has open, and only when a person asks for it. A kind is found once it has answered three times.
+
+use std::time::Duration;
+
+use storepulse_shared::ids::DeviceId;
+
+use super::fault::Fault;
+use super::link::{Question, ask, connect};
+use super::parse::{Parsed, Unread};
+use super::serial::{Line, PortSettings, Ports};
+use super::{FaultKind, Kind};
+
+/// Answers before a kind is believed: noise at a wrong speed may look like one.
+const ANSWERS: u32 = 3;
+const TIMEOUT: Duration = Duration::from_millis(400);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_BYTES_MAX: usize = 512;
+
+/// A question that a kind may put to a stranger, and what it would be in the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Introduction {
+    /// What it would be, `ESC/POS printer`.
+    pub what: &'static str,
+    /// On a serial port: speeds and formats that are tried, the usual one first.
+    pub lines: &'static [Line],
+    /// On the network: its port.
+    pub tcp: Option<u16>,
+    /// The question.
+    pub request: &'static [u8],
+    /// Whether the bytes so far are an answer.
+    pub is_answer: fn(&[u8]) -> Parsed<()>,
+    /// The first line of its block, `escpos`, and further settings beside the port, `protocol: toledo_8217`.
+    pub kind: &'static str,
+    pub settings: &'static [&'static str],
+}
+
+/// What has answered, and where.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Found {
+    /// What it is.
+    pub what: &'static str,
+    /// Its block for `devices:`, ready to paste.
+    pub configuration: String,
+}
+
+/// Asks on a serial port with every question and line that there is, telling each before it is tried. Ends with the first
+/// that is answered three times.
+///
+/// # Errors
+/// The port cannot be opened: what is wrong, and the way out.
+pub async fn probe_port(
+    ports: &Ports,
+    path: &str,
+    tell: &mut impl FnMut(&str),
+) -> Result<Option<Found>, String> {
+    let device: DeviceId = "probe".parse().map_err(|_| "no device id".to_owned())?;
+    for introduction in introductions() {
+        for line in introduction.lines {
+            tell(&format!("{path}: {} at {line}", introduction.what));
+            let settings = PortSettings::plain(path);
+            let mut port = ports.open(&device, &settings, *line).await.map_err(|fault| fault.text)?;
+            if answers(&mut port.stream, introduction).await {
+                let block = format!("port: {{ path: {path}, baud: {}, format: {} }}", line.baud, line.format);
+                return Ok(Some(found(introduction, &block)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Asks a host on the ports of all kinds that have one.
+pub async fn probe_host(host: &str, tell: &mut impl FnMut(&str)) -> Vec<Found> {
+    let mut all = Vec::new();
+    for introduction in introductions() {
+        let Some(port) = introduction.tcp else { continue };
+        tell(&format!("{host}:{port}: {}", introduction.what));
+        let target = format!("{host}:{port}");
+        if let Ok(mut stream) = connect(&target, CONNECT_TIMEOUT).await
+            && answers(&mut stream, introduction).await
+        {
+            all.push(found(introduction, &format!("tcp: {target}")));
+        }
+    }
+    all
+}
+
+fn introductions() -> impl Iterator<Item = &'static Introduction> {
+    Kind::INTRODUCTIONS.iter().copied().flatten()
+}
+
+async fn answers<L>(link: &mut L, introduction: &Introduction) -> bool
+where
+    L: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let question = Question {
+        bytes: introduction.request,
+        timeout: TIMEOUT,
+        answer_bytes_max: ANSWER_BYTES_MAX,
+        ended: FaultKind::Refused,
+    };
+    for _ in 0..ANSWERS {
+        let answer: Result<(), Fault> = ask(link, question, introduction.is_answer).await;
+        if answer.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+fn found(introduction: &Introduction, place: &str) -> Found {
+    let mut configuration =
+        format!("  {}-1:\n    {}:\n      {place}\n", introduction.kind, introduction.kind);
+    for setting in introduction.settings {
+        configuration.push_str(&format!("      {setting}\n"));
+    }
+    Found { what: introduction.what, configuration }
+}
+
+/// For kinds whose parser gives more than that there is an answer.
+pub(crate) fn is_answer<T>(parsed: Parsed<T>) -> Parsed<()> {
+    match parsed {
+        Ok((_, used)) => Ok(((), used)),
+        Err(Unread::Need(n)) => Err(Unread::Need(n)),
+        Err(Unread::Bad(kind)) => Err(Unread::Bad(kind)),
+    }
+}
