@@ -1,11 +1,13 @@
 //! Simulated devices: each emits a strictly increasing counter and writes down what it sent. Their logs, and nothing the
 //! agent says of itself, are what the verdict is made from.
 
+mod asked;
 mod line_printer;
 mod log;
 mod pusher;
 mod terminal;
 
+pub use self::asked::{Answer, Asked, Manner};
 pub use self::line_printer::{LinePrinter, Stopped};
 pub use self::log::{DeviceLog, Sent};
 pub use self::pusher::Pusher;

@@ -7,7 +7,7 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use super::chain::{self, Beside, Chain};
 use super::ingest::Rig;
 use super::outage::{self, Outcome, Size};
-use super::{footprint, progress};
+use super::{crowd, footprint, progress};
 use crate::cluster::Cluster;
 use crate::run_dir::RunDir;
 
@@ -21,6 +21,7 @@ pub(super) struct Bench {
     outages: Vec<(Size, Outcome)>,
     chain: Option<Chain>,
     beside: Option<Beside>,
+    crowd: Option<crowd::Measured>,
 }
 
 impl Bench {
@@ -40,6 +41,7 @@ impl Bench {
             outages: Vec::new(),
             chain: None,
             beside: None,
+            crowd: None,
         })
     }
 
@@ -103,6 +105,15 @@ impl Bench {
         let dir = self.part("beside")?;
         let beside = Beside::measure(self.rig().await?, &dir).await?;
         Ok(*self.beside.insert(beside))
+    }
+
+    /// A store with sixty devices, half of them broken: several figures are of the same one.
+    pub(super) async fn crowd(&mut self) -> anyhow::Result<crowd::Measured> {
+        if let Some(crowd) = self.crowd {
+            return Ok(crowd);
+        }
+        let measured = crowd::measure(self).await?;
+        Ok(*self.crowd.insert(measured))
     }
 
     /// Stops in order what was started.

@@ -14,6 +14,7 @@ mod append;
 mod bench;
 mod chain;
 mod codec;
+mod crowd;
 mod figure;
 mod footprint;
 mod ingest;

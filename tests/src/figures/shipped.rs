@@ -20,17 +20,29 @@ use crate::wait;
 const WATCHDOG: &str = r#"read -r said; [ "$said" = ended ] || kill -9 "$1""#;
 const END_LIMIT: Duration = Duration::from_secs(20);
 
+/// What of the agent is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Build {
+    /// As it is shipped.
+    Whole,
+    /// Without the clients of the till's database servers.
+    Lean,
+}
+
 /// Where the binary of the shipped agent is; it is built first, which takes no time if nothing has changed.
-pub(super) fn binary() -> anyhow::Result<PathBuf> {
+pub(super) fn binary(build: Build) -> anyhow::Result<PathBuf> {
     let ours = std::env::current_exe()?;
     let profile = ours.parent().context("a folder of our own")?;
     let target = profile.parent().context("the folder of what is built")?;
+    // The two would replace each other.
+    let target = if build == Build::Lean { target.join("lean") } else { target.to_owned() };
     progress::say("    building the agent as it is shipped …")?;
     let built = Command::new("cargo")
         // Where the workspace's own settings for builds are found.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(["build", "--quiet", "--profile", "agent", "--package", "storepulse-agent", "--target-dir"])
-        .arg(target)
+        .arg(&target)
+        .args(if build == Build::Lean { &["--no-default-features"][..] } else { &[] })
         .stdout(Stdio::null())
         .status()
         .context("cargo")?;
@@ -57,13 +69,29 @@ struct Running {
 impl Shipped {
     /// Writes the configuration of an agent: all defaults, but for where things are and how much the spool may hold.
     pub(super) fn install(store: &Store, cloud_url: &str, spool_max_size: &str) -> anyhow::Result<Self> {
+        let devices = "  gateway: { host: { interval: 30s } }\n";
+        Self::install_with(store, cloud_url, spool_max_size, devices)
+    }
+
+    /// The same, with these blocks of `devices:`.
+    pub(super) fn install_with(
+        store: &Store,
+        cloud_url: &str,
+        spool_max_size: &str,
+        devices: &str,
+    ) -> anyhow::Result<Self> {
         let free = || anyhow::Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?);
-        let agent =
-            Self { binary: binary()?, dir: store.dir.clone(), status: free()?, push: free()?, running: None };
+        let agent = Self {
+            binary: binary(Build::Whole)?,
+            dir: store.dir.clone(),
+            status: free()?,
+            push: free()?,
+            running: None,
+        };
         let text = format!(
             "cloud:\n  url: {cloud_url}\n  key_file: store.key\n  ca_file: ca.pem\nstate_dir: spool\n\
              spool: {{ max_size: {spool_max_size} }}\nlocal: {{ listen: '{}' }}\npush: {{ listen: '{}' }}\n\
-             devices:\n  gateway: {{ host: {{ interval: 30s }} }}\n",
+             devices:\n{devices}",
             agent.status, agent.push
         );
         std::fs::write(agent.dir.join("agent.yaml"), text)?;

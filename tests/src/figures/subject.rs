@@ -4,6 +4,7 @@ use super::bench::Bench;
 use super::chain::{self, Comparison};
 use super::figure::Figure;
 use super::outage::Size;
+use super::shipped::Build;
 use super::{append, codec, footprint, ingest, onboard, people, seal, spool_disk, takeover, wire};
 
 /// What is measured.
@@ -37,8 +38,12 @@ pub(super) enum Subject {
     BesideHours,
     BesideCrash,
     Binary,
+    BinaryLean,
     MemoryIdle,
     MemorySteady,
+    CrowdSchedule,
+    CrowdCpu,
+    CrowdMemory,
     StartBacklog,
     MemoryDrain,
     OutageReference,
@@ -54,7 +59,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 38] = [
+    const ALL: [Self; 42] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -83,8 +88,12 @@ impl Subject {
         Self::BesideHours,
         Self::BesideCrash,
         Self::Binary,
+        Self::BinaryLean,
         Self::MemoryIdle,
         Self::MemorySteady,
+        Self::CrowdSchedule,
+        Self::CrowdCpu,
+        Self::CrowdMemory,
         Self::StartBacklog,
         Self::MemoryDrain,
         Self::OutageReference,
@@ -125,8 +134,12 @@ impl Subject {
             Self::BesideHours => "beside-hours",
             Self::BesideCrash => "beside-crash",
             Self::Binary => "binary",
+            Self::BinaryLean => "binary-lean",
             Self::MemoryIdle => "memory-idle",
             Self::MemorySteady => "memory-steady",
+            Self::CrowdSchedule => "crowd-schedule",
+            Self::CrowdCpu => "crowd-cpu",
+            Self::CrowdMemory => "crowd-memory",
             Self::StartBacklog => "start-backlog",
             Self::MemoryDrain => "memory-drain",
             Self::OutageReference => "outage-reference-drained",
@@ -198,7 +211,13 @@ impl Subject {
             | Self::DiskCompacted
             | Self::BesideDisk => "bytes a sample",
             Self::Ingest | Self::Compaction | Self::BesideIngest => "µs CPU a sample",
-            Self::Binary | Self::MemoryIdle | Self::MemorySteady | Self::MemoryDrain => "MiB",
+            Self::Binary
+            | Self::BinaryLean
+            | Self::MemoryIdle
+            | Self::MemorySteady
+            | Self::MemoryDrain
+            | Self::CrowdMemory => "MiB",
+            Self::CrowdSchedule | Self::CrowdCpu => "%",
             Self::RefusedCpu => "µs CPU a batch",
             Self::Ack
             | Self::NoisyNeighbour
@@ -293,6 +312,12 @@ impl Subject {
     const fn of_shipped_agent_is(self) -> &'static str {
         match self {
             Self::Binary => "the shipped agent on disk, stripped",
+            Self::BinaryLean => "the same without the clients of the till's database servers",
+            Self::CrowdSchedule => {
+                "60 devices, half of them broken: ticks of the others that were kept within a second"
+            }
+            Self::CrowdCpu => "what the shipped agent takes of a core for them",
+            Self::CrowdMemory => "its peak RSS with them",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
             Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
             Self::StartBacklog => "start of the shipped agent to first durable sample, 256 MiB waiting",
@@ -351,9 +376,13 @@ impl Subject {
             Self::BesideDay => Ok(bench.beside().await?.figure(Comparison::Day)),
             Self::BesideHours => Ok(bench.beside().await?.figure(Comparison::Hours)),
             Self::BesideCrash => chain::samples_lost(&std::env::current_exe()?, &bench.part("crash")?).await,
-            Self::Binary => footprint::binary(),
+            Self::Binary => footprint::binary(Build::Whole),
+            Self::BinaryLean => footprint::binary(Build::Lean),
             Self::MemoryIdle => footprint::idle(bench).await,
             Self::MemorySteady => footprint::steady(bench).await,
+            Self::CrowdSchedule => Ok(bench.crowd().await?.schedule()),
+            Self::CrowdCpu => Ok(bench.crowd().await?.cpu()),
+            Self::CrowdMemory => Ok(bench.crowd().await?.memory()),
             Self::StartBacklog => footprint::start(bench).await,
             Self::MemoryDrain => footprint::drain(bench).await,
             Self::OutageReference => Size::Reference.drained(bench).await,

@@ -12,7 +12,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What a process took while it was watched, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Memory {
+pub(in crate::figures) struct Memory {
     rss_peak: u64,
     /// Of which nobody else can have a share: what it has allocated.
     own_peak: u64,
@@ -22,7 +22,7 @@ pub(super) struct Memory {
 
 impl Memory {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    pub(super) fn rss_peak_mib(self) -> f64 {
+    pub(in crate::figures) fn rss_peak_mib(self) -> f64 {
         self.rss_peak as f64 / MIB
     }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Memory {
 }
 
 /// Watches a process for this long.
-pub(super) async fn watch(pid: u32, time: Duration) -> anyhow::Result<Memory> {
+pub(in crate::figures) async fn watch(pid: u32, time: Duration) -> anyhow::Result<Memory> {
     let (begun, mut memory) = (Instant::now(), Memory::default());
     while begun.elapsed() < time {
         let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process has ended")?;

@@ -17,10 +17,10 @@ pub(super) use self::backlog::fill as fill_backlog;
 use self::backlog::{BACKLOG_BYTES, forget_pages};
 use self::feed::Feed;
 pub(super) use self::feed::push_one;
-use self::memory::{Memory, watch};
+pub(super) use self::memory::{Memory, watch};
 use super::bench::Bench;
 use super::figure::Figure;
-use super::shipped::{self, Shipped, bytes_of};
+use super::shipped::{self, Build, Shipped, bytes_of};
 use super::{progress, report};
 use crate::wait;
 
@@ -104,10 +104,14 @@ pub(super) async fn start(bench: &mut Bench) -> anyhow::Result<Figure> {
 }
 
 /// The size of the shipped binary, in MiB.
-pub(super) fn binary() -> anyhow::Result<Figure> {
+pub(super) fn binary(build: Build) -> anyhow::Result<Figure> {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let bytes = bytes_of(&shipped::binary()?)? as f64;
-    Ok(Figure::new(bytes / MIB).at_most(8.0).binding())
+    let bytes = bytes_of(&shipped::binary(build)?)? as f64;
+    let most = match build {
+        Build::Whole => 14.0,
+        Build::Lean => 8.0,
+    };
+    Ok(Figure::new(bytes / MIB).at_most(most).binding())
 }
 
 async fn install(bench: &mut Bench, store: usize, spool_max_size: &str) -> anyhow::Result<Shipped> {
@@ -115,7 +119,8 @@ async fn install(bench: &mut Bench, store: usize, spool_max_size: &str) -> anyho
     Shipped::install(&rig.stores[store], &rig.cloud_url(), spool_max_size)
 }
 
-async fn settle(agent: &Shipped) -> anyhow::Result<()> {
+/// Waits until it answers and has settled.
+pub(super) async fn settle(agent: &Shipped) -> anyhow::Result<()> {
     wait::until("the shipped agent to answer", START_LIMIT, async || {
         Ok(Some(agent.read_status().await.with_context(|| agent.said())?))
     })
