@@ -9,12 +9,14 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod escpos;
 mod fault;
 mod host;
 mod link;
 mod listen;
 mod parse;
 mod poll;
+mod printer;
 #[cfg(test)]
 mod rig;
 mod secret;
@@ -128,6 +130,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// A receipt printer.
+    Escpos = escpos,
     /// The box that the agent runs on.
     Host = host,
     /// Any device that prints lines on a serial port.
