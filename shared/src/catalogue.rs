@@ -48,6 +48,7 @@ const fn metric(
 
 const BOOLEAN: MetricKind = State(&["no", "yes"]);
 const DEVICE_STATE: MetricKind = State(&["ok", "stale", "fault", "unreachable"]);
+const PRINTER_ERROR: MetricKind = State(&["none", "recoverable", "unrecoverable"]);
 
 /// Every metric we know, sorted by name.
 pub const METRICS: &[Metric] = &[
@@ -68,7 +69,10 @@ pub const METRICS: &[Metric] = &[
     metric("retail.pos.transactions", "{transaction}", Counter, "completed transactions of a lane", OWN),
     metric("retail.pos.up", "1", BOOLEAN, "POS software runs", OWN),
     metric("retail.printer.cover.open", "1", BOOLEAN, "cover of a printer", UPOS),
+    metric("retail.printer.cutter.error", "1", BOOLEAN, "the cutter of a printer is stuck", UPOS),
+    metric("retail.printer.error", "1", PRINTER_ERROR, "whether a printer reports an error", UPOS),
     metric("retail.printer.lines", "{line}", Counter, "lines printed", UPOS),
+    metric("retail.printer.online", "1", BOOLEAN, "whether a printer says that it can print", OWN),
     metric("retail.printer.paper.state", "1", State(&["ok", "near_end", "out"]), "paper roll", UPOS),
     metric("retail.scale.reads", "{read}", Counter, "good readings of a scale", UPOS),
     metric("retail.scanner.scans", "{scan}", Counter, "good scans", UPOS),

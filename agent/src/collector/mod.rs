@@ -9,6 +9,7 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod escpos;
 mod fault;
 mod host;
 mod link;
@@ -16,6 +17,7 @@ mod listen;
 mod parse;
 mod poll;
 mod probe;
+mod printer;
 #[cfg(test)]
 mod rig;
 mod secret;
@@ -148,6 +150,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// A receipt printer.
+    Escpos = escpos,
     /// The box that the agent runs on.
     Host = host,
     /// Any device that prints lines on a serial port.
