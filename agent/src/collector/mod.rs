@@ -16,8 +16,8 @@ mod link;
 mod listen;
 mod parse;
 mod poll;
-mod probe;
 mod printer;
+mod probe;
 #[cfg(test)]
 mod rig;
 mod secret;
