@@ -17,6 +17,8 @@ mod parse;
 mod poll;
 #[cfg(test)]
 mod rig;
+mod scale;
+mod scanner;
 mod secret;
 mod serial;
 mod serial_lines;
@@ -130,6 +132,10 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A weighing scale on a serial port.
+    Scale = scale,
+    /// A barcode scanner on a serial port.
+    Scanner = scanner,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }
