@@ -41,7 +41,7 @@ pub(crate) trait Listener: Send {
 pub(crate) struct Hearing<'a> {
     pub port: &'a PortSettings,
     pub expected: Line,
-    /// Nothing for this long: the device is stale.
+    /// Nothing that makes a reading for this long: the device is stale, or has a fault if it babbles.
     pub stale_after: Duration,
 }
 
@@ -97,8 +97,10 @@ async fn hear(
     let mut clock = LineClock::default();
     let mut buffer = [0; 4_096];
     let mut heard = Instant::now();
+    let mut misheard: Option<FaultKind> = None;
     loop {
-        let patience = listener.gap().unwrap_or(hearing.stale_after);
+        let left = hearing.stale_after.checked_sub(heard.elapsed()).filter(|left| !left.is_zero());
+        let patience = listener.gap().or(left).unwrap_or(hearing.stale_after);
         let read = tokio::select! {
             () = ctx.stop.cancelled() => return None,
             read = tokio::time::timeout(patience, port.stream.read(&mut buffer)) => read,
@@ -108,13 +110,14 @@ async fn hear(
             // After a hang-up a read returns nothing, at once and for ever.
             Ok(Ok(0)) => return Some(format!("{name} was unplugged")),
             Ok(Err(error)) => return Some(format!("{name} was unplugged: {error}")),
-            Ok(Ok(n)) => {
-                heard = Instant::now();
-                listener.take(&buffer[..n])
-            }
+            Ok(Ok(n)) => listener.take(&buffer[..n]),
         };
-        if heard.elapsed() >= hearing.stale_after {
-            ctx.sink.state(DeviceState::Stale).await;
+        misheard = faults.last().map(|fault| fault.kind).or(misheard);
+        if !readings.is_empty() {
+            (heard, misheard) = (Instant::now(), None);
+        } else if heard.elapsed() >= hearing.stale_after {
+            // Bytes that nobody understands are no sign of life of this device.
+            ctx.sink.state(misheard.map_or(DeviceState::Stale, FaultKind::state)).await;
         }
         for fault in faults {
             ctx.sink.error(fault.kind, fault.text);

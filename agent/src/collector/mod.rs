@@ -20,6 +20,8 @@ mod printer;
 mod probe;
 #[cfg(test)]
 mod rig;
+mod scale;
+mod scanner;
 mod secret;
 mod serial;
 mod serial_lines;
@@ -154,6 +156,10 @@ kinds! {
     Escpos = escpos,
     /// The box that the agent runs on.
     Host = host,
+    /// A weighing scale on a serial port.
+    Scale = scale,
+    /// A barcode scanner on a serial port.
+    Scanner = scanner,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }

@@ -1,0 +1,80 @@
+//! A scale that is asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counts::Counts;
+use super::weighing::Answer;
+use super::{Protocol, Settings, cas, nci, toledo};
+use crate::collector::fault::{Fault, FaultKind};
+use crate::collector::parse::Parsed;
+use crate::collector::poll::{Probe, Reading};
+use crate::collector::serial::Bus;
+
+// All that is ever written.
+const WEIGHT_8217: &[u8] = b"W";
+const WEIGHT_NCI: &[u8] = b"W\r";
+const ENQ: &[u8] = b"\x05";
+const DC1: &[u8] = b"\x11";
+const STX: &[u8] = b"\x02";
+
+/// How often a scale of CAS may say that it is to be asked again.
+const READY_ASKED_MAX: u32 = 3;
+/// Questions of one reading.
+pub(super) const QUESTIONS_MAX: u32 = READY_ASKED_MAX + 1;
+/// What opening a port may take.
+pub(super) const OPENING_MAX: Duration = Duration::from_secs(2);
+/// Longest answer; the longest frame has half of it.
+const ANSWER_BYTES_MAX: usize = 64;
+
+/// The scale, and what has been counted.
+pub(super) struct Asked<'a> {
+    settings: &'a Settings,
+    bus: Arc<Bus>,
+    counts: Counts,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(settings: &'a Settings, bus: Arc<Bus>) -> Self {
+        Self { settings, bus, counts: Counts::new(settings) }
+    }
+
+    async fn ask<T>(&self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Result<T, Fault> {
+        self.bus.ask(bytes, (Duration::ZERO, self.settings.timeout), ANSWER_BYTES_MAX, parse).await
+    }
+
+    async fn answer(&self) -> Result<Answer, Fault> {
+        let brazil = |bytes: &[u8]| toledo::brazil(bytes, self.settings.decimals);
+        match self.settings.protocol {
+            Protocol::Toledo8217 => self.ask(WEIGHT_8217, toledo::standard).await,
+            Protocol::Nci => self.ask(WEIGHT_NCI, nci::answer).await,
+            Protocol::ToledoBr => self.ask(ENQ, brazil).await,
+            Protocol::ToledoBrP06 => self.ask(STX, brazil).await,
+            Protocol::Cas => self.cas().await,
+            Protocol::CasStream => Err(Fault::new(FaultKind::Internal, "cas_stream is not asked")),
+        }
+    }
+
+    async fn cas(&self) -> Result<Answer, Fault> {
+        for _ in 0..READY_ASKED_MAX {
+            if self.ask(ENQ, cas::ready).await? == cas::Ready::Yes {
+                return self.ask(DC1, cas::asked).await;
+            }
+        }
+        let text = format!("the scale is not ready to tell its weight, asked {READY_ASKED_MAX} times");
+        Err(Fault::new(FaultKind::Nak, text))
+    }
+}
+
+impl Probe for Asked<'_> {
+    async fn read(&mut self) -> Result<Reading, Fault> {
+        let answer = self.answer().await?;
+        let now = Instant::now();
+        self.counts.note(answer, now)?;
+        Ok(self.counts.reading(now))
+    }
+
+    fn is_gone(&mut self) -> bool {
+        self.bus.is_gone()
+    }
+}
