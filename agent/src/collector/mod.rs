@@ -9,10 +9,12 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod ds18b20;
 mod fault;
 mod host;
 mod link;
 mod listen;
+mod modbus;
 mod parse;
 mod poll;
 #[cfg(test)]
@@ -128,8 +130,12 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// A DS18B20 thermometer on the kernel's 1-wire bus.
+    Ds18b20 = ds18b20,
     /// The box that the agent runs on.
     Host = host,
+    /// Controllers, probes and meters by Modbus RTU or TCP.
+    Modbus = modbus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }
