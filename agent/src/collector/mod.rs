@@ -10,10 +10,12 @@
 
 mod about;
 mod escpos;
+mod ds18b20;
 mod fault;
 mod host;
 mod link;
 mod listen;
+mod modbus;
 mod parse;
 mod poll;
 mod printer;
@@ -160,6 +162,12 @@ kinds! {
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
+    /// A DS18B20 thermometer on the kernel's 1-wire bus.
+    Ds18b20 = ds18b20,
+    /// The box that the agent runs on.
+    Host = host,
+    /// Controllers, probes and meters by Modbus RTU or TCP.
+    Modbus = modbus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }

@@ -3,13 +3,20 @@
 use std::time::Duration;
 
 use storepulse_shared::ids::DeviceId;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
+use tokio_serial::SerialStream;
 
 use super::ports::{Port, Ports};
 use super::settings::{Line, PortSettings};
 use crate::collector::fault::{Fault, FaultKind};
 use crate::collector::link::{Question, ask};
 use crate::collector::parse::Parsed;
+
+/// A pause this long ends whatever was said; adapters hand on what came in pieces of up to 16 ms.
+const HUSH: Duration = Duration::from_millis(20);
+/// How long somebody who talks on and on is listened to before the next one has its turn.
+const HUSH_MAX: Duration = Duration::from_millis(500);
 
 /// A port that is opened when it is first needed, and again after it was gone.
 #[derive(Debug)]
@@ -53,6 +60,11 @@ impl Bus {
         }
         let question = Question { bytes: request, timeout, answer_bytes_max, ended: FaultKind::MissingPort };
         let answer = ask(&mut port.stream, question, parse).await;
+        let broken_off = |fault: &Fault| !matches!(fault.kind, FaultKind::MissingPort | FaultKind::Timeout);
+        if !silence.is_zero() && answer.as_ref().is_err_and(broken_off) {
+            // What is left of a bad answer is not the next one's.
+            let _ = tokio::time::timeout(HUSH_MAX, hush(&mut port.stream)).await;
+        }
         answer.map_err(|fault| {
             let name = &self.settings.name;
             if fault.kind == FaultKind::MissingPort {
@@ -72,4 +84,10 @@ impl Bus {
         }
         gone
     }
+}
+
+/// Listens until nobody talks.
+async fn hush(stream: &mut SerialStream) {
+    let mut buffer = [0; 256];
+    while let Ok(Ok(1..)) = tokio::time::timeout(HUSH, stream.read(&mut buffer)).await {}
 }
