@@ -9,8 +9,8 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
-mod escpos;
 mod ds18b20;
+mod escpos;
 mod fault;
 mod host;
 mod link;
@@ -154,20 +154,18 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// A DS18B20 thermometer on the kernel's 1-wire bus.
+    Ds18b20 = ds18b20,
     /// A receipt printer.
     Escpos = escpos,
     /// The box that the agent runs on.
     Host = host,
+    /// Controllers, probes and meters by Modbus RTU or TCP.
+    Modbus = modbus,
     /// A weighing scale on a serial port.
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
-    /// A DS18B20 thermometer on the kernel's 1-wire bus.
-    Ds18b20 = ds18b20,
-    /// The box that the agent runs on.
-    Host = host,
-    /// Controllers, probes and meters by Modbus RTU or TCP.
-    Modbus = modbus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }
