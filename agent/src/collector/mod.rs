@@ -9,10 +9,12 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod changes;
 mod fault;
 mod host;
 mod link;
 mod listen;
+mod nut;
 mod parse;
 mod poll;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod secret;
 mod serial;
 mod serial_lines;
 mod sink;
+mod snmp;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -130,8 +133,12 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A UPS behind Network UPS Tools.
+    Nut = nut,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
+    /// Network gear, printers and UPSs over SNMP.
+    Snmp = snmp,
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
