@@ -11,11 +11,13 @@
 mod about;
 mod ds18b20;
 mod escpos;
+mod changes;
 mod fault;
 mod host;
 mod link;
 mod listen;
 mod modbus;
+mod nut;
 mod parse;
 mod poll;
 mod printer;
@@ -28,6 +30,7 @@ mod secret;
 mod serial;
 mod serial_lines;
 mod sink;
+mod snmp;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -166,8 +169,12 @@ kinds! {
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
+    /// A UPS behind Network UPS Tools.
+    Nut = nut,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
+    /// Network gear, printers and UPSs over SNMP.
+    Snmp = snmp,
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
