@@ -9,9 +9,9 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod changes;
 mod ds18b20;
 mod escpos;
-mod changes;
 mod fault;
 mod host;
 mod link;
@@ -165,12 +165,12 @@ kinds! {
     Host = host,
     /// Controllers, probes and meters by Modbus RTU or TCP.
     Modbus = modbus,
+    /// A UPS behind Network UPS Tools.
+    Nut = nut,
     /// A weighing scale on a serial port.
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
-    /// A UPS behind Network UPS Tools.
-    Nut = nut,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
