@@ -10,17 +10,24 @@
 
 mod about;
 mod fault;
+mod gathered;
 mod host;
+mod label;
 mod link;
 mod listen;
+mod own_time;
 mod parse;
 mod poll;
+mod prometheus;
 #[cfg(test)]
 mod rig;
 mod secret;
 mod serial;
 mod serial_lines;
 mod sink;
+mod web;
+#[cfg(test)]
+mod web_server;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -130,6 +137,8 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A program that shows its metrics in the text format of Prometheus.
+    Prometheus = prometheus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }
