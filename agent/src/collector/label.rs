@@ -52,6 +52,15 @@ pub(crate) fn series<'a>(
     series::compose(metric, &taken).map_err(|_| Unnamed::NoName)
 }
 
+/// What is wrong with a list of labels in the configuration.
+pub(crate) fn check_listed(listed: &[String]) -> Result<(), String> {
+    let bad = |name: &&String| series::compose("m", &[(name.as_str(), "x")]).is_err();
+    match listed.iter().find(bad) {
+        Some(name) => Err(format!("labels: {name:?} is not a label: a letter or '_', then letters, digits, '_' and '.'")),
+        None => Ok(()),
+    }
+}
+
 /// Whether a value from outside may stand in a label.
 pub(crate) fn is_taken(value: &str) -> bool {
     let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'/' | b'-');
@@ -105,6 +114,14 @@ mod tests {
         );
         assert_eq!(named(&[("mode", "")]).as_deref(), Ok("m"));
         assert_eq!(named(&[("mode", "a"), ("mode", "b")]), Err(Unnamed::NoName), "twice");
+    }
+
+    #[test]
+    fn a_list_of_labels_is_checked() {
+        assert!(check_listed(&["service.name".to_owned(), "le".to_owned()]).is_ok());
+        for bad in ["", "a-b", "1a", "a b"] {
+            assert!(check_listed(&[bad.to_owned()]).is_err(), "{bad}");
+        }
     }
 
     #[test]

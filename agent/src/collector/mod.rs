@@ -12,6 +12,8 @@ mod about;
 mod fault;
 mod gathered;
 mod host;
+mod http_json;
+mod json;
 mod label;
 mod link;
 mod listen;
@@ -137,6 +139,8 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A device that answers with JSON.
+    HttpJson = http_json,
     /// A program that shows its metrics in the text format of Prometheus.
     Prometheus = prometheus,
     /// Any device that prints lines on a serial port.

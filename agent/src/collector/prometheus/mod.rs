@@ -19,6 +19,7 @@ use storepulse_shared::batch::Lane;
 use self::line::Line;
 use self::page::{Form, Taken, Wanted};
 use super::fault::{Fault, FaultKind};
+use super::label;
 use super::parse::{Subject, outcome};
 use super::poll::{self, Probe, Reading, Schedule};
 use super::secret::Secret;
@@ -122,6 +123,7 @@ impl Collector for Settings {
     fn check(&self) -> Result<(), String> {
         web::check_url(&self.url)?;
         web::check_credential(self.token.is_some(), self.username.is_some(), self.password.is_some())?;
+        label::check_listed(&self.labels)?;
         if self.metrics.is_empty() {
             return Err("metrics: which are taken? names, or beginnings with *".to_owned());
         }
