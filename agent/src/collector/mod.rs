@@ -13,7 +13,11 @@ mod changes;
 mod ds18b20;
 mod escpos;
 mod fault;
+mod gathered;
 mod host;
+mod http_json;
+mod json;
+mod label;
 mod link;
 mod listen;
 mod modbus;
@@ -22,6 +26,10 @@ mod parse;
 mod poll;
 mod printer;
 mod probe;
+mod own_time;
+mod parse;
+mod poll;
+mod prometheus;
 #[cfg(test)]
 mod rig;
 mod scale;
@@ -31,6 +39,9 @@ mod serial;
 mod serial_lines;
 mod sink;
 mod snmp;
+mod web;
+#[cfg(test)]
+mod web_server;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -171,6 +182,10 @@ kinds! {
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
+    /// A device that answers with JSON.
+    HttpJson = http_json,
+    /// A program that shows its metrics in the text format of Prometheus.
+    Prometheus = prometheus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.

@@ -61,6 +61,11 @@ pub(crate) trait Probe: Send {
     /// Asks once.
     fn read(&mut self) -> impl Future<Output = Result<Reading, Fault>> + Send;
 
+    /// What the last reading found that has times of its own; taken after it, with its values.
+    fn dated(&mut self) -> Vec<Tick> {
+        Vec::new()
+    }
+
     /// Whether what the device is plugged into has gone while nobody read. Looked at every second, so it must cost nothing.
     fn is_gone(&mut self) -> bool {
         false
@@ -105,15 +110,17 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
         match read.unwrap_or_else(late) {
             Ok(reading) => {
                 trouble.is_over(ctx).await;
-                take(ctx, reading, stamp(tick, ctx.sink.now_ms())).await;
+                let time_ms = stamp(tick, ctx.sink.now_ms());
+                take(ctx, reading, probe.dated(), time_ms).await;
             }
             Err(fault) => trouble.goes_on(ctx, schedule, fault).await,
         }
     }
 }
 
-async fn take(ctx: &Context, reading: Reading, time_ms: i64) {
-    ctx.sink.accept(vec![Tick { time_ms, values: reading.values }], TICK_WAIT_MAX).await;
+async fn take(ctx: &Context, reading: Reading, mut ticks: Vec<Tick>, time_ms: i64) {
+    ticks.push(Tick { time_ms, values: reading.values });
+    ctx.sink.accept(ticks, TICK_WAIT_MAX).await;
     for (kind, text) in reading.events {
         ctx.sink.event(kind, text).await;
     }
