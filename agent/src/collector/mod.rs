@@ -22,13 +22,11 @@ mod link;
 mod listen;
 mod modbus;
 mod nut;
+mod own_time;
 mod parse;
 mod poll;
 mod printer;
 mod probe;
-mod own_time;
-mod parse;
-mod poll;
 mod prometheus;
 #[cfg(test)]
 mod rig;
@@ -174,18 +172,18 @@ kinds! {
     Escpos = escpos,
     /// The box that the agent runs on.
     Host = host,
+    /// A device that answers with JSON.
+    HttpJson = http_json,
     /// Controllers, probes and meters by Modbus RTU or TCP.
     Modbus = modbus,
     /// A UPS behind Network UPS Tools.
     Nut = nut,
+    /// A program that shows its metrics in the text format of Prometheus.
+    Prometheus = prometheus,
     /// A weighing scale on a serial port.
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
-    /// A device that answers with JSON.
-    HttpJson = http_json,
-    /// A program that shows its metrics in the text format of Prometheus.
-    Prometheus = prometheus,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
