@@ -125,3 +125,49 @@ pub(crate) fn is_answer<T>(parsed: Parsed<T>) -> Parsed<()> {
         Err(Unread::Bad(kind)) => Err(Unread::Bad(kind)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::rig::{Rig, plug};
+
+    async fn found_on(answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Option<Found> {
+        let rig = Rig::new();
+        let device = plug(&rig.dir.path().join("tty"), answer);
+        let path = device.path.display().to_string();
+        probe_port(&rig.ctx.ports, &path, &mut |_| {}).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_printer_and_a_scale_are_told_apart_by_what_they_answer() {
+        let printer =
+            found_on(|asked| if asked.starts_with(b"\x10\x04") { vec![0x12] } else { Vec::new() }).await;
+        let printer = printer.unwrap();
+        assert_eq!(printer.what, "an ESC/POS printer");
+        assert!(
+            serde_yaml::from_str::<std::collections::BTreeMap<String, Kind>>(&printer.configuration).is_ok()
+        );
+        assert!(printer.configuration.contains("baud: 9600, format: 8N1"), "{}", printer.configuration);
+        let scale = found_on(|asked| if asked == b"W" { b"\x0201.234\r".to_vec() } else { Vec::new() })
+            .await
+            .unwrap();
+        assert!(scale.configuration.contains("protocol: toledo_8217"), "{}", scale.configuration);
+        serde_yaml::from_str::<std::collections::BTreeMap<String, Kind>>(&scale.configuration).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_answers_once_and_never_again_is_not_believed() {
+        let mut answers = 0;
+        let found = found_on(move |_| {
+            answers += 1;
+            if answers == 1 { vec![0x12] } else { Vec::new() }
+        });
+        assert_eq!(found.await, None);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_not_there_is_named() {
+        let why = probe_port(&Ports::default(), "/nowhere/tty", &mut |_| {}).await.unwrap_err();
+        assert!(why.contains("/nowhere/tty"), "{why}");
+    }
+}

@@ -20,7 +20,8 @@ use super::link::{self, Question};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
-use super::serial::{Bus, Line, PortSettings};
+use super::probe::{Introduction, is_answer};
+use super::serial::{Bus, Line, PortName, PortSettings};
 use super::{About, Collector, Context};
 
 /// Longest wait for a connection; a printer that is busy would let us wait for a minute.
@@ -127,9 +128,22 @@ impl Collector for Settings {
         ],
     };
     const SUBJECTS: &'static [Subject] = status::SUBJECTS;
+    const INTRODUCTIONS: &'static [Introduction] = &[Introduction {
+        what: "an ESC/POS printer",
+        lines: &Line::EIGHT_N_ONE,
+        tcp: Some(9_100),
+        request: QUESTIONS[0],
+        is_answer: |bytes| is_answer(status::parse(bytes)),
+        kind: "escpos",
+        settings: &[],
+    }];
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn port(&self) -> Option<PortName> {
+        self.port.as_ref().map(|port| port.name.clone())
     }
 
     fn check(&self) -> Result<(), String> {

@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use crate::collector::fault::FaultKind;
 use crate::collector::parse::{Parsed, Subject, Unread, outcome};
+use crate::collector::probe::{Introduction, is_answer};
+use crate::collector::serial::Line;
 
 /// Longest answer on a line.
 pub(super) const RTU_BYTES_MAX: usize = 256;
@@ -60,6 +62,33 @@ impl Table {
         }
     }
 }
+
+/// What is put to a stranger: unit 1, the address that devices come with, for its first input register. That it refuses is an
+/// answer too.
+const STRANGER: Request = Request { unit: 1, table: Table::Input, address: 0, count: 1 };
+const STRANGER_RTU: &[u8] = b"\x01\x04\x00\x00\x00\x01\x31\xca";
+const STRANGER_TCP: &[u8] = b"\x00\x01\x00\x00\x00\x06\x01\x04\x00\x00\x00\x01";
+
+pub(super) const INTRODUCTIONS: &[Introduction] = &[
+    Introduction {
+        what: "a Modbus unit with the address 1",
+        lines: &Line::EIGHT_N_ONE,
+        tcp: None,
+        request: STRANGER_RTU,
+        is_answer: |bytes| is_answer(STRANGER.parse_rtu(bytes)),
+        kind: "modbus",
+        settings: &["unit: 1", "registers: []  # of its manual, or preset: …"],
+    },
+    Introduction {
+        what: "a Modbus unit with the address 1",
+        lines: &[],
+        tcp: Some(502),
+        request: STRANGER_TCP,
+        is_answer: |bytes| is_answer(STRANGER.parse_tcp(1, bytes)),
+        kind: "modbus",
+        settings: &["unit: 1", "registers: []  # of its manual, or preset: …"],
+    },
+];
 
 /// A question to one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,12 +217,12 @@ pub(super) const fn is_about_the_question(code: u8) -> bool {
 /// CRC-16 with the reflected polynomial A001, from FFFF.
 fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
+        (0..8)
+            .fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
     })
 }
 
-const OUTCOMES: &[&str] =
-    &["data", "exception", "need", "checksum", "wrong_device", "parse", "framing"];
+const OUTCOMES: &[&str] = &["data", "exception", "need", "checksum", "wrong_device", "parse", "framing"];
 
 fn name(answer: &Answer) -> &'static str {
     match answer {
@@ -243,6 +272,12 @@ mod tests {
 
     const fn ask(table: Table, address: u16, count: u16) -> Request {
         Request { unit: 1, table, address, count }
+    }
+
+    #[test]
+    fn a_stranger_is_asked_in_the_words_of_a_request() {
+        assert_eq!(STRANGER.rtu(), STRANGER_RTU);
+        assert_eq!(STRANGER.tcp(1), STRANGER_TCP);
     }
 
     #[test]
@@ -318,7 +353,9 @@ mod tests {
 
     #[test]
     fn the_longest_answers_are_taken() {
-        for (table, count, bytes) in [(Table::Input, 125, 250), (Table::Coil, 2_000, 250), (Table::Coil, 9, 2)] {
+        for (table, count, bytes) in
+            [(Table::Input, 125, 250), (Table::Coil, 2_000, 250), (Table::Coil, 9, 2)]
+        {
             let asked = ask(table, 0, count);
             let body = [&[1, table.function(), bytes][..], &vec![0x55; usize::from(bytes)]].concat();
             let rtu = [&body[..], &crc(&body).to_le_bytes()].concat();

@@ -27,7 +27,8 @@ use self::way::Way;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
-use super::serial::{Line, PortSettings};
+use super::probe::Introduction;
+use super::serial::{Line, PortName, PortSettings};
 use super::{About, Collector, Context, Sink};
 
 /// The longest that a unit waits for others on its line; they are many, and some may be silent.
@@ -144,9 +145,14 @@ impl Collector for Settings {
         ],
     };
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;
+    const INTRODUCTIONS: &'static [Introduction] = frame::INTRODUCTIONS;
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn port(&self) -> Option<PortName> {
+        self.port.as_ref().map(|port| port.name.clone())
     }
 
     fn check(&self) -> Result<(), String> {

@@ -19,7 +19,8 @@ type Unit = Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>;
 fn with_crc(body: &[u8]) -> Vec<u8> {
     // The checksum of a request is the only one that the code under test makes.
     let crc = body.iter().fold(0xffff_u16, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
+        (0..8)
+            .fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
     });
     [body, &crc.to_le_bytes()].concat()
 }
@@ -338,8 +339,14 @@ fn a_mistake_is_named() {
         let error = check(&yaml).unwrap_err();
         assert!(error.contains(why), "{yaml}: {error}");
     }
-    for yaml in ["{ tcp: a, unit: 255, preset: jci-tc3 }", "{ port: a, preset: xy-md02, registers: [{ metric: hw.temperature, table: input, address: 7 }] }"] {
+    for yaml in [
+        "{ tcp: a, unit: 255, preset: jci-tc3 }",
+        "{ port: a, preset: xy-md02, registers: [{ metric: hw.temperature, table: input, address: 7 }] }",
+    ] {
         assert_eq!(check(yaml), Ok(()), "{yaml}");
     }
-    assert_eq!(["a", "a:1502", "[::1]", "[::1]:5"].map(with_port), ["a:502", "a:1502", "[::1]:502", "[::1]:5"]);
+    assert_eq!(
+        ["a", "a:1502", "[::1]", "[::1]:5"].map(with_port),
+        ["a:502", "a:1502", "[::1]:502", "[::1]:5"]
+    );
 }

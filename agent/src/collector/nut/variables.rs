@@ -37,7 +37,11 @@ const CONDITIONS: &[(&str, Condition)] = &[
     ("OB", Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" }),
     (
         "LB",
-        Condition { event: "ups.low_battery", begins: "the battery is low", ends: "the battery is not low any more" },
+        Condition {
+            event: "ups.low_battery",
+            begins: "the battery is low",
+            ends: "the battery is not low any more",
+        },
     ),
     (
         "RB",
@@ -153,17 +157,24 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_counted_and_left_out() {
-        let (values, _, no_numbers) =
-            of(&[("battery.charge", "-1"), ("battery.runtime", "unknown"), ("ups.load", "NaN"), ("input.voltage", "")]);
+        let (values, _, no_numbers) = of(&[
+            ("battery.charge", "-1"),
+            ("battery.runtime", "unknown"),
+            ("ups.load", "NaN"),
+            ("input.voltage", ""),
+        ]);
         assert_eq!((values.len(), no_numbers), (0, 4));
     }
 
     #[test]
     fn words_of_the_status_become_states_and_events() {
         let (values, events, _) = of(&[("ups.status", "OB DISCHRG LB RB OVER ALARM FSD")]);
-        for metric in
-            ["retail.ups.on_battery", "retail.ups.low_battery", "retail.ups.replace_battery", "retail.ups.overload"]
-        {
+        for metric in [
+            "retail.ups.on_battery",
+            "retail.ups.low_battery",
+            "retail.ups.replace_battery",
+            "retail.ups.overload",
+        ] {
             assert_eq!(values[metric], 1.0, "{metric}");
         }
         assert_eq!((values["hw.status"], values["retail.ups.status.unknown"]), (0.0, 0.0));

@@ -9,7 +9,8 @@ use super::{Protocol, Settings, cas, nci, toledo};
 use crate::collector::fault::{Fault, FaultKind};
 use crate::collector::parse::Parsed;
 use crate::collector::poll::{Probe, Reading};
-use crate::collector::serial::Bus;
+use crate::collector::probe::{Introduction, is_answer};
+use crate::collector::serial::{Bus, Line};
 
 // All that is ever written.
 const WEIGHT_8217: &[u8] = b"W";
@@ -17,6 +18,36 @@ const WEIGHT_NCI: &[u8] = b"W\r";
 const ENQ: &[u8] = b"\x05";
 const DC1: &[u8] = b"\x11";
 const STX: &[u8] = b"\x02";
+
+/// What is put to a stranger.
+pub(super) const INTRODUCTIONS: &[Introduction] = &[
+    introduction(
+        "a scale that speaks Toledo 8217",
+        &Line::SEVEN_E_ONE,
+        WEIGHT_8217,
+        &["protocol: toledo_8217"],
+        |bytes| is_answer(toledo::standard(bytes)),
+    ),
+    introduction("a scale that speaks NCI", &Line::SEVEN_E_ONE, WEIGHT_NCI, &["protocol: nci"], |bytes| {
+        is_answer(nci::answer(bytes))
+    }),
+    introduction("a scale by Toledo do Brasil", &Line::EIGHT_N_ONE, ENQ, &["protocol: toledo_br"], |bytes| {
+        is_answer(toledo::brazil(bytes, toledo::DECIMALS))
+    }),
+    introduction("a scale by CAS", &Line::EIGHT_N_ONE, ENQ, &["protocol: cas"], |bytes| {
+        is_answer(cas::ready(bytes))
+    }),
+];
+
+const fn introduction(
+    what: &'static str,
+    lines: &'static [Line],
+    request: &'static [u8],
+    settings: &'static [&'static str],
+    is_answer: fn(&[u8]) -> Parsed<()>,
+) -> Introduction {
+    Introduction { what, lines, tcp: None, request, is_answer, kind: "scale", settings }
+}
 
 /// How often a scale of CAS may say that it is to be asked again.
 const READY_ASKED_MAX: u32 = 3;

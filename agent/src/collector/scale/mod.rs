@@ -24,7 +24,8 @@ use self::weighing::Unit;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
 use super::poll::{self, Schedule};
-use super::serial::{Line, PortSettings};
+use super::probe::Introduction;
+use super::serial::{Line, PortName, PortSettings};
 use super::{About, Collector, Context};
 
 /// Most digits after the point.
@@ -149,8 +150,13 @@ impl Collector for Settings {
         ],
     };
 
+    const INTRODUCTIONS: &'static [Introduction] = asked::INTRODUCTIONS;
     const SUBJECTS: &'static [Subject] =
         &[toledo::STANDARD, toledo::BRAZIL, nci::ANSWER, cas::READY, cas::ASKED, cas::STREAMED];
+
+    fn port(&self) -> Option<PortName> {
+        Some(self.port.name.clone())
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -19,7 +19,25 @@ pub(crate) struct Line {
     pub format: Format,
 }
 
+/// Speeds that strangers are asked at, the usual one first.
+const SPEEDS: [u32; 7] = [9_600, 19_200, 38_400, 57_600, 115_200, 4_800, 2_400];
+
 impl Line {
+    /// The usual speeds, 8N1.
+    pub(crate) const EIGHT_N_ONE: [Self; SPEEDS.len()] = Self::at_all(Self::eight_n_one(0));
+    /// The usual speeds, 7E1.
+    pub(crate) const SEVEN_E_ONE: [Self; SPEEDS.len()] = Self::at_all(Self::seven_e_one(0));
+
+    const fn at_all(self) -> [Self; SPEEDS.len()] {
+        let mut all = [self; SPEEDS.len()];
+        let mut at = 0;
+        while at < SPEEDS.len() {
+            all[at].baud = SPEEDS[at];
+            at += 1;
+        }
+        all
+    }
+
     /// 8N1 at this speed.
     pub(crate) const fn eight_n_one(baud: u32) -> Self {
         Self {

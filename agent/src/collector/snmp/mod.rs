@@ -179,7 +179,9 @@ impl Probe for Device<'_> {
                 // It is silent now, or lets us read no more: what is not read is not there.
                 Err(fault) if fault.kind.state() == DeviceState::Unreachable => return Err(fault),
                 // A defect in one table says nothing of the others.
-                Err(fault) => self.ctx.sink.error(fault.kind, format!("view {}: {}", view.name(), fault.text)),
+                Err(fault) => {
+                    self.ctx.sink.error(fault.kind, format!("view {}: {}", view.name(), fault.text))
+                }
             }
         }
         self.read_objects(&mut reading).await?;
