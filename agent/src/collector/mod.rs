@@ -11,6 +11,7 @@
 mod about;
 mod escpos;
 mod fault;
+mod fiscal;
 mod host;
 mod link;
 mod listen;
@@ -132,6 +133,8 @@ macro_rules! kinds {
 kinds! {
     /// A receipt printer.
     Escpos = escpos,
+    /// A fiscal printer of Latin America.
+    Fiscal = fiscal,
     /// The box that the agent runs on.
     Host = host,
     /// Any device that prints lines on a serial port.
