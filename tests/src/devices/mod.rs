@@ -1,10 +1,12 @@
 //! Simulated devices: each emits a strictly increasing counter and writes down what it sent. Their logs, and nothing the
 //! agent says of itself, are what the verdict is made from.
 
+mod escpos_printer;
 mod line_printer;
 mod log;
 mod pusher;
 
+pub use self::escpos_printer::{Condition, EscposPrinter, Roll};
 pub use self::line_printer::{LinePrinter, Stopped};
 pub use self::log::{DeviceLog, Sent};
 pub use self::pusher::Pusher;
