@@ -28,7 +28,7 @@ use super::poll::{self, Probe, Reading, Schedule};
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
-/// Longest that a printer may be still at work.
+/// How much longer a reading may take while the printer says that it is still at work.
 const WORK_MAX: Duration = Duration::from_secs(30);
 
 /// `fiscal:` in the configuration.
@@ -126,7 +126,7 @@ impl Collector for Settings {
             "Counters are read from hka only, and not while a document is open. New firmware (sixteen fields) gives its clock but \
              not the closes: published drivers disagree about which field counts them.",
             "Amounts of sales are never read.",
-            "A printer that says that it is still at work is waited for up to 30 s.",
+            "A printer that says that it is still at work is waited for half a minute longer than its answers may take.",
         ],
         untested: &[
             "all four protocols: there is no independent program for them, so byte vectors and a simulator of ours are all \
