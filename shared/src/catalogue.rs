@@ -48,6 +48,7 @@ const fn metric(
 
 const BOOLEAN: MetricKind = State(&["no", "yes"]);
 const DEVICE_STATE: MetricKind = State(&["ok", "stale", "fault", "unreachable"]);
+const FISCAL_MEMORY: MetricKind = State(&["ok", "near_full", "full", "error"]);
 const PRINTER_ERROR: MetricKind = State(&["none", "recoverable", "unrecoverable"]);
 
 /// Every metric we know, sorted by name.
@@ -92,10 +93,15 @@ pub const METRICS: &[Metric] = &[
     metric("retail.pos.errors", "{error}", Counter, "errors that a POS terminal reports", OWN),
     metric("retail.pos.transactions", "{transaction}", Counter, "completed transactions of a lane", OWN),
     metric("retail.pos.up", "1", BOOLEAN, "POS software runs", OWN),
+    metric("retail.printer.clock.skew", "s", Gauge, "how far a printer's clock is ahead of the box's", OWN),
     metric("retail.printer.cover.open", "1", BOOLEAN, "cover of a printer", UPOS),
     metric("retail.printer.cutter.error", "1", BOOLEAN, "the cutter of a printer is stuck", UPOS),
+    metric("retail.printer.document.open", "1", BOOLEAN, "a document of a fiscal printer is open", OWN),
     metric("retail.printer.error", "1", PRINTER_ERROR, "whether a printer reports an error", UPOS),
     metric("retail.printer.jammed", "1", BOOLEAN, "paper jam", OWN),
+    metric("retail.printer.fiscal.close.needed", "1", BOOLEAN, "a fiscal printer wants its daily close", OWN),
+    metric("retail.printer.fiscal.closings", "{closing}", Counter, "daily closes of a fiscal printer", OWN),
+    metric("retail.printer.fiscal.memory.state", "1", FISCAL_MEMORY, "memory of a fiscal printer", OWN),
     metric("retail.printer.lines", "{line}", Counter, "lines printed", UPOS),
     metric("retail.printer.offline", "1", BOOLEAN, "a printer says that it is offline", OWN),
     metric("retail.printer.online", "1", BOOLEAN, "whether a printer says that it can print", OWN),

@@ -35,8 +35,22 @@ pub(crate) async fn ask<L, T>(
 where
     L: AsyncRead + AsyncWrite + Unpin,
 {
+    ask_who_works(link, question, |_| false, parse).await
+}
+
+/// The same with a device that says that it is still at work: when `works` finds that in bytes that came, the time limit
+/// begins anew. The limits on the answer's length and on the whole reading stay.
+pub(crate) async fn ask_who_works<L, T>(
+    link: &mut L,
+    question: Question<'_>,
+    works: impl Fn(&[u8]) -> bool,
+    parse: impl Fn(&[u8]) -> Parsed<T>,
+) -> Result<T, Fault>
+where
+    L: AsyncRead + AsyncWrite + Unpin,
+{
     forget_stale(link, question).await?;
-    let deadline = Instant::now() + question.timeout;
+    let mut deadline = Instant::now() + question.timeout;
     let sent = async {
         link.write_all(question.bytes).await?;
         link.flush().await
@@ -55,6 +69,9 @@ where
             Ok(Ok(read)) => read,
             Ok(Err(error)) => return Err(ended(question, &error)),
         };
+        if works(&buffer[..read]) {
+            deadline = Instant::now() + question.timeout;
+        }
         answer.extend_from_slice(&buffer[..read]);
         match parse(&answer) {
             Ok((frame, _)) => return Ok(frame),

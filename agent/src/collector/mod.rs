@@ -14,6 +14,7 @@ mod ds18b20;
 mod escpos;
 mod fault;
 mod gathered;
+mod fiscal;
 mod host;
 mod http_json;
 mod json;
@@ -170,6 +171,8 @@ kinds! {
     Ds18b20 = ds18b20,
     /// A receipt printer.
     Escpos = escpos,
+    /// A fiscal printer of Latin America.
+    Fiscal = fiscal,
     /// The box that the agent runs on.
     Host = host,
     /// A device that answers with JSON.

@@ -2,12 +2,14 @@
 //! agent says of itself, are what the verdict is made from.
 
 mod asked;
+mod escpos_printer;
 mod line_printer;
 mod log;
 mod pusher;
 mod terminal;
 
 pub use self::asked::{Answer, Asked, Manner};
+pub use self::escpos_printer::{Condition, EscposPrinter, Roll};
 pub use self::line_printer::{LinePrinter, Stopped};
 pub use self::log::{DeviceLog, Sent};
 pub use self::pusher::Pusher;
