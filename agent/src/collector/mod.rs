@@ -13,8 +13,10 @@ mod fault;
 mod host;
 mod link;
 mod listen;
+mod mqtt;
 mod parse;
 mod poll;
+mod reach;
 #[cfg(test)]
 mod rig;
 mod secret;
@@ -130,6 +132,10 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A sensor behind an MQTT broker.
+    Mqtt = mqtt,
+    /// Whether a host can be reached.
+    Reach = reach,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
 }
