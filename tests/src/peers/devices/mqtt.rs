@@ -31,26 +31,33 @@ struct Broker {
 impl Broker {
     fn set_up(dir: &Path) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        // Started by root, it would become a user that cannot read this folder.
-        let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\npersistence false\nuser root\nlog_dest stdout\nlog_type all\n",
-            dir.join("users").display()
-        );
-        std::fs::write(dir.join("mosquitto.conf"), config)?;
-        let made =
-            Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(dir.join("users")).args(["till", "right"]).status()?;
+        let made = Command::new("mosquitto_passwd")
+            .args(["-b", "-c"])
+            .arg(dir.join("users"))
+            .args(["till", "right"])
+            .status()?;
         anyhow::ensure!(made.success(), "mosquitto_passwd ended with {made}");
         Ok(Self { dir: dir.to_owned(), port, starts: 0, program: None })
     }
 
     fn log(&self) -> PathBuf {
-        self.dir.join(format!("mosquitto-{}.log", self.starts))
+        self.dir.join(format!("broker-{}.log", self.starts))
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
         self.starts += 1;
+        // What it says on its output is held back for long. Started by root, it would become a user that cannot read this
+        // folder.
+        let settings = format!(
+            "listener {} 127.0.0.1\nallow_anonymous false\npassword_file {}\npersistence false\nuser root\nlog_dest file {}\nlog_type all\n",
+            self.port,
+            self.dir.join("users").display(),
+            self.log().display()
+        );
         let config = self.dir.join("mosquitto.conf");
-        self.program = Some(Program::start(Path::new(BROKER), &[Path::new("-c"), &config], &[], &self.log())?);
+        std::fs::write(&config, settings)?;
+        let log = self.dir.join("mosquitto.log");
+        self.program = Some(Program::start(Path::new(BROKER), &[Path::new("-c"), &config], &[], &log)?);
         Ok(())
     }
 
@@ -58,7 +65,8 @@ impl Broker {
     async fn has_subscribers(&self, devices: &[&str]) -> anyhow::Result<()> {
         wait::until("subscriptions", LIMIT, async || {
             let log = std::fs::read_to_string(self.log())?;
-            let all = devices.iter().all(|device| log.contains(&format!("Sending SUBACK to storepulse-{device}")));
+            let all =
+                devices.iter().all(|device| log.contains(&format!("Sending SUBACK to storepulse-{device}")));
             Ok(all.then_some(()))
         })
         .await
@@ -137,7 +145,11 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
 fn retained(broker: &Broker, minute_ago: i64) -> anyhow::Result<()> {
     broker.publish("zigbee2mqtt/fridge", r#"{"temperature":99}"#, &["-r"])?;
     broker.publish("zigbee2mqtt/bridge/state", r#"{"state":"online"}"#, &["-r"])?;
-    broker.publish("tele/freezer/SENSOR", r#"{"Time":"2024-05-01T12:00:00","DS18B20":{"Temperature":99}}"#, &["-r"])?;
+    broker.publish(
+        "tele/freezer/SENSOR",
+        r#"{"Time":"2024-05-01T12:00:00","DS18B20":{"Temperature":99}}"#,
+        &["-r"],
+    )?;
     broker.publish("tele/freezer/LWT", "Online", &["-r"])?;
     let told = format!(
         r#"{{"src":"shellyplusht-1","method":"NotifyFullStatus","params":{{"ts":{minute_ago}.62,"temperature:0":{{"id":0,"tC":19.8,"tF":67.6}},"humidity:0":{{"rh":42.2}},"devicepower:0":{{"battery":{{"V":5.4,"percent":87}}}},"wifi":{{"rssi":-60}}}}}}"#

@@ -62,11 +62,28 @@ fn devices(port: u16, closed: u16, silent: u16) -> String {
 /// An authority and a certificate of it; returns the end of the latter, Unix seconds, as OpenSSL tells it.
 fn certificates(dir: &Path) -> anyhow::Result<i64> {
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    let authority = ["req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "900", "-subj", "/CN=terminals"];
+    let authority =
+        ["req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "900", "-subj", "/CN=terminals"];
     openssl(dir, &[&authority[..], &curve].concat())?;
     let server = [
-        "req", "-x509", "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "till.key", "-out", "till.pem", "-days", DAYS,
-        "-subj", "/CN=till", "-addext", "subjectAltName=DNS:till.shop.lan", "-addext", "basicConstraints=CA:FALSE",
+        "req",
+        "-x509",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-keyout",
+        "till.key",
+        "-out",
+        "till.pem",
+        "-days",
+        DAYS,
+        "-subj",
+        "/CN=till",
+        "-addext",
+        "subjectAltName=DNS:till.shop.lan",
+        "-addext",
+        "basicConstraints=CA:FALSE",
     ];
     openssl(dir, &[&server[..], &curve].concat())?;
     let told = openssl(dir, &["x509", "-in", "till.pem", "-noout", "-enddate", "-dateopt", "iso_8601"])?;
@@ -87,7 +104,8 @@ async fn serve(dir: &Path, port: u16) -> anyhow::Result<Program> {
     // As a server of pages it does not read its standard input, whose end would be its own.
     let args = ["s_server", "-accept", &port, "-cert", "till.pem", "-key", "till.key", "-www"];
     let server = Program::start(Path::new(OPENSSL), &args, &[], &dir.join("s_server.log"))?;
-    wait::until("the server", LIMIT, async || Ok(std::net::TcpStream::connect(&port).is_ok().then_some(()))).await?;
+    wait::until("the server", LIMIT, async || Ok(std::net::TcpStream::connect(&port).is_ok().then_some(())))
+        .await?;
     Ok(server)
 }
 
@@ -117,7 +135,11 @@ async fn handshakes(shop: &Shop, end: i64, tally: &mut Tally) -> anyhow::Result<
         #[expect(clippy::cast_precision_loss, reason = "seconds")]
         let theirs = (end - at_ms / 1_000) as f64;
         tally.holds(&format!("{id}: {left} s left instead of {theirs}"), (left - theirs).abs() <= 2.0);
-        tally.same(&format!("{id}: up"), device["values"]["retail.endpoint.up"]["value"].as_f64(), Some(f64::from(u8::from(state == "ok"))));
+        tally.same(
+            &format!("{id}: up"),
+            device["values"]["retail.endpoint.up"]["value"].as_f64(),
+            Some(f64::from(u8::from(state == "ok"))),
+        );
     }
     let untrusted = shop.device("untrusted").await?;
     failed("an authority that is not trusted", &untrusted, "tls", tally);
@@ -125,7 +147,13 @@ async fn handshakes(shop: &Shop, end: i64, tally: &mut Tally) -> anyhow::Result<
     Ok(())
 }
 
-async fn back_again(shop: &Shop, dir: &Path, port: u16, server: Program, tally: &mut Tally) -> anyhow::Result<()> {
+async fn back_again(
+    shop: &Shop,
+    dir: &Path,
+    port: u16,
+    server: Program,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     let plain = shop.until_state("plain", "ok").await?;
     tally.same("up", values(&plain).get("retail.endpoint.up"), Some(&1.0));
     drop(server);
