@@ -142,12 +142,12 @@ async fn accept(ctx: &Context, clock: &mut LineClock, readings: Vec<Reading>) {
 
 /// Gives every reading a time of its own, so that no two of them are one sample.
 #[derive(Debug, Default)]
-struct LineClock {
+pub(crate) struct LineClock {
     last_ms: i64,
 }
 
 impl LineClock {
-    fn stamp(&mut self, now_ms: i64) -> i64 {
+    pub(crate) fn stamp(&mut self, now_ms: i64) -> i64 {
         let ahead = self.last_ms - now_ms;
         self.last_ms = if (0..PUSHED_AHEAD_MAX_MS).contains(&ahead) { self.last_ms + 1 } else { now_ms };
         self.last_ms

@@ -29,6 +29,10 @@ mod poll;
 mod printer;
 mod probe;
 mod prometheus;
+mod mqtt;
+mod parse;
+mod poll;
+mod reach;
 #[cfg(test)]
 mod rig;
 mod scale;
@@ -187,6 +191,10 @@ kinds! {
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
+    /// A sensor behind an MQTT broker.
+    Mqtt = mqtt,
+    /// Whether a host can be reached.
+    Reach = reach,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.

@@ -71,13 +71,21 @@ impl Sink {
     ///
     /// Until then they may wait this long for others to share a commit with: [`TICK_WAIT_MAX`](crate::spool::TICK_WAIT_MAX)
     /// if the device was asked, [`LINE_WAIT_MAX`](crate::spool::LINE_WAIT_MAX) if it says by itself what it has to say.
-    pub(crate) async fn accept(&self, mut ticks: Vec<Tick>, wait_max: Duration) {
+    pub(crate) async fn accept(&self, ticks: Vec<Tick>, wait_max: Duration) {
+        if self.keep(ticks, wait_max).await {
+            self.state(DeviceState::Ok).await;
+        }
+    }
+
+    /// The same of readings that do not show that the device is well: old ones, or one that says that nobody answers.
+    /// Says whether there was anything to keep.
+    pub(crate) async fn keep(&self, mut ticks: Vec<Tick>, wait_max: Duration) -> bool {
         for tick in &mut ticks {
             self.keep_what_fits(tick);
         }
         ticks.retain(|tick| !tick.values.is_empty());
         if ticks.is_empty() {
-            return;
+            return false;
         }
         let read_ms = self.now_ms();
         let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
@@ -86,7 +94,7 @@ impl Sink {
             let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
             self.board.good(&self.device, tick.time_ms, &values);
         }
-        self.state(DeviceState::Ok).await;
+        true
     }
 
     /// A value must be a number, and a device has so many series: what is beyond is counted and left out, the rest is taken.

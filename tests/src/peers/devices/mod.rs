@@ -4,5 +4,7 @@
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
 pub(crate) mod escpos;
+pub(crate) mod mqtt;
+pub(crate) mod reach;
 mod shop;
 mod tally;

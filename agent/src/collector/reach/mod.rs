@@ -1,0 +1,337 @@
+//! `reach`: whether a host can be reached, from where the shop is: its name, an ICMP echo, a TCP connection, a TLS handshake.
+//!
+//! For what must not be asked anything, such as a payment terminal, and for what the tills depend on, such as a processor's
+//! host. No application byte is ever sent: a connection is closed as soon as it is made.
+//!
+//! An endpoint that is down is a reading and a failure at once: `retail.endpoint.up` is 0, with what has still been measured,
+//! and the device is in the state that its failure means (`unreachable` for `dns`, `refused` and `timeout`, `fault` for `tls`).
+//! What hinders us and not the endpoint (no right to ping) is a failure without a reading: no answer is not zero.
+
+mod certificate;
+mod ping;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use storepulse_shared::batch::Lane;
+
+use self::tls::Tls;
+use super::fault::{Fault, FaultKind};
+use super::link;
+use super::poll::{self, Probe, Reading, Schedule};
+use super::sink::Tick;
+use super::{About, Collector, Context, Sink, Subject};
+use crate::spool::TICK_WAIT_MAX;
+
+/// How often TLS is spoken at most: a terminal has other things to do.
+const TLS_INTERVAL_MIN: Duration = Duration::from_secs(10);
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Check {
+    Dns,
+    Ping,
+    Tcp,
+    Tls,
+}
+
+/// `reach:` in the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `host`, or `host:port`.
+    target: String,
+    #[serde(default = "checks")]
+    checks: Vec<Check>,
+    /// Whether a certificate that is not trusted is a fault.
+    #[serde(default = "verify")]
+    verify: bool,
+    /// The name that is asked for and verified, if it is not the target's.
+    #[serde(default)]
+    server_name: Option<String>,
+    /// Authorities that are trusted beside the system's.
+    #[serde(default)]
+    ca_file: Option<PathBuf>,
+    /// How often it is looked at.
+    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    interval: Duration,
+    /// How long each check may take.
+    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    timeout: Duration,
+    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    jitter: Duration,
+    /// The lane of its samples.
+    #[serde(default = "lane")]
+    lane: Lane,
+}
+
+fn checks() -> Vec<Check> {
+    vec![Check::Tcp]
+}
+
+const fn verify() -> bool {
+    true
+}
+
+const fn interval() -> Duration {
+    Duration::from_secs(60)
+}
+
+const fn timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+const fn jitter() -> Duration {
+    Duration::from_millis(500)
+}
+
+const fn lane() -> Lane {
+    Lane::Normal
+}
+
+impl Collector for Settings {
+    const ABOUT: About = About {
+        summary: "Whether a host can be reached: its name, an ICMP echo, a TCP connection, a TLS handshake. No application byte is sent.",
+        example: include_str!("example.yaml"),
+        metrics: &[
+            "retail.endpoint.connect.duration",
+            "retail.endpoint.dns.duration",
+            "retail.endpoint.flaps",
+            "retail.endpoint.ping.duration",
+            "retail.endpoint.tls.duration",
+            "retail.endpoint.tls.expiry",
+            "retail.endpoint.up",
+        ],
+        events: &[],
+        limits: &[
+            "An endpoint that is down is a reading: `retail.endpoint.up` is 0. It is a failure as well: its kind is counted, and the state is `unreachable` (`dns`, `refused`, `timeout`) or `fault` (`tls`).",
+            "It is up if every check succeeds. After three failures in a row it is looked at less often, up to every 60 s or its interval.",
+            "ICMP needs `net.ipv4.ping_group_range` or CAP_NET_RAW. Without either it is `denied`, the other checks go on, and `retail.endpoint.up` is given only if one of them fails.",
+            "TLS at most every 10 s, versions 1.2 and 1.3. The certificate's end is read of the server's own certificate, also if it is not trusted; with the clock of this box.",
+            "A self-signed certificate is not trusted, also if it stands in `ca_file`: use `verify: false`.",
+            "A server that wants a certificate of ours is up with TLS 1.3 and a `tls` fault with TLS 1.2; the end of its own is read in both cases.",
+            "`ca_file` and the system's authorities are read when the first handshake is made.",
+        ],
+        untested: &["payment terminals with authorities of their own"],
+    };
+
+    const SUBJECTS: &'static [Subject] = &[certificate::SUBJECT, ping::SUBJECT];
+
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (host, port) = host_and_port(&self.target)?;
+        let has = |check| self.checks.contains(&check);
+        if self.checks.is_empty() {
+            return Err("checks: none of dns, ping, tcp, tls".to_owned());
+        }
+        if port.is_none() && (has(Check::Tcp) || has(Check::Tls)) {
+            return Err(format!("target {:?} has no port, which tcp and tls need", self.target));
+        }
+        if host.parse::<IpAddr>().is_ok() && has(Check::Dns) {
+            return Err(format!("target {:?} is an address: there is no name for dns", self.target));
+        }
+        if has(Check::Tls) && self.interval < TLS_INTERVAL_MIN {
+            return Err("interval: at least 10s with tls".to_owned());
+        }
+        tls::server_name(self.server_name.as_deref().unwrap_or(&host)).map(|_| ())
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        self.ca_file.iter_mut().collect()
+    }
+
+    async fn run(&self, ctx: &Context) {
+        let mut endpoint = match Endpoint::new(self, &ctx.sink) {
+            Ok(endpoint) => endpoint,
+            Err(why) => return ctx.sink.error(FaultKind::Internal, why),
+        };
+        // Name, echo, connection, handshake; each has its own limit, this one is never reached.
+        let timeout = self.timeout.saturating_mul(4) + Duration::from_secs(1);
+        let schedule = Schedule { interval: self.interval, timeout, jitter: self.jitter };
+        poll::run(schedule, ctx, &mut endpoint).await;
+    }
+}
+
+/// `host`, `host:port`, `[address]:port`; the host without its brackets.
+fn host_and_port(target: &str) -> Result<(String, Option<u16>), String> {
+    let wrong = || format!("target {target:?} is not host or host:port");
+    if let Ok(address) = target.parse::<IpAddr>() {
+        return Ok((address.to_string(), None));
+    }
+    if let Ok(address) = target.parse::<SocketAddr>() {
+        return Ok((address.ip().to_string(), Some(address.port())));
+    }
+    let (host, port) = match target.split_once(':') {
+        None => (target, None),
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(is_name) {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), port))
+}
+
+struct Endpoint<'a> {
+    settings: &'a Settings,
+    sink: &'a Sink,
+    host: String,
+    port: Option<u16>,
+    tls: Tls,
+    was_up: bool,
+    flaps: u32,
+}
+
+/// What one look has found: what was measured, and the first thing that failed.
+#[derive(Debug, Default)]
+struct Findings {
+    reading: Reading,
+    fault: Option<Fault>,
+}
+
+impl Findings {
+    /// Takes a time, or what hindered it.
+    fn take(&mut self, metric: &str, taken: Result<Duration, Fault>) -> bool {
+        match taken {
+            Ok(duration) => self.reading.value(metric, seconds(duration)),
+            Err(fault) => self.failed(fault),
+        }
+        self.fault.is_none()
+    }
+
+    /// What the endpoint does wrong goes before what we may not do.
+    fn failed(&mut self, fault: Fault) {
+        if self.fault.as_ref().is_none_or(|known| is_ours(known.kind) && !is_ours(fault.kind)) {
+            self.fault = Some(fault);
+        }
+    }
+}
+
+/// Whether it hinders us, and says nothing of the endpoint.
+fn is_ours(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Denied | FaultKind::Unsupported | FaultKind::Internal)
+}
+
+/// Seconds, to a tenth of a millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 1e4
+}
+
+impl Probe for Endpoint<'_> {
+    async fn read(&mut self) -> Result<Reading, Fault> {
+        let Findings { mut reading, fault } = self.look().await;
+        let is_up = fault.is_none();
+        if !fault.as_ref().is_some_and(|fault| is_ours(fault.kind)) {
+            self.flaps += u32::from(self.was_up && !is_up);
+            self.was_up = is_up;
+            reading.flag("retail.endpoint.up", is_up);
+            reading.value("retail.endpoint.flaps", f64::from(self.flaps));
+        }
+        let Some(fault) = fault else { return Ok(reading) };
+        let tick = Tick { time_ms: self.sink.now_ms(), values: reading.values };
+        self.sink.keep(vec![tick], TICK_WAIT_MAX).await;
+        Err(fault)
+    }
+}
+
+impl<'a> Endpoint<'a> {
+    fn new(settings: &'a Settings, sink: &'a Sink) -> Result<Self, String> {
+        let (host, port) = host_and_port(&settings.target)?;
+        let name = tls::server_name(settings.server_name.as_deref().unwrap_or(&host))?;
+        let tls = Tls::new(name, settings.verify, settings.ca_file.clone());
+        Ok(Self { settings, sink, host, port, tls, was_up: false, flaps: 0 })
+    }
+
+    async fn look(&mut self) -> Findings {
+        let has = |check| self.settings.checks.contains(&check);
+        let mut findings = Findings::default();
+        let began = Instant::now();
+        let addresses = match self.resolve().await {
+            Ok(addresses) => addresses,
+            Err(fault) => {
+                findings.failed(fault);
+                return findings;
+            }
+        };
+        if has(Check::Dns) {
+            findings.take("retail.endpoint.dns.duration", Ok(began.elapsed()));
+        }
+        if has(Check::Ping) {
+            let echo = ping::echo(addresses[0].ip(), self.settings.timeout).await;
+            findings.take("retail.endpoint.ping.duration", echo);
+        }
+        if has(Check::Tcp) || has(Check::Tls) {
+            match self.connect(&addresses).await {
+                Ok((stream, duration)) => {
+                    if has(Check::Tcp) {
+                        findings.take("retail.endpoint.connect.duration", Ok(duration));
+                    }
+                    if has(Check::Tls) {
+                        self.handshake(stream, &mut findings).await;
+                    }
+                }
+                Err(fault) => findings.failed(fault),
+            }
+        }
+        findings
+    }
+
+    /// At least one address.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Fault> {
+        let target = (self.host.as_str(), self.port.unwrap_or_default());
+        match tokio::time::timeout(self.settings.timeout, tokio::net::lookup_host(target)).await {
+            Err(_) => Err(Fault::new(FaultKind::Dns, format!("{} is not resolved in time", self.host))),
+            Ok(Err(error)) => Err(Fault::new(FaultKind::Dns, format!("{}: {error}", self.host))),
+            Ok(Ok(found)) => {
+                let addresses: Vec<_> = found.collect();
+                if addresses.is_empty() {
+                    return Err(Fault::new(FaultKind::Dns, format!("{} has no address", self.host)));
+                }
+                Ok(addresses)
+            }
+        }
+    }
+
+    /// The first of its addresses that takes a connection, all within the limit of one check.
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<(tokio::net::TcpStream, Duration), Fault> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let mut last = Fault::new(FaultKind::Dns, "there is no address");
+        for address in addresses {
+            let began = Instant::now();
+            match link::connect(&address.to_string(), deadline - began).await {
+                Ok(stream) => return Ok((stream, began.elapsed())),
+                Err(fault) => last = fault,
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    async fn handshake(&mut self, stream: tokio::net::TcpStream, findings: &mut Findings) {
+        let (leaf, taken) = self.tls.handshake(stream, self.settings.timeout).await;
+        findings.take("retail.endpoint.tls.duration", taken);
+        match leaf.map(|leaf| certificate::not_after(&leaf)) {
+            None => {}
+            Some(Ok((end, _))) => {
+                let left_ms = end.saturating_mul(1_000).saturating_sub(self.sink.now_ms());
+                // Whole seconds: what is below counts down by itself.
+                #[expect(clippy::cast_precision_loss, reason = "seconds of ten thousand years are exact")]
+                findings.reading.value("retail.endpoint.tls.expiry", (left_ms / 1_000) as f64);
+            }
+            Some(Err(_)) => {
+                findings.failed(Fault::new(FaultKind::Parse, "the end of its certificate cannot be read"));
+            }
+        }
+    }
+}
