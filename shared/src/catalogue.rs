@@ -65,8 +65,6 @@ pub const METRICS: &[Metric] = &[
     metric("hw.humidity", "1", Gauge, "relative humidity", OWN),
     metric("hw.network.io.receive", "By", Counter, "bytes that an interface of a device received", OTEL),
     metric("hw.network.io.transmit", "By", Counter, "bytes that an interface of a device sent", OTEL),
-    metric("hw.network.up", "1", BOOLEAN, "whether an interface of a device has a link", OTEL),
-    metric("hw.power", "W", Gauge, "power", OTEL),
     metric(
         "hw.network.link_quality",
         "1",
@@ -75,6 +73,8 @@ pub const METRICS: &[Metric] = &[
         OWN,
     ),
     metric("hw.network.signal", "dB[mW]", Gauge, "strength of a radio signal", OWN),
+    metric("hw.network.up", "1", BOOLEAN, "whether an interface of a device has a link", OTEL),
+    metric("hw.power", "W", Gauge, "power", OTEL),
     metric("hw.pressure", "Pa", Gauge, "pressure of the air", OWN),
     metric("hw.status", "1", State(&["failed", "ok"]), "whether a device reports itself well", OTEL),
     metric("hw.temperature", "Cel", Gauge, "temperature", OTEL),

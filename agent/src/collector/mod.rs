@@ -22,6 +22,7 @@ mod label;
 mod link;
 mod listen;
 mod modbus;
+mod mqtt;
 mod nut;
 mod own_time;
 mod parse;
@@ -29,9 +30,6 @@ mod poll;
 mod printer;
 mod probe;
 mod prometheus;
-mod mqtt;
-mod parse;
-mod poll;
 mod reach;
 #[cfg(test)]
 mod rig;
@@ -183,18 +181,18 @@ kinds! {
     HttpJson = http_json,
     /// Controllers, probes and meters by Modbus RTU or TCP.
     Modbus = modbus,
+    /// A sensor behind an MQTT broker.
+    Mqtt = mqtt,
     /// A UPS behind Network UPS Tools.
     Nut = nut,
     /// A program that shows its metrics in the text format of Prometheus.
     Prometheus = prometheus,
+    /// Whether a host can be reached.
+    Reach = reach,
     /// A weighing scale on a serial port.
     Scale = scale,
     /// A barcode scanner on a serial port.
     Scanner = scanner,
-    /// A sensor behind an MQTT broker.
-    Mqtt = mqtt,
-    /// Whether a host can be reached.
-    Reach = reach,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
