@@ -6,14 +6,20 @@
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
 //! is a question and its answer, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! have in common, [`pattern`] and [`book`] what becomes of text and what is counted of it, [`pan`] keeps card numbers out,
+//! [`kept`] is what outlives the agent, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod book;
 mod fault;
 mod host;
+mod kept;
 mod link;
 mod listen;
+mod log_file;
+mod pan;
 mod parse;
+mod pattern;
 mod poll;
 #[cfg(test)]
 mod rig;
@@ -21,6 +27,7 @@ mod secret;
 mod serial;
 mod serial_lines;
 mod sink;
+mod statsd;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -47,6 +54,8 @@ pub struct Context {
     pub sink: Sink,
     /// The serial ports of the box.
     pub ports: Ports,
+    /// A folder of the device's own for what must outlive the agent; made by who writes into it.
+    pub(crate) state: PathBuf,
     /// When it fires, `run` returns.
     pub stop: CancellationToken,
 }
@@ -130,8 +139,12 @@ macro_rules! kinds {
 kinds! {
     /// The box that the agent runs on.
     Host = host,
+    /// A log file that other software writes.
+    LogFile = log_file,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
+    /// What programs send over StatsD.
+    Statsd = statsd,
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.

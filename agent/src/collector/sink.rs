@@ -71,22 +71,27 @@ impl Sink {
     ///
     /// Until then they may wait this long for others to share a commit with: [`TICK_WAIT_MAX`](crate::spool::TICK_WAIT_MAX)
     /// if the device was asked, [`LINE_WAIT_MAX`](crate::spool::LINE_WAIT_MAX) if it says by itself what it has to say.
-    pub(crate) async fn accept(&self, mut ticks: Vec<Tick>, wait_max: Duration) {
+    ///
+    /// `false` only if it was told to stop while the spool failed: then they are not durable.
+    pub(crate) async fn accept(&self, mut ticks: Vec<Tick>, wait_max: Duration) -> bool {
         for tick in &mut ticks {
             self.keep_what_fits(tick);
         }
         ticks.retain(|tick| !tick.values.is_empty());
         if ticks.is_empty() {
-            return;
+            return true;
         }
         let read_ms = self.now_ms();
         let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
-        self.insist(|| self.spool.append_within(wait_max, self.lane, frames.clone(), read_ms)).await;
+        if !self.insist(|| self.spool.append_within(wait_max, self.lane, frames.clone(), read_ms)).await {
+            return false;
+        }
         for tick in &ticks {
             let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
             self.board.good(&self.device, tick.time_ms, &values);
         }
         self.state(DeviceState::Ok).await;
+        true
     }
 
     /// A value must be a number, and a device has so many series: what is beyond is counted and left out, the rest is taken.
@@ -173,16 +178,18 @@ impl Sink {
         }
     }
 
-    async fn insist<F>(&self, mut call: impl FnMut() -> F)
+    /// `false` if it was told to stop before it succeeded.
+    async fn insist<F>(&self, mut call: impl FnMut() -> F) -> bool
     where
         F: Future<Output = Result<(), crate::spool::SpoolError>>,
     {
         while let Err(error) = call().await {
             tracing::error!(device = %self.device, %error, "the spool did not take a reading; trying again");
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
+        true
     }
 }
