@@ -115,7 +115,7 @@ struct HistogramSetting {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a label is a list of texts (in quotes: '1', 'N'), or { label: …, values: […] }")]
 enum LabelSetting {
     Values(Vec<String>),
     Full(FullLabel),

@@ -497,7 +497,7 @@ fn settings_that_cannot_work_are_refused() {
         ("format: csv, delimiter: '\"', columns: { counters: [c] }", "delimiter"),
         ("patterns: [{ match: '(?<a>.)', counters: [c], metrics: { a: c } }]", "would be one series"),
         (
-            "patterns: [{ match: '(?<a>.)(?<b>.)', counters: [c], labels: { a: [A, B, C, D, E, F, G, H, I, J, K, L, M, N, O], b: [A, B, C, D, E, F, G, H, I, J, K, L, M, N, O] } }]",
+            "patterns: [{ match: '(?<a>.)(?<b>.)', counters: [c], labels: { a: [A, B, C, D, E, F, G, H, I, J, K, L, M, O, P], b: [A, B, C, D, E, F, G, H, I, J, K, L, M, O, P] } }]",
             "more than 200 series",
         ),
     ] {
@@ -508,7 +508,8 @@ fn settings_that_cannot_work_are_refused() {
     for (more, why) in [
         ("patterns: [{ match: a }]", "does nothing"),
         ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { b: [x] } }]", "no group"),
-        ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: [4111111111111111] } }]", "needs values"),
+        ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: ['4111111111111111'] } }]", "needs values"),
+        ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: [1, 2] } }]", "in quotes"),
         ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: ['x y'] } }]", "needs values"),
         ("patterns: [{ match: '(', counters: [c] }]", "regular expression"),
     ] {

@@ -23,6 +23,7 @@ const OWN: usize = 2;
 pub(super) struct Gather<'a> {
     labels: &'a [String],
     bounds: &'a Bounds,
+    deltas: bool,
     book: Book,
     /// The last size of a set is a value; members are kept as hashes.
     sets: BTreeMap<String, (String, Vec<(String, String)>, HashSet<u64>)>,
@@ -31,13 +32,13 @@ pub(super) struct Gather<'a> {
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(labels: &'a [String], bounds: &'a Bounds) -> Self {
+    pub(super) fn new(labels: &'a [String], bounds: &'a Bounds, deltas: bool) -> Self {
         let mut book = Book::new(DEVICE_SERIES_MAX);
         for name in [LINES, DROPPED] {
             // The first of an empty book.
             let _ = book.count(name, &[], 0.0);
         }
-        Self { labels, bounds, book, sets: BTreeMap::new(), hasher: RandomState::new(), was_used: false }
+        Self { labels, bounds, deltas, book, sets: BTreeMap::new(), hasher: RandomState::new(), was_used: false }
     }
 
     /// Takes a datagram, and says what of it was not taken.
@@ -49,7 +50,7 @@ impl<'a> Gather<'a> {
             if text.is_empty() {
                 continue;
             }
-            let read = match parse(text) {
+            let read = match parse(text, self.deltas) {
                 Ok((line, _)) => self.add(&line),
                 Err(Unread::Bad(kind)) => Err(kind),
                 Err(Unread::Need(_)) => Err(FaultKind::ShortFrame),
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn lines_add_up_by_type() {
         let (labels, bounds) = (["lane".to_owned(), "tender".to_owned()], Bounds([100.0, 500.0].into()));
-        let mut gather = Gather::new(&labels, &bounds);
+        let mut gather = Gather::new(&labels, &bounds, true);
         let faults = gather.take(
             b"tx:1|c|#lane:1,user:ann\ntx:2|c|@0.5|#user:bob,lane:1\r\n\ntx:1|c\nq:7|g\nq:-2|g\nms:100|ms\nms:320:900|h|@0.1\nu:a|s\nu:b|s\nu:a|s\n_e{1,1}:a|b",
         );
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn an_explosion_of_labels_and_names_ends_at_the_limit() {
         let (labels, bounds) = (["lane".to_owned()], Bounds::milliseconds());
-        let mut gather = Gather::new(&labels, &bounds);
+        let mut gather = Gather::new(&labels, &bounds, true);
         let mut faults = Vec::new();
         for n in 0..5_000 {
             faults.extend(gather.take(format!("tx:1|c|#lane:{n}\nn{n}:1|g\nms{n}:1|ms\ns{n}:a|s").as_bytes()));
@@ -192,7 +193,7 @@ mod tests {
     #[test]
     fn a_set_tells_a_thousand_apart() {
         let bounds = Bounds::milliseconds();
-        let mut gather = Gather::new(&[], &bounds);
+        let mut gather = Gather::new(&[], &bounds, true);
         let mut faults = Vec::new();
         for n in 0..2_000 {
             faults.extend(gather.take(format!("u:{n}|s").as_bytes()));
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn a_label_that_is_free_text_or_a_card_refuses_the_line() {
         let (labels, bounds) = (["lane".to_owned()], Bounds::milliseconds());
-        let mut gather = Gather::new(&labels, &bounds);
+        let mut gather = Gather::new(&labels, &bounds, true);
         for value in ["4111111111111111", "4111-1111-1111-1111", "a b", "ñ", ""] {
             let faults = gather.take(format!("tx:1|c|#lane:{value}").as_bytes());
             assert_eq!(faults, [FaultKind::Parse], "{value}");

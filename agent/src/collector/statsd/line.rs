@@ -57,8 +57,8 @@ impl What<'_> {
 
 const BAD: Unread = Unread::Bad(FaultKind::Parse);
 
-/// Reads one line without its end; it always takes all of it.
-pub(super) fn parse(bytes: &[u8]) -> Parsed<Line<'_>> {
+/// Reads one line without its end; it always takes all of it. `deltas`: a sign before a gauge moves it.
+pub(super) fn parse(bytes: &[u8], deltas: bool) -> Parsed<Line<'_>> {
     let text = std::str::from_utf8(bytes).map_err(|_| BAD)?;
     if text.starts_with("_e{") || text.starts_with("_sc|") {
         let line = Line { name: String::new(), what: What::Text, weight: 1.0, tags: Vec::new() };
@@ -81,7 +81,7 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed<Line<'_>> {
     }
     let what = match kind {
         "c" => counter(values)?,
-        "g" => gauge(values)?,
+        "g" => gauge(values, deltas)?,
         "ms" | "h" | "d" => What::Distribution(numbers(values)?),
         "s" if !values.is_empty() => What::Member(values),
         _ => return Err(BAD),
@@ -98,11 +98,11 @@ fn counter<'a>(values: &str) -> Result<What<'a>, Unread> {
     Ok(What::Counter(values))
 }
 
-fn gauge<'a>(text: &str) -> Result<What<'a>, Unread> {
+fn gauge<'a>(text: &str, deltas: bool) -> Result<What<'a>, Unread> {
     // Packed gauges: the last one counts. A sign is part of how it is sent, so the text says which it is.
     let last = text.rsplit(':').next().unwrap_or_default();
     let value = value(last)?;
-    Ok(if last.starts_with(['+', '-']) { What::Shift(value) } else { What::Gauge(value) })
+    Ok(if deltas && last.starts_with(['+', '-']) { What::Shift(value) } else { What::Gauge(value) })
 }
 
 fn numbers(text: &str) -> Result<Vec<f64>, Unread> {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Result<Line<'_>, FaultKind> {
-        match parse(text.as_bytes()) {
+        match parse(text.as_bytes(), true) {
             Ok((line, used)) => {
                 assert_eq!(used, text.len());
                 Ok(line)
@@ -180,6 +180,8 @@ mod tests {
         assert_eq!(what("_e{5,4}:title|text|#a:b").1, What::Text);
         assert_eq!(what("_sc|pos|0").1, What::Text);
         assert_eq!(what("q:1:7|g").1, What::Gauge(7.0));
+        // Its gauges know no moves.
+        assert_eq!(parse(b"t:-7|g", false).unwrap().0.what, What::Gauge(-7.0));
     }
 
     #[test]
@@ -198,7 +200,7 @@ mod tests {
         ] {
             assert_eq!(line(bad), Err(FaultKind::Parse), "{bad}");
         }
-        assert_eq!(parse(b"x\xff:1|c"), Err(BAD));
+        assert_eq!(parse(b"x\xff:1|c", true), Err(BAD));
         assert_eq!(line("x:-1|c"), Err(FaultKind::Unsupported));
         assert_eq!(line(&format!("{}:1|c", "n".repeat(201))), Err(FaultKind::TooLarge));
         assert_eq!(line(&format!("n:{}1|ms", "1:".repeat(1_000))), Err(FaultKind::TooLarge));

@@ -60,6 +60,9 @@ pub struct Settings {
     labels: Vec<String>,
     #[serde(default = "Bounds::milliseconds")]
     bounds: Bounds,
+    /// A sign before a gauge moves it.
+    #[serde(default = "deltas")]
+    deltas: bool,
     /// No datagram for this long: the device is stale.
     #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
@@ -70,6 +73,9 @@ pub struct Settings {
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_125)
+}
+const fn deltas() -> bool {
+    true
 }
 const fn flush() -> Duration {
     Duration::from_secs(10)
@@ -124,7 +130,7 @@ impl Collector for Settings {
     }
 
     async fn run(&self, ctx: &Context) {
-        let mut gather = Gather::new(&self.labels, &self.bounds);
+        let mut gather = Gather::new(&self.labels, &self.bounds, self.deltas);
         let mut wait = BUSY_WAIT;
         loop {
             match UdpSocket::bind(self.listen).await {
@@ -261,7 +267,7 @@ const SUBJECTS: &[Subject] = &[Subject {
         b"a.name.that.has.more.than.two.hundred.bytes.................................................................................................................................................................:1|c",
     ],
     outcomes: &["counter", "gauge", "shift", "distribution", "member", "text", "parse", "too_large", "unsupported"],
-    outcome: |bytes| outcome(line::parse(bytes), |line| line.what.name()),
+    outcome: |bytes| outcome(line::parse(bytes, true), |line| line.what.name()),
 }];
 
 #[cfg(test)]
