@@ -173,7 +173,8 @@ fn start_intake(
     for (device, kind) in &config.devices {
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
-        let ctx = Context { sink, ports: ports.clone(), stop: stop.clone() };
+        let state = config.state_dir.join("devices").join(device.as_str());
+        let ctx = Context { sink, ports: ports.clone(), state, stop: stop.clone() };
         tasks.spawn(collector::supervise(kind.clone(), ctx));
     }
     if let (Some(settings), Some(listener)) = (&config.push, push) {

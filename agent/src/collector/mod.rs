@@ -12,6 +12,12 @@ mod about;
 mod changes;
 mod ds18b20;
 mod escpos;
+//! is a question and its answer, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
+//! have in common, [`pattern`] and [`book`] what becomes of text and what is counted of it, [`pan`] keeps card numbers out,
+//! [`kept`] is what outlives the agent, [`secret`] what must not be shown, [`about`] the document of all kinds.
+
+mod about;
+mod book;
 mod fault;
 mod fiscal;
 mod gathered;
@@ -25,7 +31,13 @@ mod modbus;
 mod mqtt;
 mod nut;
 mod own_time;
+mod kept;
+mod link;
+mod listen;
+mod log_file;
+mod pan;
 mod parse;
+mod pattern;
 mod poll;
 mod printer;
 mod probe;
@@ -43,6 +55,7 @@ mod snmp;
 mod web;
 #[cfg(test)]
 mod web_server;
+mod statsd;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -72,6 +85,8 @@ pub struct Context {
     pub sink: Sink,
     /// The serial ports of the box.
     pub ports: Ports,
+    /// A folder of the device's own for what must outlive the agent; made by who writes into it.
+    pub(crate) state: PathBuf,
     /// When it fires, `run` returns.
     pub stop: CancellationToken,
 }
@@ -197,6 +212,12 @@ kinds! {
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
     Snmp = snmp,
+    /// A log file that other software writes.
+    LogFile = log_file,
+    /// Any device that prints lines on a serial port.
+    SerialLines = serial_lines,
+    /// What programs send over StatsD.
+    Statsd = statsd,
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.

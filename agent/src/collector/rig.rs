@@ -49,7 +49,8 @@ impl Rig {
         let stop = CancellationToken::new();
         let id = DEVICE.parse().unwrap();
         let sink = Sink::new(id, "test", Lane::Normal, spool, Arc::clone(&board), clock, stop.clone());
-        Self { ctx: Context { sink, ports, stop }, board, dir }
+        let state = dir.path().join("devices").join(DEVICE);
+        Self { ctx: Context { sink, ports, state, stop }, board, dir }
     }
 
     /// A kind from its block, `escpos: { tcp: … }`.

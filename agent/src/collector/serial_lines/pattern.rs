@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use storepulse_shared::series;
+
+use crate::collector::pattern::{self, EventSetting, Target};
 
 /// One entry of `patterns:`.
 #[derive(Debug, Clone)]
@@ -14,25 +15,6 @@ pub struct Pattern {
     /// By the name of the group.
     metrics: BTreeMap<String, Target>,
     event: Option<EventSetting>,
-}
-
-/// The series that a group is a value of.
-#[derive(Debug, Clone)]
-struct Target {
-    series: String,
-    /// Words instead of numbers.
-    values: BTreeMap<String, f64>,
-}
-
-/// An event that a matching line is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventSetting {
-    /// Its kind, `printer.cover_open`.
-    #[serde(deserialize_with = "event_kind")]
-    pub kind: String,
-    /// The same for people.
-    pub text: String,
 }
 
 /// What became of a line.
@@ -64,86 +46,34 @@ pub(super) fn read(patterns: &[Pattern], line: &str) -> Reading {
     Reading::Unknown
 }
 
-impl Target {
-    fn value(&self, text: &str) -> Option<f64> {
-        if !self.values.is_empty() {
-            return self.values.get(text).copied();
-        }
-        text.trim().parse().ok().filter(|value: &f64| value.is_finite())
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPattern {
-    #[serde(rename = "match", deserialize_with = "whole_line")]
-    regex: Regex,
+    #[serde(rename = "match")]
+    regex: String,
     #[serde(default)]
-    metrics: BTreeMap<String, RawTarget>,
+    metrics: BTreeMap<String, Target>,
     #[serde(default)]
     event: Option<EventSetting>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawTarget {
-    Series(String),
-    Full(FullTarget),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FullTarget {
-    metric: String,
-    #[serde(default)]
-    values: BTreeMap<String, f64>,
 }
 
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawPattern::deserialize(deserializer)?;
+        let regex = pattern::whole_line(&raw.regex).map_err(D::Error::custom)?;
         if raw.metrics.is_empty() && raw.event.is_none() {
             return Err(D::Error::custom("a pattern without metrics and without event does nothing"));
         }
-        let mut metrics = BTreeMap::new();
-        for (group, target) in raw.metrics {
-            if !raw.regex.capture_names().flatten().any(|name| name == group) {
-                return Err(D::Error::custom(format_args!("the pattern has no group (?<{group}>…)")));
-            }
-            let (series, values) = match target {
-                RawTarget::Series(series) => (series, BTreeMap::new()),
-                RawTarget::Full(full) => (full.metric, full.values),
-            };
-            series::check(&series).map_err(D::Error::custom)?;
-            metrics.insert(group, Target { series, values });
+        for group in raw.metrics.keys() {
+            pattern::require_group(&regex, group).map_err(D::Error::custom)?;
         }
-        let mut names: Vec<&str> = metrics.values().map(|t| t.series.as_str()).collect();
+        let mut names: Vec<&str> = raw.metrics.values().map(|t| t.series.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(D::Error::custom(format_args!("two groups of one pattern are both {:?}", twice[0])));
         }
-        Ok(Self { regex: raw.regex, metrics, event: raw.event })
+        Ok(Self { regex, metrics: raw.metrics, event: raw.event })
     }
-}
-
-fn whole_line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    // Checked as it was written, so that the error speaks of what the person typed.
-    Regex::new(&text).map_err(|e| D::Error::custom(format_args!("regular expression: {e}")))?;
-    Regex::new(&format!("^(?:{text})$")).map_err(D::Error::custom)
-}
-
-fn event_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let kind = String::deserialize(deserializer)?;
-    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.');
-    if kind.is_empty()
-        || kind.len() > 64
-        || !kind.bytes().all(word)
-        || !kind.as_bytes()[0].is_ascii_lowercase()
-    {
-        return Err(D::Error::custom(format_args!("{kind:?} is not an event kind: a-z, 0-9, '_' and '.'")));
-    }
-    Ok(kind)
 }
 
 #[cfg(test)]

@@ -6,5 +6,7 @@
 pub(crate) mod escpos;
 pub(crate) mod mqtt;
 pub(crate) mod reach;
+pub(crate) mod log_file;
 mod shop;
+pub(crate) mod statsd;
 mod tally;
