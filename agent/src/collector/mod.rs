@@ -9,32 +9,25 @@
 //! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod book;
 mod changes;
 mod ds18b20;
 mod escpos;
-//! is a question and its answer, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`pattern`] and [`book`] what becomes of text and what is counted of it, [`pan`] keeps card numbers out,
-//! [`kept`] is what outlives the agent, [`secret`] what must not be shown, [`about`] the document of all kinds.
-
-mod about;
-mod book;
 mod fault;
 mod fiscal;
 mod gathered;
 mod host;
 mod http_json;
 mod json;
+mod kept;
 mod label;
 mod link;
 mod listen;
+mod log_file;
 mod modbus;
 mod mqtt;
 mod nut;
 mod own_time;
-mod kept;
-mod link;
-mod listen;
-mod log_file;
 mod pan;
 mod parse;
 mod pattern;
@@ -52,10 +45,10 @@ mod serial;
 mod serial_lines;
 mod sink;
 mod snmp;
+mod statsd;
 mod web;
 #[cfg(test)]
 mod web_server;
-mod statsd;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -194,6 +187,8 @@ kinds! {
     Host = host,
     /// A device that answers with JSON.
     HttpJson = http_json,
+    /// A log file that other software writes.
+    LogFile = log_file,
     /// Controllers, probes and meters by Modbus RTU or TCP.
     Modbus = modbus,
     /// A sensor behind an MQTT broker.
@@ -212,10 +207,6 @@ kinds! {
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
     Snmp = snmp,
-    /// A log file that other software writes.
-    LogFile = log_file,
-    /// Any device that prints lines on a serial port.
-    SerialLines = serial_lines,
     /// What programs send over StatsD.
     Statsd = statsd,
 }

@@ -4,9 +4,9 @@
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
 pub(crate) mod escpos;
+pub(crate) mod log_file;
 pub(crate) mod mqtt;
 pub(crate) mod reach;
-pub(crate) mod log_file;
 mod shop;
 pub(crate) mod statsd;
 mod tally;
