@@ -17,6 +17,7 @@ mod json;
 mod label;
 mod link;
 mod listen;
+mod otlp;
 mod own_time;
 mod parse;
 mod poll;
@@ -141,6 +142,8 @@ kinds! {
     Host = host,
     /// A device that answers with JSON.
     HttpJson = http_json,
+    /// Programs that export their metrics by OTLP/HTTP.
+    Otlp = otlp,
     /// A program that shows its metrics in the text format of Prometheus.
     Prometheus = prometheus,
     /// Any device that prints lines on a serial port.

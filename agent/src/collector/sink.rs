@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::FaultKind;
 use crate::board::{Board, DeviceState};
-use crate::spool::Spool;
+use crate::spool::{Spool, SpoolError};
 use crate::time::{BoxClock, Ticker};
 
 /// How long a collector waits before it offers the same reading to a spool that failed.
@@ -72,21 +72,47 @@ impl Sink {
     /// Until then they may wait this long for others to share a commit with: [`TICK_WAIT_MAX`](crate::spool::TICK_WAIT_MAX)
     /// if the device was asked, [`LINE_WAIT_MAX`](crate::spool::LINE_WAIT_MAX) if it says by itself what it has to say.
     pub(crate) async fn accept(&self, mut ticks: Vec<Tick>, wait_max: Duration) {
-        for tick in &mut ticks {
-            self.keep_what_fits(tick);
-        }
-        ticks.retain(|tick| !tick.values.is_empty());
+        self.keep_all_that_fits(&mut ticks);
         if ticks.is_empty() {
             return;
         }
         let read_ms = self.now_ms();
         let frames: Vec<Frame<'static>> = ticks.iter().map(|tick| self.frame(tick)).collect();
         self.insist(|| self.spool.append_within(wait_max, self.lane, frames.clone(), read_ms)).await;
-        for tick in &ticks {
+        self.note(&ticks).await;
+    }
+
+    /// The same for somebody who keeps what is not accepted, and comes again: tried once. Returns how many values were left
+    /// out, which are counted.
+    ///
+    /// # Errors
+    /// Nothing of it was accepted.
+    pub(crate) async fn offer(&self, mut ticks: Vec<Tick>, wait_max: Duration) -> Result<usize, SpoolError> {
+        let left_out = self.keep_all_that_fits(&mut ticks);
+        if !ticks.is_empty() {
+            let frames = ticks.iter().map(|tick| self.frame(tick)).collect();
+            self.spool.append_within(wait_max, self.lane, frames, self.now_ms()).await?;
+            self.note(&ticks).await;
+        }
+        Ok(left_out)
+    }
+
+    async fn note(&self, ticks: &[Tick]) {
+        for tick in ticks {
             let values: Vec<(&str, f64)> = tick.values.iter().map(|(s, v)| (s.as_str(), *v)).collect();
             self.board.good(&self.device, tick.time_ms, &values);
         }
         self.state(DeviceState::Ok).await;
+    }
+
+    fn keep_all_that_fits(&self, ticks: &mut Vec<Tick>) -> usize {
+        let count = |ticks: &[Tick]| ticks.iter().map(|tick| tick.values.len()).sum::<usize>();
+        let before = count(ticks);
+        for tick in ticks.iter_mut() {
+            self.keep_what_fits(tick);
+        }
+        ticks.retain(|tick| !tick.values.is_empty());
+        before - count(ticks)
     }
 
     /// A value must be a number, and a device has so many series: what is beyond is counted and left out, the rest is taken.
@@ -175,7 +201,7 @@ impl Sink {
 
     async fn insist<F>(&self, mut call: impl FnMut() -> F)
     where
-        F: Future<Output = Result<(), crate::spool::SpoolError>>,
+        F: Future<Output = Result<(), SpoolError>>,
     {
         while let Err(error) = call().await {
             tracing::error!(device = %self.device, %error, "the spool did not take a reading; trying again");
