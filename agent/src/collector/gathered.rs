@@ -116,7 +116,8 @@ impl Gathered {
             }
             undated.extend(last.map(|value| (name, value)));
         }
-        let dated = dated.into_iter().map(|(time_ms, values)| Tick { time_ms, values: Vec::from_iter(values) });
+        let dated =
+            dated.into_iter().map(|(time_ms, values)| Tick { time_ms, values: Vec::from_iter(values) });
         (dated.collect(), undated, left_out)
     }
 }
@@ -132,7 +133,11 @@ impl LeftOut {
         let said = [
             (self.unread, FaultKind::Parse, "cannot be read"),
             (self.unsupported, FaultKind::Unsupported, "are of a kind that is not taken"),
-            (self.unnamed, FaultKind::Parse, "have free text, or what may be a card number, in a label that is listed"),
+            (
+                self.unnamed,
+                FaultKind::Parse,
+                "have free text, or what may be a card number, in a label that is listed",
+            ),
             (
                 self.mixed,
                 FaultKind::Parse,
@@ -142,7 +147,8 @@ impl LeftOut {
             (self.too_many, FaultKind::TooManySeries, "are more than are held; list fewer metrics or labels"),
         ];
         let said = said.into_iter().filter(|(count, ..)| *count > 0);
-        said.map(|(count, kind, why)| Fault::new(kind, format!("{count} values left out: they {why}"))).collect()
+        said.map(|(count, kind, why)| Fault::new(kind, format!("{count} values left out: they {why}")))
+            .collect()
     }
 }
 

@@ -56,7 +56,9 @@ pub(crate) fn series<'a>(
 pub(crate) fn check_listed(listed: &[String]) -> Result<(), String> {
     let bad = |name: &&String| series::compose("m", &[(name.as_str(), "x")]).is_err();
     match listed.iter().find(bad) {
-        Some(name) => Err(format!("labels: {name:?} is not a label: a letter or '_', then letters, digits, '_' and '.'")),
+        Some(name) => Err(format!(
+            "labels: {name:?} is not a label: a letter or '_', then letters, digits, '_' and '.'"
+        )),
         None => Ok(()),
     }
 }
@@ -134,7 +136,8 @@ mod tests {
             assert_eq!(named(&[("mode", value)]), Err(Unnamed::FreeText), "{value}");
             assert!(!is_taken(value));
         }
-        for value in ["/dev/sda1", "192.168.100.200:9100", "2026-11-21", "00:11:22:33:44:55", "123456789012"] {
+        for value in ["/dev/sda1", "192.168.100.200:9100", "2026-11-21", "00:11:22:33:44:55", "123456789012"]
+        {
             assert!(named(&[("mode", value)]).is_ok(), "{value}");
         }
         assert_eq!(series("m4111111111111111", std::iter::empty(), &[]), Err(Unnamed::FreeText));

@@ -78,7 +78,8 @@ impl Web {
             Some(client) => client.clone(),
             None => self.client.insert(build(question)?).clone(),
         };
-        let asked = client.get(question.url).header(ACCEPT, question.accept).headers(question.headers.clone());
+        let asked =
+            client.get(question.url).header(ACCEPT, question.accept).headers(question.headers.clone());
         let asked = match &question.credential {
             None => asked,
             Some(Credential::Bearer(token)) => asked.bearer_auth(token),
@@ -109,7 +110,9 @@ fn judge(status: u16) -> Result<(), Fault> {
         )),
         300..=399 => Err(Fault::new(
             FaultKind::Exception,
-            format!("answered with {status}, a redirect, which is not followed; write where it leads to into url"),
+            format!(
+                "answered with {status}, a redirect, which is not followed; write where it leads to into url"
+            ),
         )),
         _ => Err(Fault::new(FaultKind::Exception, format!("answered with {status}"))),
     }
@@ -145,7 +148,9 @@ async fn read(mut response: reqwest::Response, question: &Question<'_>) -> Resul
                 _ => Fault::new(FaultKind::Checksum, error.to_string()),
             })?;
         }
-        _ => return Err(Fault::new(FaultKind::Unsupported, "an answer in an encoding that was not asked for")),
+        _ => {
+            return Err(Fault::new(FaultKind::Unsupported, "an answer in an encoding that was not asked for"));
+        }
     }
     Ok(Answer { content_type, body })
 }
@@ -189,7 +194,8 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
 /// Why there is no answer.
 fn fault(error: &reqwest::Error, timeout: Duration) -> Fault {
     let timeout = humantime::format_duration(timeout);
-    let causes = || std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (**cause).source());
+    let causes =
+        || std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (**cause).source());
     let says = |words: &str| causes().any(|cause| cause.to_string().contains(words));
     let tls = causes().find_map(of_tls);
     let io = causes().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
@@ -238,7 +244,11 @@ pub(crate) fn credential(
 }
 
 /// What such settings have wrong together.
-pub(crate) fn check_credential(has_token: bool, has_username: bool, has_password: bool) -> Result<(), String> {
+pub(crate) fn check_credential(
+    has_token: bool,
+    has_username: bool,
+    has_password: bool,
+) -> Result<(), String> {
     match (has_token, has_username, has_password) {
         (true, true, _) => Err("token and username are both given; keep one".to_owned()),
         (_, false, true) => Err("a password without a username".to_owned()),

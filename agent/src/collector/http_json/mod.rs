@@ -154,7 +154,12 @@ impl Reader<'_> {
     fn headers(&self) -> Result<HeaderMap, Fault> {
         let mut headers = HeaderMap::new();
         for (name, secret) in &self.settings.headers {
-            let refused = || Fault::new(FaultKind::Denied, format!("what is configured for {name} cannot stand in a header"));
+            let refused = || {
+                Fault::new(
+                    FaultKind::Denied,
+                    format!("what is configured for {name} cannot stand in a header"),
+                )
+            };
             let mut value = HeaderValue::from_str(&secret.read()?).map_err(|_| refused())?;
             value.set_sensitive(true);
             headers.insert(name.parse::<HeaderName>().map_err(|_| refused())?, value);

@@ -65,13 +65,10 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// It is no JSON, or too much of it; nothing stands where a value should; its time cannot be read.
-pub(super) fn read(
-    bytes: &[u8],
-    targets: &[Target],
-    time: Option<(&str, TimeUnit)>,
-) -> Result<Found, Fault> {
-    let document = json::parse(bytes)
-        .map_err(|kind| Fault::new(kind, format!("an answer of {} bytes is not JSON that is read", bytes.len())))?;
+pub(super) fn read(bytes: &[u8], targets: &[Target], time: Option<(&str, TimeUnit)>) -> Result<Found, Fault> {
+    let document = json::parse(bytes).map_err(|kind| {
+        Fault::new(kind, format!("an answer of {} bytes is not JSON that is read", bytes.len()))
+    })?;
     let mut found = Found::default();
     if let Some((pointer, unit)) = time {
         let own_ms = document.pointer(pointer).and_then(|value| time_ms(value, unit));
@@ -206,13 +203,17 @@ mod tests {
         let targets = targets("[{ pointer: /v, metric: m }]");
         let own = |time: &str, unit| {
             let document = format!("{{\"v\":1,\"at\":{time}}}");
-            read(document.as_bytes(), &targets, Some(("/at", unit))).map(|found| found.own_ms).map_err(|fault| fault.kind)
+            read(document.as_bytes(), &targets, Some(("/at", unit)))
+                .map(|found| found.own_ms)
+                .map_err(|fault| fault.kind)
         };
         assert_eq!(own("1763700000.25", TimeUnit::S), Ok(Some(1_763_700_000_250)));
         assert_eq!(own("\"1763700000\"", TimeUnit::S), Ok(Some(1_763_700_000_000)));
         assert_eq!(own("1763700000250", TimeUnit::Ms), Ok(Some(1_763_700_000_250)));
         assert_eq!(own("\"2025-11-20T21:40:00.25-03:00\"", TimeUnit::Rfc3339), Ok(Some(1_763_685_600_250)));
-        for (time, unit) in [("null", TimeUnit::S), ("\"now\"", TimeUnit::Ms), ("17", TimeUnit::Rfc3339), ("[]", TimeUnit::S)] {
+        for (time, unit) in
+            [("null", TimeUnit::S), ("\"now\"", TimeUnit::Ms), ("17", TimeUnit::Rfc3339), ("[]", TimeUnit::S)]
+        {
             assert_eq!(own(time, unit), Err(FaultKind::Parse), "{time}");
         }
     }

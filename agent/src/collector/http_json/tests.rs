@@ -16,7 +16,8 @@ async fn values_arrive_and_what_is_missing_is_told_and_not_zero() {
     let server = WebServer::start(0).await;
     server.page("application/json", r#"{"t":-185,"door":"open"}"#);
     let rig = Rig::new();
-    let _running = rig.start(&block(server.address, ", headers: { X-Api-Key: s3cret }, username: u, password: p4ss"));
+    let _running =
+        rig.start(&block(server.address, ", headers: { X-Api-Key: s3cret }, username: u, password: p4ss"));
     rig.until_state(DeviceState::Ok).await;
     let values: Vec<_> = rig.values().into_iter().collect();
     assert_eq!(values, [("hw.temperature".to_owned(), -18.5), ("retail.cabinet.door.open".to_owned(), 1.0)]);
@@ -28,7 +29,10 @@ async fn values_arrive_and_what_is_missing_is_told_and_not_zero() {
     let status = rig.until_error(FaultKind::Parse).await;
     assert_eq!(status.last_error.as_ref().unwrap().text.split(':').next(), Some("1 values left out"));
     let status = rig.until("the door", |status| status.values["retail.cabinet.door.open"].value == 0.0).await;
-    assert!(status.values["hw.temperature"].value == -18.5 && status.state == Some(DeviceState::Ok), "{status:?}");
+    assert!(
+        status.values["hw.temperature"].value == -18.5 && status.state == Some(DeviceState::Ok),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +49,10 @@ async fn what_fails_is_told_by_its_kind_and_good_again() {
         (&*long, FaultKind::TooLarge),
     ] {
         server.page("application/json", body);
-        rig.until("the fault", |status| status.last_error.as_ref().is_some_and(|error| error.kind == kind.name())).await;
+        rig.until("the fault", |status| {
+            status.last_error.as_ref().is_some_and(|error| error.kind == kind.name())
+        })
+        .await;
         rig.until_state(DeviceState::Fault).await;
         server.page("application/json", r#"{"t":1,"door":"open"}"#);
         rig.until_state(DeviceState::Ok).await;
@@ -86,6 +93,7 @@ fn settings_that_contradict_each_other_are_refused() {
         let error = Rig::kind(&block(address, more)).check().unwrap_err();
         assert!(error.contains(why), "{error}");
     }
-    let twice = "http_json: { url: 'http://a/', values: [{ pointer: /a, metric: m }, { pointer: /b, metric: m }] }";
+    let twice =
+        "http_json: { url: 'http://a/', values: [{ pointer: /a, metric: m }, { pointer: /b, metric: m }] }";
     assert!(Rig::kind(twice).check().unwrap_err().contains("two of them"));
 }

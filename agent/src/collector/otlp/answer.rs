@@ -38,7 +38,8 @@ impl Form {
                 body
             }
             (Self::Json, _) => {
-                let partial = serde_json::json!({ "rejectedDataPoints": refused.to_string(), "errorMessage": why });
+                let partial =
+                    serde_json::json!({ "rejectedDataPoints": refused.to_string(), "errorMessage": why });
                 serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
             }
         };

@@ -115,7 +115,13 @@ impl<'c> Points<'c> {
     }
 
     /// Takes one.
-    pub(super) fn take(&mut self, origin: &Origin<'_>, metric: &str, temporality: Temporality, point: &Point<'_>) {
+    pub(super) fn take(
+        &mut self,
+        origin: &Origin<'_>,
+        metric: &str,
+        temporality: Temporality,
+        point: &Point<'_>,
+    ) {
         self.seen += 1;
         if point.is_empty {
             return;
@@ -146,7 +152,8 @@ impl<'c> Points<'c> {
         extra: Option<&(&'static str, String)>,
     ) -> Result<String, Unnamed> {
         let own = &point.attributes.0;
-        let of_resource = origin.resource.0.iter().filter(|(key, _)| !own.iter().any(|(taken, _)| taken == key));
+        let of_resource =
+            origin.resource.0.iter().filter(|(key, _)| !own.iter().any(|(taken, _)| taken == key));
         let mut labels = Vec::new();
         for (key, value) in own.iter().chain(of_resource) {
             if !self.labels.iter().any(|listed| listed == key) {
@@ -240,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_histogram_becomes_cumulated_buckets() {
-        let data = Data::Histogram { count: 6, sum: Some(9.5), bounds: vec![0.005, 1.0], buckets: vec![1, 2, 3] };
+        let data =
+            Data::Histogram { count: 6, sum: Some(9.5), bounds: vec![0.005, 1.0], buckets: vec![1, 2, 3] };
         let (values, left_out) = one(&point(data));
         let short: Vec<(String, f64)> = values
             .into_iter()
@@ -253,7 +261,10 @@ mod tests {
             ("m_count{}", 6.0),
             ("m_sum{}", 9.5),
         ];
-        assert_eq!((short, left_out), (expected.map(|(series, value)| (series.to_owned(), value)).to_vec(), 0));
+        assert_eq!(
+            (short, left_out),
+            (expected.map(|(series, value)| (series.to_owned(), value)).to_vec(), 0)
+        );
     }
 
     #[test]

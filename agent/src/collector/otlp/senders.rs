@@ -19,7 +19,8 @@ pub(super) struct Network {
 
 impl Network {
     fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().ok()?;
         let bits_max = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok().filter(|bits| *bits <= bits_max))?;
@@ -31,7 +32,8 @@ impl Network {
         if address.is_ipv4() != self.address.is_ipv4() {
             return false;
         }
-        let (width, [own, other]) = (if address.is_ipv4() { 32 } else { 128 }, [self.address, address].map(number));
+        let (width, [own, other]) =
+            (if address.is_ipv4() { 32 } else { 128 }, [self.address, address].map(number));
         (own ^ other).checked_shr(width - self.bits).is_none_or(|differs| differs == 0)
     }
 }
@@ -46,7 +48,9 @@ fn number(address: IpAddr) -> u128 {
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let none = || D::Error::custom(format_args!("{text:?} is no address such as 192.168.1.20 or 192.168.1.0/24"));
+        let none = || {
+            D::Error::custom(format_args!("{text:?} is no address such as 192.168.1.20 or 192.168.1.0/24"))
+        };
         Self::parse(&text).ok_or_else(none)
     }
 }
@@ -73,7 +77,9 @@ impl Senders {
     pub(super) fn load(tokens: &[TokenSetting], from: &[Network]) -> Self {
         let known = tokens.iter().filter_map(|token| {
             let token = token.read();
-            token.inspect_err(|error| tracing::error!(%error, "this sender is refused until it is corrected")).ok()
+            token
+                .inspect_err(|error| tracing::error!(%error, "this sender is refused until it is corrected"))
+                .ok()
         });
         let hashes = known.map(|token| token.hash()).collect();
         Self { hashes, asks_for_token: !tokens.is_empty(), from: from.to_vec() }
@@ -91,7 +97,8 @@ impl Senders {
         if credential.is_some_and(|credential| credential.starts_with("store_")) {
             return Err(Stranger::StoreKey);
         }
-        let hash = credential.and_then(|credential| credential.parse::<PushToken>().ok()).map(|token| token.hash());
+        let hash =
+            credential.and_then(|credential| credential.parse::<PushToken>().ok()).map(|token| token.hash());
         let is_known = hash.is_some_and(|hash| self.hashes.contains(&hash));
         if self.asks_for_token && !is_known { Err(Stranger::Token) } else { Ok(()) }
     }

@@ -82,7 +82,9 @@ async fn export(
         let (status, text) = match stranger {
             Stranger::Address => (StatusCode::FORBIDDEN, "this address is not listed in `from`"),
             Stranger::Token => (StatusCode::UNAUTHORIZED, "the push token is missing or unknown"),
-            Stranger::StoreKey => (StatusCode::FORBIDDEN, "a store key never leaves its box; a push token is needed"),
+            Stranger::StoreKey => {
+                (StatusCode::FORBIDDEN, "a store key never leaves its box; a push token is needed")
+            }
         };
         return plain(status, FaultKind::Denied, text);
     }

@@ -7,7 +7,8 @@ use storepulse_shared::gzip;
 use super::point::Points;
 use super::totals::Totals;
 use super::vectors::{
-    EXPONENTIAL, EXPONENTIAL_JSON, GAUGE, GAUGE_JSON, HISTOGRAM, HISTOGRAM_JSON, SUM, SUM_JSON, SUMMARY, SUMMARY_JSON,
+    EXPONENTIAL, EXPONENTIAL_JSON, GAUGE, GAUGE_JSON, HISTOGRAM, HISTOGRAM_JSON, SUM, SUM_JSON, SUMMARY,
+    SUMMARY_JSON,
 };
 use super::*;
 use crate::collector::rig::Rig;
@@ -64,7 +65,9 @@ fn a_body_cut_off_anywhere_is_noticed() {
 #[test]
 fn json_that_is_no_request_is_refused() {
     let point = |members: &str| {
-        format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{{{members}}}]}}}}]}}]}}]}}"#)
+        format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","gauge":{{"dataPoints":[{{{members}}}]}}}}]}}]}}]}}"#
+        )
     };
     for bad in [
         "[]",
@@ -78,7 +81,11 @@ fn json_that_is_no_request_is_refused() {
         &point(r#""attributes":[{"key":1}]"#),
         &point(r#""asInt":"99999999999999999999""#),
     ] {
-        assert_eq!(super::text::decode(bad.as_bytes(), &mut Points::new(&[])), Err(FaultKind::Parse), "{bad}");
+        assert_eq!(
+            super::text::decode(bad.as_bytes(), &mut Points::new(&[])),
+            Err(FaultKind::Parse),
+            "{bad}"
+        );
     }
     for good in ["{}", r#"{"resourceMetrics":null}"#, r#"{"resourceMetrics":[{}],"more":1}"#, &point("")] {
         super::text::decode(good.as_bytes(), &mut Points::new(&[])).unwrap();
@@ -147,7 +154,10 @@ async fn what_is_exported_is_durable_and_answered_as_the_protocol_says() {
     let (status, answer) = running.json(&fresh(EXPONENTIAL_JSON, &running.rig)).await;
     assert!(status == 200 && answer.contains(r#""rejectedDataPoints":"1""#), "{status} {answer}");
     let (status, answer) = running.post(&protobuf, gzip::compress(EXPONENTIAL)).await;
-    assert!(status == 200 && answer.contains("\u{8}\u{1}\u{12}") && answer.contains("of a kind"), "{answer:?}");
+    assert!(
+        status == 200 && answer.contains("\u{8}\u{1}\u{12}") && answer.contains("of a kind"),
+        "{answer:?}"
+    );
     running.rig.until_error(FaultKind::Unsupported).await;
 }
 
@@ -192,7 +202,9 @@ async fn a_spool_that_takes_nothing_is_told_to_come_again() {
 async fn an_explosion_of_labels_is_cut_and_told() {
     let running = Running::start("").await;
     let point = |n: usize| {
-        format!(r#"{{"attributes":[{{"key":"service.name","value":{{"stringValue":"s{n}"}}}}],"asDouble":{n}}}"#)
+        format!(
+            r#"{{"attributes":[{{"key":"service.name","value":{{"stringValue":"s{n}"}}}}],"asDouble":{n}}}"#
+        )
     };
     let all: Vec<String> = (0..3_000).map(point).collect();
     let body = format!(

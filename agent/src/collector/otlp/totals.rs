@@ -136,12 +136,20 @@ mod tests {
     fn differences_are_added_up_once_they_are_durable_and_never_twice() {
         let mut totals = Totals::default();
         assert_eq!(export(&mut totals, &[(T - 60, T - 50, 3.0)], true), [(-50, 3.0)]);
-        assert_eq!(export(&mut totals, &[(T - 50, T - 40, 4.0)], false), [(-40, 7.0)], "the spool did not take it");
+        assert_eq!(
+            export(&mut totals, &[(T - 50, T - 40, 4.0)], false),
+            [(-40, 7.0)],
+            "the spool did not take it"
+        );
         assert_eq!(export(&mut totals, &[(T - 50, T - 40, 4.0)], true), [(-40, 7.0)]);
         assert_eq!(export(&mut totals, &[(T - 50, T - 40, 4.0)], true), [(-40, 7.0)], "the answer got lost");
         let both = [(T - 30, T - 20, 1.0), (T - 40, T - 30, 2.0)];
         assert_eq!(export(&mut totals, &both, true), [(-30, 9.0), (-20, 10.0)], "in the order of time");
-        assert_eq!(export(&mut totals, &[(T - 45, T - 44, 1.0)], true), [(-44, 11.0)], "a clock that was set back");
+        assert_eq!(
+            export(&mut totals, &[(T - 45, T - 44, 1.0)], true),
+            [(-44, 11.0)],
+            "a clock that was set back"
+        );
     }
 
     #[test]

@@ -23,10 +23,7 @@ pub(super) const JSON: Subject = Subject {
     outcome: |bytes| outcome(bytes, text::decode),
 };
 
-fn outcome(
-    bytes: &[u8],
-    decode: impl Fn(&[u8], &mut Points<'_>) -> Result<(), FaultKind>,
-) -> &'static str {
+fn outcome(bytes: &[u8], decode: impl Fn(&[u8], &mut Points<'_>) -> Result<(), FaultKind>) -> &'static str {
     let labels = ["service.name".to_owned(), "s".to_owned()];
     let mut points = Points::new(&labels);
     if let Err(kind) = decode(bytes, &mut points) {

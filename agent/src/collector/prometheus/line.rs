@@ -46,7 +46,11 @@ pub(super) struct Sample<'a> {
 /// Reads the first line of these bytes.
 pub(super) fn parse(bytes: &[u8]) -> Parsed<Line<'_>> {
     let Some(end) = bytes.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n') else {
-        return Err(if bytes.len() > LINE_BYTES_MAX { Unread::Bad(FaultKind::TooLarge) } else { Unread::Need(1) });
+        return Err(if bytes.len() > LINE_BYTES_MAX {
+            Unread::Bad(FaultKind::TooLarge)
+        } else {
+            Unread::Need(1)
+        });
     };
     let text = std::str::from_utf8(&bytes[..end]).map_err(|_| Unread::Bad(FaultKind::Parse))?;
     let text = text.strip_suffix('\r').unwrap_or(text).trim_matches(BLANKS);
@@ -160,7 +164,9 @@ mod tests {
 
     #[test]
     fn samples_are_read_with_labels_escapes_and_times() {
-        let sample = read("a:b_c{path=\"C:\\\\DIR\\n\\\"x\\\"\", le = \"+Inf\" , } \t 1.5e3 \t1395066363000\n").unwrap();
+        let sample =
+            read("a:b_c{path=\"C:\\\\DIR\\n\\\"x\\\"\", le = \"+Inf\" , } \t 1.5e3 \t1395066363000\n")
+                .unwrap();
         assert_eq!((sample.name, sample.value, sample.time), ("a:b_c", 1_500.0, Some(1_395_066_363_000.0)));
         assert_eq!(sample.labels, [("path", "C:\\DIR\n\"x\"".into()), ("le", "+Inf".into())]);
         for (text, value) in [
@@ -188,9 +194,24 @@ mod tests {
     #[test]
     fn what_is_no_sample_is_bad() {
         for text in [
-            "a\n", "a x\n", "1a 1\n", "a{ 1\n", "a{b} 1\n", "a{b=1} 1\n", "a{b=\"1} 1\n", "a{b=\"\\q\"} 1\n",
-            "a{b=\"1\" c=\"2\"} 1\n", "a{b:c=\"1\"} 1\n", "a 1 x\n", "a 1 NaN\n", "a 1 2 3\n", "{\"a\"} 1\n",
-            "<html>\n", "a-b 1\n", "+1\n", ": \n",
+            "a\n",
+            "a x\n",
+            "1a 1\n",
+            "a{ 1\n",
+            "a{b} 1\n",
+            "a{b=1} 1\n",
+            "a{b=\"1} 1\n",
+            "a{b=\"\\q\"} 1\n",
+            "a{b=\"1\" c=\"2\"} 1\n",
+            "a{b:c=\"1\"} 1\n",
+            "a 1 x\n",
+            "a 1 NaN\n",
+            "a 1 2 3\n",
+            "{\"a\"} 1\n",
+            "<html>\n",
+            "a-b 1\n",
+            "+1\n",
+            ": \n",
         ] {
             assert_eq!(parse(text.as_bytes()), Err(Unread::Bad(FaultKind::Parse)), "{text:?}");
         }

@@ -137,8 +137,7 @@ impl Collector for Settings {
     async fn run(&self, ctx: &Context) {
         let schedule =
             Schedule { interval: self.interval, timeout: self.timeout + GRACE, jitter: self.jitter };
-        let mut scraper =
-            Scraper { settings: self, sink: &ctx.sink, web: Web::default(), dated: Vec::new() };
+        let mut scraper = Scraper { settings: self, sink: &ctx.sink, web: Web::default(), dated: Vec::new() };
         poll::run(schedule, ctx, &mut scraper).await;
     }
 }

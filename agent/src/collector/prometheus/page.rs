@@ -50,7 +50,9 @@ impl<'de> Deserialize<'de> for Wanted {
         let name = text.strip_suffix('*').unwrap_or(&text);
         let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':');
         if name.is_empty() || !name.bytes().all(named) {
-            let why = format_args!("{text:?} is not the name of a metric, or the beginning of one with * behind it");
+            let why = format_args!(
+                "{text:?} is not the name of a metric, or the beginning of one with * behind it"
+            );
             return Err(D::Error::custom(why));
         }
         Ok(if name.len() == text.len() { Self::Name(text) } else { Self::Prefix(name.to_owned()) })
@@ -92,7 +94,10 @@ pub(super) fn read(bytes: &[u8], form: Form, taken: Taken<'_>) -> Result<Gathere
         return Err(Fault::new(FaultKind::ShortFrame, "the page has no # EOF: it was cut"));
     }
     if good == 0 && bad > 0 {
-        return Err(Fault::new(FaultKind::Parse, format!("{bad} lines, none of them a sample; is url the page?")));
+        return Err(Fault::new(
+            FaultKind::Parse,
+            format!("{bad} lines, none of them a sample; is url the page?"),
+        ));
     }
     Ok(gathered)
 }
@@ -116,14 +121,18 @@ mod tests {
     const NOW: i64 = 1_763_700_000_000;
 
     fn taken<T>(metrics: &[&str], run: impl FnOnce(Taken<'_>) -> T) -> T {
-        let metrics: Vec<Wanted> = metrics.iter().map(|text| serde_yaml::from_str(&format!("{text:?}")).unwrap()).collect();
+        let metrics: Vec<Wanted> =
+            metrics.iter().map(|text| serde_yaml::from_str(&format!("{text:?}")).unwrap()).collect();
         run(Taken { metrics: &metrics, labels: &["mode".to_owned()] })
     }
 
     fn values(page: &str, form: Form) -> Result<Vec<(i64, String, f64)>, FaultKind> {
-        let gathered = taken(&["a", "b_*"], |taken| read(page.as_bytes(), form, taken)).map_err(|fault| fault.kind)?;
+        let gathered =
+            taken(&["a", "b_*"], |taken| read(page.as_bytes(), form, taken)).map_err(|fault| fault.kind)?;
         let (dated, undated, _) = gathered.ticks(NOW, false);
-        let dated = dated.into_iter().flat_map(|tick| tick.values.into_iter().map(move |(s, v)| (tick.time_ms, s, v)));
+        let dated = dated
+            .into_iter()
+            .flat_map(|tick| tick.values.into_iter().map(move |(s, v)| (tick.time_ms, s, v)));
         Ok(undated.into_iter().map(|(s, v)| (0, s, v)).chain(dated).collect())
     }
 
@@ -131,7 +140,10 @@ mod tests {
     fn only_listed_metrics_are_taken_and_only_listed_labels() {
         let page = "# HELP a A.\n# TYPE a gauge\na{mode=\"idle\",cpu=\"0\"} 1\na{mode=\"user\"} 2\naa 3\nb_ 4\nb_x{cpu=\"7\"} 5\nb 6\n";
         let expected = [("a{mode=\"idle\"}", 1.0), ("a{mode=\"user\"}", 2.0), ("b_", 4.0), ("b_x", 5.0)];
-        assert_eq!(values(page, Form::Text).unwrap(), expected.map(|(series, value)| (0, series.to_owned(), value)));
+        assert_eq!(
+            values(page, Form::Text).unwrap(),
+            expected.map(|(series, value)| (0, series.to_owned(), value))
+        );
     }
 
     #[test]

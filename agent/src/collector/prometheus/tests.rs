@@ -24,11 +24,17 @@ async fn values_arrive_and_what_fails_is_told_by_its_kind() {
     let values: Vec<_> = rig.values().into_iter().collect();
     assert_eq!(values, [("sale_total{job=\"a\"}".to_owned(), 7.0), ("up{job=\"till\"}".to_owned(), 1.0)]);
     let head = server.asked.lock().unwrap()[0].to_lowercase();
-    assert!(head.starts_with("get /metrics http/1.1\r\n") && head.contains("authorization: bearer s3cret\r\n"), "{head}");
+    assert!(
+        head.starts_with("get /metrics http/1.1\r\n") && head.contains("authorization: bearer s3cret\r\n"),
+        "{head}"
+    );
 
     for (says, kind) in [
         ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", FaultKind::Exception),
-        ("HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n", FaultKind::Exception),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n",
+            FaultKind::Exception,
+        ),
         ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", FaultKind::Denied),
         ("SSH-2.0-OpenSSH\r\n", FaultKind::Framing),
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nup 1\n", FaultKind::ShortFrame),

@@ -3,5 +3,8 @@
 //!
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
+pub(crate) mod http_json;
+pub(crate) mod otlp;
+pub(crate) mod prometheus;
 mod shop;
 mod tally;
