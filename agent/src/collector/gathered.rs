@@ -38,6 +38,8 @@ struct Series {
 pub(crate) struct LeftOut {
     /// What cannot be read: lines, members, points.
     pub unread: usize,
+    /// Of a kind that is not taken.
+    pub unsupported: usize,
     /// Whose series is none: free text in a label, no name.
     pub unnamed: usize,
     /// Of series that are one without the labels that are not listed.
@@ -82,9 +84,14 @@ impl Gathered {
         self.left_out.unread += 1;
     }
 
-    /// Something is refused because there is too much of it.
+    /// Something is more than is held.
     pub(crate) const fn too_many(&mut self) {
         self.left_out.too_many += 1;
+    }
+
+    /// Something is of a kind that is not taken.
+    pub(crate) const fn unsupported(&mut self) {
+        self.left_out.unsupported += 1;
     }
 
     /// The values with times of their own by those, the others of one time, and what was left out.
@@ -118,13 +125,14 @@ impl Gathered {
 impl LeftOut {
     /// All of it.
     pub(crate) const fn count(&self) -> usize {
-        self.unread + self.unnamed + self.mixed + self.old + self.too_many
+        self.unread + self.unsupported + self.unnamed + self.mixed + self.old + self.too_many
     }
 
     /// What to say of it.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let said = [
             (self.unread, FaultKind::Parse, "cannot be read"),
+            (self.unsupported, FaultKind::Unsupported, "are of a kind that is not taken"),
             (
                 self.unnamed,
                 FaultKind::Parse,

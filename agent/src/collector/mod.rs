@@ -27,6 +27,7 @@ mod log_file;
 mod modbus;
 mod mqtt;
 mod nut;
+mod otlp;
 mod own_time;
 mod pan;
 mod parse;
@@ -195,6 +196,8 @@ kinds! {
     Mqtt = mqtt,
     /// A UPS behind Network UPS Tools.
     Nut = nut,
+    /// Programs that export their metrics by OTLP/HTTP.
+    Otlp = otlp,
     /// A program that shows its metrics in the text format of Prometheus.
     Prometheus = prometheus,
     /// Whether a host can be reached.

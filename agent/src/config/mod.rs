@@ -283,7 +283,7 @@ impl Config {
             return Err(format!("batches.max_samples: {samples}, 1 to {SAMPLES_MAX}"));
         }
         for token in self.push.iter().flat_map(|push| &push.tokens) {
-            token.check()?;
+            token.check().map_err(|why| format!("push.{why}"))?;
         }
         if let Some(push) = &self.push
             && push.tokens.is_empty()

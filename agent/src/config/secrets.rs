@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for InlineKey {
     }
 }
 
-/// One entry of `push.tokens`: the token itself, or a file that holds it, so that this one can be shown to others.
+/// One entry of `tokens`: the token itself, or a file that holds it, so that this one can be shown to others.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSetting {
@@ -42,7 +42,7 @@ pub struct TokenSetting {
     token: Option<PushToken>,
     /// The file that holds it.
     #[serde(default)]
-    pub(super) token_file: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 impl TokenSetting {
@@ -60,11 +60,11 @@ impl TokenSetting {
         text.trim().parse().map_err(|e: FormError| refused(e.to_string()))
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match (&self.token, &self.token_file) {
-            (None, None) => Err(format!("push.tokens: {:?} has neither token nor token_file", self.name)),
+            (None, None) => Err(format!("tokens: {:?} has neither token nor token_file", self.name)),
             (Some(_), Some(_)) => {
-                Err(format!("push.tokens: {:?} has both token and token_file; keep one", self.name))
+                Err(format!("tokens: {:?} has both token and token_file; keep one", self.name))
             }
             _ => Ok(()),
         }
@@ -73,7 +73,7 @@ impl TokenSetting {
 
 /// Why the token of a sender is not known.
 #[derive(Debug, thiserror::Error)]
-#[error("push.tokens: {name:?}: token file {path}: {why}")]
+#[error("tokens: {name:?}: token file {path}: {why}")]
 pub struct TokenFileError {
     name: String,
     path: PathBuf,
