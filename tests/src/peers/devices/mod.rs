@@ -4,12 +4,12 @@
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
 pub(crate) mod escpos;
+pub(crate) mod http_json;
 pub(crate) mod log_file;
 pub(crate) mod mqtt;
-pub(crate) mod reach;
-pub(crate) mod http_json;
 pub(crate) mod otlp;
 pub(crate) mod prometheus;
+pub(crate) mod reach;
 mod shop;
 pub(crate) mod statsd;
 mod tally;
