@@ -21,6 +21,7 @@ mod secret;
 mod serial;
 mod serial_lines;
 mod sink;
+mod sql;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -132,6 +133,8 @@ kinds! {
     Host = host,
     /// Any device that prints lines on a serial port.
     SerialLines = serial_lines,
+    /// A till's database.
+    Sql = sql,
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
