@@ -46,6 +46,7 @@ mod serial;
 mod serial_lines;
 mod sink;
 mod snmp;
+mod sql;
 mod statsd;
 mod web;
 #[cfg(test)]
@@ -210,6 +211,8 @@ kinds! {
     SerialLines = serial_lines,
     /// Network gear, printers and UPSs over SNMP.
     Snmp = snmp,
+    /// A till's database.
+    Sql = sql,
     /// What programs send over StatsD.
     Statsd = statsd,
 }
