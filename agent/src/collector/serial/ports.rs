@@ -44,8 +44,6 @@ pub struct Ports {
 #[derive(Debug)]
 pub(crate) struct Port {
     pub stream: SerialStream,
-    /// The device file, without links.
-    pub path: PathBuf,
     _claim: Claim,
 }
 
@@ -110,7 +108,7 @@ impl Ports {
         }
         let stream = builder.open_native_async().map_err(|error| refused(&path, &error))?;
         keep_dtr_on_close(&stream);
-        Ok(Port { stream, path, _claim: claim })
+        Ok(Port { stream, _claim: claim })
     }
 
     /// The device file behind a name.

@@ -26,7 +26,7 @@ use storepulse_shared::series;
 
 use self::client::Client;
 use self::counters::Counters;
-pub use self::settings::Settings;
+pub(super) use self::settings::Settings;
 use self::settings::View;
 use super::changes::Changes;
 use super::fault::{Fault, FaultKind};

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use storepulse_shared::batch::Lane;
 
-pub use self::settings::Settings;
+pub(super) use self::settings::Settings;
 use self::answer::Answer;
 use self::settings::{Engine, Query};
 use super::fault::{Fault, FaultKind};
