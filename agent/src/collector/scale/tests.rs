@@ -110,9 +110,9 @@ async fn silence_and_garbage_are_errors_of_their_kind_and_pass() {
     scale.says(b"\x15");
     scale.rig.until_error(FaultKind::Nak).await;
     scale.says(b"4111111111111111\r");
-    scale.rig.until_error(FaultKind::Framing).await;
+    let status = scale.rig.until_error(FaultKind::Framing).await;
     scale.says(b"\x01\x02S 01.2");
-    let status = scale.rig.until_error(FaultKind::ShortFrame).await;
+    scale.rig.until_error(FaultKind::ShortFrame).await;
     assert!(!format!("{status:?}").contains("4111"), "what it said is nowhere: {status:?}");
     scale.says(b"\x01\x02S 01.234kg\x65\x03\x04");
     scale.until("retail.scale.weight", 1.234).await;

@@ -10,6 +10,7 @@ pub(crate) mod mqtt;
 pub(crate) mod otlp;
 pub(crate) mod prometheus;
 pub(crate) mod reach;
+pub(crate) mod serial;
 mod shop;
 pub(crate) mod statsd;
 mod tally;
