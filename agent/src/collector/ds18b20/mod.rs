@@ -150,11 +150,15 @@ impl Probe for Sensor {
         let Ok(ended) = tokio::time::timeout(self.timeout, &mut text).await else {
             self.running = Some(text);
             let timeout = humantime::format_duration(self.timeout);
-            return Err(Fault::new(FaultKind::Timeout, format!("{}: not read within {timeout}", file.display())));
+            return Err(Fault::new(
+                FaultKind::Timeout,
+                format!("{}: not read within {timeout}", file.display()),
+            ));
         };
         let text = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let text = text.map_err(|error| unreadable(&file, &error))?;
-        let (celsius, _) = scratchpad::parse(&text).map_err(|unread| not_understood(&file, text.len(), unread))?;
+        let (celsius, _) =
+            scratchpad::parse(&text).map_err(|unread| not_understood(&file, text.len(), unread))?;
         let mut reading = Reading::default();
         reading.value(self.series.clone(), celsius);
         Ok(reading)
@@ -173,7 +177,9 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Fault {
     let (kind, way_out) = match error.kind() {
-        std::io::ErrorKind::NotFound => (FaultKind::MissingPort, "; is the sensor connected, and the bus on?"),
+        std::io::ErrorKind::NotFound => {
+            (FaultKind::MissingPort, "; is the sensor connected, and the bus on?")
+        }
         std::io::ErrorKind::PermissionDenied => (FaultKind::Denied, ""),
         // The kernel asked the sensor, and has no answer.
         _ => (FaultKind::Timeout, "; the sensor does not answer the kernel"),
@@ -183,11 +189,14 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Fault {
 
 fn not_understood(file: &Path, length: usize, unread: Unread) -> Fault {
     let (kind, why) = match unread {
-        Unread::Need(_) => (FaultKind::ShortFrame, "it ends too early; the sensor does not answer the kernel"),
-        Unread::Bad(FaultKind::Checksum) => (FaultKind::Checksum, "the checksum is wrong; look at the wires"),
-        Unread::Bad(FaultKind::Parse) => {
-            (FaultKind::Parse, "no temperature: the sensor has just got power, or says what it cannot measure")
+        Unread::Need(_) => {
+            (FaultKind::ShortFrame, "it ends too early; the sensor does not answer the kernel")
         }
+        Unread::Bad(FaultKind::Checksum) => (FaultKind::Checksum, "the checksum is wrong; look at the wires"),
+        Unread::Bad(FaultKind::Parse) => (
+            FaultKind::Parse,
+            "no temperature: the sensor has just got power, or says what it cannot measure",
+        ),
         Unread::Bad(kind) => (kind, "not what the kernel writes for a DS18B20, or the line is shorted"),
     };
     Fault::new(kind, format!("{}, {length} bytes: {why}", file.display()))

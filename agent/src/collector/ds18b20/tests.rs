@@ -52,11 +52,9 @@ async fn what_is_no_temperature_is_an_error_and_never_a_value() {
     bus.says(STARTED);
     let _running = rig.start(&bus.kind(""));
     rig.until_error(FaultKind::Parse).await;
-    for (text, kind) in [
-        (NO, FaultKind::Checksum),
-        ("", FaultKind::ShortFrame),
-        ("garbage\nand more\n", FaultKind::Framing),
-    ] {
+    for (text, kind) in
+        [(NO, FaultKind::Checksum), ("", FaultKind::ShortFrame), ("garbage\nand more\n", FaultKind::Framing)]
+    {
         bus.says(text);
         rig.until_error(kind).await;
     }

@@ -188,12 +188,12 @@ pub(super) const fn is_about_the_question(code: u8) -> bool {
 /// CRC-16 with the reflected polynomial A001, from FFFF.
 fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
+        (0..8)
+            .fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xa001 } else { crc >> 1 })
     })
 }
 
-const OUTCOMES: &[&str] =
-    &["data", "exception", "need", "checksum", "wrong_device", "parse", "framing"];
+const OUTCOMES: &[&str] = &["data", "exception", "need", "checksum", "wrong_device", "parse", "framing"];
 
 fn name(answer: &Answer) -> &'static str {
     match answer {
@@ -318,7 +318,9 @@ mod tests {
 
     #[test]
     fn the_longest_answers_are_taken() {
-        for (table, count, bytes) in [(Table::Input, 125, 250), (Table::Coil, 2_000, 250), (Table::Coil, 9, 2)] {
+        for (table, count, bytes) in
+            [(Table::Input, 125, 250), (Table::Coil, 2_000, 250), (Table::Coil, 9, 2)]
+        {
             let asked = ask(table, 0, count);
             let body = [&[1, table.function(), bytes][..], &vec![0x55; usize::from(bytes)]].concat();
             let rtu = [&body[..], &crc(&body).to_le_bytes()].concat();

@@ -71,7 +71,10 @@ mod tests {
             })
             .collect();
         let groups = plan(1, &registers, gap);
-        groups.iter().map(|g| (g.request.table, g.request.address, g.request.count, g.registers.len())).collect()
+        groups
+            .iter()
+            .map(|g| (g.request.table, g.request.address, g.request.count, g.registers.len()))
+            .collect()
     }
 
     #[test]
@@ -86,7 +89,11 @@ mod tests {
 
     #[test]
     fn one_register_can_have_many_meanings() {
-        let list = [("holding", 9, "type: bit, bit: 1"), ("holding", 9, "type: bit, bit: 2"), ("holding", 9, "type: u32")];
+        let list = [
+            ("holding", 9, "type: bit, bit: 1"),
+            ("holding", 9, "type: bit, bit: 2"),
+            ("holding", 9, "type: u32"),
+        ];
         assert_eq!(requests(&list, 0), [(Table::Holding, 9, 2, 3)]);
     }
 

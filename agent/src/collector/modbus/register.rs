@@ -89,14 +89,20 @@ impl TryFrom<Entry> for Register {
         let words = !entry.table.is_bits();
         let wrong = [
             (!words && kind != Type::Bit, "a coil or discrete has the type bit"),
-            (words && (kind == Type::Bit) != entry.bit.is_some(), "bit: 0 to 15 goes with type: bit, and type: bit with it"),
+            (
+                words && (kind == Type::Bit) != entry.bit.is_some(),
+                "bit: 0 to 15 goes with type: bit, and type: bit with it",
+            ),
             (!words && entry.bit.is_some(), "a coil or discrete is one bit already"),
             (entry.bit.is_some_and(|bit| bit > 15), "bit is 0 to 15"),
             (entry.mask == Some(0), "a mask of 0 leaves nothing"),
             (entry.mask.is_some() && !matches!(kind, Type::U16 | Type::U32), "a mask goes with u16 and u32"),
             (entry.states.is_some() && kind == Type::F32, "states go with whole numbers"),
             (entry.states.as_ref().is_some_and(BTreeMap::is_empty), "states without one"),
-            (!(entry.scale.is_normal() && entry.offset.is_finite()), "scale and offset are numbers, scale is not 0"),
+            (
+                !(entry.scale.is_normal() && entry.offset.is_finite()),
+                "scale and offset are numbers, scale is not 0",
+            ),
             (entry.address == u16::MAX && kind.words() == 2, "32 bits do not fit at the last address"),
         ];
         if let Some((_, why)) = wrong.iter().find(|(wrong, _)| *wrong) {

@@ -77,7 +77,12 @@ impl Connection {
         self.ask_on(stream, request, timeout).await
     }
 
-    async fn ask_on(&mut self, mut stream: TcpStream, request: Request, timeout: Duration) -> Result<Answer, Fault> {
+    async fn ask_on(
+        &mut self,
+        mut stream: TcpStream,
+        request: Request,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
         self.transaction = self.transaction.wrapping_add(1);
         let (transaction, bytes) = (self.transaction, request.tcp(self.transaction));
         let question =

@@ -3,5 +3,6 @@
 //!
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
+pub(crate) mod modbus;
 mod shop;
 mod tally;
