@@ -11,6 +11,7 @@ pub(crate) mod otlp;
 pub(crate) mod prometheus;
 pub(crate) mod reach;
 pub(crate) mod serial;
+pub(crate) mod modbus;
 mod shop;
 pub(crate) mod statsd;
 mod tally;
