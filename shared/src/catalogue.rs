@@ -94,8 +94,6 @@ pub const METRICS: &[Metric] = &[
         "a cabinet defrosts; its temperature says little meanwhile",
         OWN,
     ),
-    metric("retail.cabinet.controller.status", "1", Gauge, "status bits of a cabinet's controller", OWN),
-    metric("retail.cabinet.defrost", "1", BOOLEAN, "a cabinet defrosts, so its temperature says little", OWN),
     metric("retail.cabinet.door.open", "1", BOOLEAN, "door of a cabinet", OWN),
     metric("retail.cabinet.setpoint", "Cel", Gauge, "temperature that a cabinet is to have", OWN),
     metric("retail.device.uptime", "s", Gauge, "since a device started, as it says", OWN),

@@ -6,12 +6,12 @@
 pub(crate) mod escpos;
 pub(crate) mod http_json;
 pub(crate) mod log_file;
+pub(crate) mod modbus;
 pub(crate) mod mqtt;
 pub(crate) mod otlp;
 pub(crate) mod prometheus;
 pub(crate) mod reach;
 pub(crate) mod serial;
-pub(crate) mod modbus;
 mod shop;
 pub(crate) mod statsd;
 mod tally;
