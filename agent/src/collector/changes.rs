@@ -36,8 +36,7 @@ impl Changes {
 mod tests {
     use super::*;
 
-    const MAINS: Condition =
-        Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" };
+    const MAINS: Condition = Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" };
 
     #[test]
     fn a_condition_is_told_when_it_begins_and_when_it_ends_and_not_in_between() {

@@ -96,7 +96,9 @@ impl Collector for Settings {
             "What is no number, or none that can be true, is counted as `parse` and left out.",
             "No TLS (`STARTTLS`): upsd belongs on this box, or in the same network.",
         ],
-        untested: &["drivers of real UPSs: which variables they have, and how long `DATA-STALE` lasts after a cable is pulled"],
+        untested: &[
+            "drivers of real UPSs: which variables they have, and how long `DATA-STALE` lasts after a cable is pulled",
+        ],
     };
 
     const SUBJECTS: &'static [Subject] = &[answer::SUBJECT];
@@ -148,7 +150,7 @@ impl Probe for Upsd<'_> {
                     self.ctx.sink.error(FaultKind::Parse, text);
                 }
                 if reading.values.is_empty() {
-                    let text = format!("{ups} is there, and has none of the variables that are read");
+                    let text = format!("{ups} tells nothing that is read; its driver may have just started");
                     return Err(Fault::new(FaultKind::Unsupported, text));
                 }
                 Ok(reading)
@@ -161,9 +163,10 @@ impl Upsd<'_> {
     fn refused(&self, refusal: Refusal) -> Fault {
         let Settings { target, ups, .. } = self.settings;
         let (kind, text) = match refusal {
-            Refusal::AccessDenied => {
-                (FaultKind::Denied, format!("upsd at {target} does not let this box ask; see its LISTEN and firewall"))
-            }
+            Refusal::AccessDenied => (
+                FaultKind::Denied,
+                format!("upsd at {target} does not let this box ask; see its LISTEN and firewall"),
+            ),
             Refusal::UnknownUps => (
                 FaultKind::WrongDevice,
                 format!("upsd at {target} has no UPS named {ups}; `upsc -l` lists those it has"),
@@ -176,8 +179,12 @@ impl Upsd<'_> {
                 FaultKind::Exception,
                 format!("the driver of {ups} hears nothing from the UPS; look at its cable"),
             ),
-            Refusal::NotUnderstood => (FaultKind::Nak, format!("{target} does not understand LIST VAR; is it upsd?")),
-            Refusal::Other => (FaultKind::Exception, format!("upsd at {target} refuses to list {ups}; see its log")),
+            Refusal::NotUnderstood => {
+                (FaultKind::Nak, format!("{target} does not understand LIST VAR; is it upsd?"))
+            }
+            Refusal::Other => {
+                (FaultKind::Exception, format!("upsd at {target} refuses to list {ups}; see its log"))
+            }
         };
         Fault::new(kind, text)
     }

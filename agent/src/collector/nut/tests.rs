@@ -10,7 +10,8 @@ use super::*;
 use crate::board::DeviceState;
 use crate::collector::rig::Rig;
 
-const LIST: &str = "BEGIN LIST VAR ups\nVAR ups battery.charge \"100\"\nVAR ups ups.status \"OL\"\nEND LIST VAR ups\n";
+const LIST: &str =
+    "BEGIN LIST VAR ups\nVAR ups battery.charge \"100\"\nVAR ups ups.status \"OL\"\nEND LIST VAR ups\n";
 
 /// An upsd that says what it is told to, whatever it is asked; an empty answer is silence.
 struct Scripted {
@@ -114,7 +115,9 @@ async fn nobody_there_is_unreachable() {
 
 #[test]
 fn a_name_that_could_be_another_command_is_refused() {
-    for (ups, is_good) in [("ups", true), ("store-ups.2", true), ("a b", false), ("a\\nLOGIN", false), ("", false)] {
+    for (ups, is_good) in
+        [("ups", true), ("store-ups.2", true), ("a b", false), ("a\\nLOGIN", false), ("", false)]
+    {
         let kind = Rig::kind(&format!("nut: {{ target: 'x:1', ups: \"{ups}\" }}"));
         assert_eq!(kind.check().is_ok(), is_good, "{ups:?}");
     }

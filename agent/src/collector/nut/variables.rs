@@ -37,7 +37,11 @@ const CONDITIONS: &[(&str, Condition)] = &[
     ("OB", Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" }),
     (
         "LB",
-        Condition { event: "ups.low_battery", begins: "the battery is low", ends: "the battery is not low any more" },
+        Condition {
+            event: "ups.low_battery",
+            begins: "the battery is low",
+            ends: "the battery is not low any more",
+        },
     ),
     (
         "RB",
@@ -90,12 +94,13 @@ fn value<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {
 fn read_status(status: &str, reading: &mut Reading, changes: &mut Changes) {
     let words: Vec<&str> = status.split_ascii_whitespace().collect();
     let says = |word: &str| words.contains(&word);
-    // Neither on mains nor on battery: the driver does not know yet.
+    // Of nothing, or while it waits for its UPS, the driver says nothing: that no word is there is no news.
+    if words.is_empty() || says("WAIT") {
+        return;
+    }
+    // Neither on mains nor on battery: it is off, or does not know.
     if says("OL") || says("OB") {
         reading.flag("retail.ups.on_battery", says("OB"));
-    }
-    if words.is_empty() {
-        return;
     }
     for (word, metric) in FLAGS {
         reading.flag(*metric, says(word));
@@ -153,17 +158,24 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_counted_and_left_out() {
-        let (values, _, no_numbers) =
-            of(&[("battery.charge", "-1"), ("battery.runtime", "unknown"), ("ups.load", "NaN"), ("input.voltage", "")]);
+        let (values, _, no_numbers) = of(&[
+            ("battery.charge", "-1"),
+            ("battery.runtime", "unknown"),
+            ("ups.load", "NaN"),
+            ("input.voltage", ""),
+        ]);
         assert_eq!((values.len(), no_numbers), (0, 4));
     }
 
     #[test]
     fn words_of_the_status_become_states_and_events() {
         let (values, events, _) = of(&[("ups.status", "OB DISCHRG LB RB OVER ALARM FSD")]);
-        for metric in
-            ["retail.ups.on_battery", "retail.ups.low_battery", "retail.ups.replace_battery", "retail.ups.overload"]
-        {
+        for metric in [
+            "retail.ups.on_battery",
+            "retail.ups.low_battery",
+            "retail.ups.replace_battery",
+            "retail.ups.overload",
+        ] {
             assert_eq!(values[metric], 1.0, "{metric}");
         }
         assert_eq!((values["hw.status"], values["retail.ups.status.unknown"]), (0.0, 0.0));
@@ -183,6 +195,7 @@ mod tests {
     #[test]
     fn a_status_that_says_nothing_is_no_state() {
         assert_eq!(of(&[("ups.status", "")]).0, BTreeMap::new());
-        assert!(!of(&[("ups.status", "WAIT")]).0.contains_key("retail.ups.on_battery"));
+        assert_eq!(of(&[("ups.status", "WAIT")]).0, BTreeMap::new(), "a driver that has just started");
+        assert!(!of(&[("ups.status", "OFF")]).0.contains_key("retail.ups.on_battery"));
     }
 }

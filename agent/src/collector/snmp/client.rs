@@ -87,8 +87,12 @@ impl<'a> Client<'a> {
                 status => return Err(self.refused(status)),
             }
         };
-        if answer.rows.len() != asked.len() || answer.rows.iter().zip(&asked).any(|((name, _), asked)| name != asked) {
-            return Err(self.fault(FaultKind::WrongDevice, "an answer is about other objects than were asked for"));
+        if answer.rows.len() != asked.len()
+            || answer.rows.iter().zip(&asked).any(|((name, _), asked)| name != asked)
+        {
+            return Err(
+                self.fault(FaultKind::WrongDevice, "an answer is about other objects than were asked for")
+            );
         }
         let mut rows = answer.rows.into_iter().peekable();
         let values = names.iter().map(|name| {
@@ -162,9 +166,8 @@ impl<'a> Client<'a> {
 
     fn refused(&self, status: u32) -> Fault {
         match status {
-            NO_ACCESS | AUTHORIZATION_ERROR => {
-                self.fault(FaultKind::Denied, "its access control lets nobody of this name read; see its views")
-            }
+            NO_ACCESS | AUTHORIZATION_ERROR => self
+                .fault(FaultKind::Denied, "its access control lets nobody of this name read; see its views"),
             status => self.fault(FaultKind::Exception, &format!("it answers with error-status {status}")),
         }
     }
@@ -174,7 +177,10 @@ impl<'a> Client<'a> {
     }
 }
 
-async fn once(session: &mut AsyncSession, question: &Question<'_>) -> Result<Result<Answer, FaultKind>, Error> {
+async fn once(
+    session: &mut AsyncSession,
+    question: &Question<'_>,
+) -> Result<Result<Answer, FaultKind>, Error> {
     let pdu = match question {
         Question::Get(names) => {
             let oids = names.iter().map(|name| oid(name)).collect::<Result<Vec<_>, _>>()?;
@@ -262,7 +268,10 @@ fn security(settings: &Settings) -> Result<Security, Fault> {
         let text = secret.read()?;
         // RFC 3414 allows none that is shorter, and the key cannot be made of an empty one.
         if text.len() < super::settings::PASSWORD_BYTES_MIN {
-            return Err(Fault::new(FaultKind::Denied, format!("the {what} password is shorter than 8 characters")));
+            return Err(Fault::new(
+                FaultKind::Denied,
+                format!("the {what} password is shorter than 8 characters"),
+            ));
         }
         Ok(text)
     };

@@ -25,8 +25,7 @@ impl Counters {
 
     /// A counter of 32 bits. One that is smaller than before has wrapped, unless the device has started again.
     pub(super) fn narrow(&mut self, series: &str, count: u32, has_restarted: bool) -> f64 {
-        let (last, sum) =
-            self.narrow.entry(series.to_owned()).or_insert_with(|| (count, u64::from(count)));
+        let (last, sum) = self.narrow.entry(series.to_owned()).or_insert_with(|| (count, u64::from(count)));
         if has_restarted {
             *sum = u64::from(count);
         } else {
@@ -37,7 +36,10 @@ impl Counters {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no more than 2^53, or a sum that takes centuries to get there")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no more than 2^53, or a sum that takes centuries to get there"
+)]
 const fn double(count: u64) -> f64 {
     count as f64
 }

@@ -45,7 +45,14 @@ pub(super) fn decode(octets: &[u8]) -> Parsed<ErrorState> {
 
 pub(super) const SUBJECT: Subject = Subject {
     name: "snmp/hrPrinterDetectedErrorState",
-    vectors: &[b"\x80", b"\x40\x04", b"\x00", b"\x08\x00", b"\x00\x02", b"\xff\xff\x00\x00\x00\x00\x00\x00\x00"],
+    vectors: &[
+        b"\x80",
+        b"\x40\x04",
+        b"\x00",
+        b"\x08\x00",
+        b"\x00\x02",
+        b"\xff\xff\x00\x00\x00\x00\x00\x00\x00",
+    ],
     outcomes: &["none", "errors", "too_large"],
     outcome: |bytes| outcome(decode(bytes), |state| if state.0 == 0 { "none" } else { "errors" }),
 };

@@ -84,7 +84,8 @@ impl Device<'_> {
             }
         }
         if refused > 0 {
-            let text = format!("{refused} interfaces left out: their names are taken twice, or could be free text");
+            let text =
+                format!("{refused} interfaces left out: their names are taken twice, or could be free text");
             self.note(FaultKind::Parse, text);
         }
         Ok(interfaces)
@@ -121,8 +122,10 @@ impl Device<'_> {
             add(reading, "hw.network.up", label, f64::from(u8::from(up)));
         }
         let both = [("in", in_errors), ("out", out_errors)];
-        let errors: Vec<f64> =
-            both.iter().filter_map(|(way, count)| self.count(&format!("errors {way} {interface}"), count)).collect();
+        let errors: Vec<f64> = both
+            .iter()
+            .filter_map(|(way, count)| self.count(&format!("errors {way} {interface}"), count))
+            .collect();
         if !errors.is_empty() {
             add(reading, "hw.errors", label, errors.iter().sum());
         }

@@ -9,9 +9,8 @@ const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 pub(super) fn label(bytes: &[u8]) -> Option<&str> {
     let text = str::from_utf8(bytes).ok()?.trim_end_matches('\0');
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '/' | '-');
-    let like_a_card = || {
-        text.split(|c: char| !c.is_ascii_digit()).any(|digits| CARD_DIGITS.contains(&digits.len()))
-    };
+    let like_a_card =
+        || text.split(|c: char| !c.is_ascii_digit()).any(|digits| CARD_DIGITS.contains(&digits.len()));
     let fits = (1..=BYTES_MAX).contains(&text.len()) && text.chars().all(is_allowed) && !like_a_card();
     fits.then_some(text)
 }
@@ -32,7 +31,15 @@ mod tests {
             assert_eq!(label(name.as_bytes()), Some(name));
         }
         assert_eq!(label(b"lan1\0\0"), Some("lan1"));
-        for name in ["", "to the till", "a\"b", "4111111111111111", "x4111111111111111y", "caf\u{e9}", &"x".repeat(65)] {
+        for name in [
+            "",
+            "to the till",
+            "a\"b",
+            "4111111111111111",
+            "x4111111111111111y",
+            "caf\u{e9}",
+            &"x".repeat(65),
+        ] {
             assert_eq!(label(name.as_bytes()), None, "{name}");
         }
         assert_eq!(index(&[1, 24]).as_deref(), Some("1.24"));

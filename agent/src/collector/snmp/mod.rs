@@ -26,7 +26,7 @@ use storepulse_shared::series;
 
 use self::client::Client;
 use self::counters::Counters;
-pub use self::settings::Settings;
+pub(super) use self::settings::Settings;
 use self::settings::View;
 use super::changes::Changes;
 use super::fault::{Fault, FaultKind};
@@ -179,7 +179,9 @@ impl Probe for Device<'_> {
                 // It is silent now, or lets us read no more: what is not read is not there.
                 Err(fault) if fault.kind.state() == DeviceState::Unreachable => return Err(fault),
                 // A defect in one table says nothing of the others.
-                Err(fault) => self.ctx.sink.error(fault.kind, format!("view {}: {}", view.name(), fault.text)),
+                Err(fault) => {
+                    self.ctx.sink.error(fault.kind, format!("view {}: {}", view.name(), fault.text))
+                }
             }
         }
         self.read_objects(&mut reading).await?;

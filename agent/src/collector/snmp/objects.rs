@@ -36,7 +36,8 @@ impl Device<'_> {
         for (object, value) in self.settings.oids.iter().zip(&values) {
             let metric = &object.metric;
             if *value == Value::Missing {
-                let text = format!("it has no object for {metric}; see its oid, and whether it ends in an index");
+                let text =
+                    format!("it has no object for {metric}; see its oid, and whether it ends in an index");
                 self.ctx.sink.error(FaultKind::Unsupported, text);
                 continue;
             }

@@ -28,7 +28,11 @@ const FLAGS: &[(Bit, &str, Condition)] = &[
     (
         Bit::DoorOpen,
         "retail.printer.cover.open",
-        Condition { event: "printer.cover", begins: "a door or cover is open", ends: "the door or cover is closed" },
+        Condition {
+            event: "printer.cover",
+            begins: "a door or cover is open",
+            ends: "the door or cover is closed",
+        },
     ),
     (
         Bit::Jammed,
@@ -38,7 +42,11 @@ const FLAGS: &[(Bit, &str, Condition)] = &[
     (
         Bit::Offline,
         "retail.printer.offline",
-        Condition { event: "printer.offline", begins: "the printer is offline", ends: "the printer is online" },
+        Condition {
+            event: "printer.offline",
+            begins: "the printer is offline",
+            ends: "the printer is online",
+        },
     ),
     (
         Bit::Service,
@@ -63,9 +71,16 @@ const TONER_LOW: Condition =
 impl Device<'_> {
     pub(super) async fn read_printer(&mut self, reading: &mut Reading) -> Result<(), Fault> {
         self.read_error_states(reading).await?;
-        self.read_levels(SUPPLY_LEVEL, SUPPLY_MAX, SUPPLIES_MAX, ("retail.printer.supply.level", "supply"), reading)
+        self.read_levels(
+            SUPPLY_LEVEL,
+            SUPPLY_MAX,
+            SUPPLIES_MAX,
+            ("retail.printer.supply.level", "supply"),
+            reading,
+        )
+        .await?;
+        self.read_levels(TRAY_LEVEL, TRAY_MAX, TRAYS_MAX, ("retail.printer.tray.level", "tray"), reading)
             .await?;
-        self.read_levels(TRAY_LEVEL, TRAY_MAX, TRAYS_MAX, ("retail.printer.tray.level", "tray"), reading).await?;
         self.read_life_count(reading).await
     }
 
@@ -93,10 +108,10 @@ impl Device<'_> {
                         self.ctx.sink.error(FaultKind::Parse, text);
                     }
                 },
-                _ => self.ctx.sink.error(
-                    FaultKind::Parse,
-                    "hrPrinterDetectedErrorState is no string of bits".to_owned(),
-                ),
+                _ => self
+                    .ctx
+                    .sink
+                    .error(FaultKind::Parse, "hrPrinterDetectedErrorState is no string of bits".to_owned()),
             }
         }
         Ok(())
@@ -142,7 +157,8 @@ impl Device<'_> {
             levels.iter().map(|(index, _)| below(PRINTER, &below(capacity, index))).collect();
         let capacities = self.client.get(&names).await?;
         for ((arcs, level), capacity) in levels.iter().zip(&capacities) {
-            let (Some(level), Some(capacity), Some(number)) = (level.number(), capacity.number(), index(arcs))
+            let (Some(level), Some(capacity), Some(number)) =
+                (level.number(), capacity.number(), index(arcs))
             else {
                 continue;
             };

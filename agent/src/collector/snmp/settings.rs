@@ -264,7 +264,9 @@ impl User {
         ];
         for (what, password) in passwords {
             if matches!(password, Some(Secret::Inline(text)) if text.len() < PASSWORD_BYTES_MIN) {
-                return Err(format!("v3: the {what} password is shorter than {PASSWORD_BYTES_MIN} characters"));
+                return Err(format!(
+                    "v3: the {what} password is shorter than {PASSWORD_BYTES_MIN} characters"
+                ));
             }
         }
         Ok(())

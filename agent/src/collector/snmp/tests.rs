@@ -77,8 +77,11 @@ fn answer(question: &[u8], objects: &Objects, mood: Mood) -> Vec<u8> {
             continue;
         }
         for _ in 0..repetitions {
-            let next = objects.range::<Vec<u8>, _>((std::ops::Bound::Excluded(&at), std::ops::Bound::Unbounded)).next();
-            let (found, value) = next.map_or((at.clone(), vec![0x82, 0]), |(name, value)| (name.clone(), value.clone()));
+            let next = objects
+                .range::<Vec<u8>, _>((std::ops::Bound::Excluded(&at), std::ops::Bound::Unbounded))
+                .next();
+            let (found, value) =
+                next.map_or((at.clone(), vec![0x82, 0]), |(name, value)| (name.clone(), value.clone()));
             pairs.extend(tlv(0x30, &[tlv(6, &found), value].concat()));
             if mood != Mood::Endless {
                 at = found;
@@ -180,7 +183,10 @@ async fn a_printer_is_read_and_minus_three_is_no_level() {
         status.values.get("retail.printer.cover.open").is_some_and(|reading| reading.value == 1.0)
     })
     .await;
-    assert_eq!((rig.values()["retail.printer.paper.state"], rig.values()["retail.printer.jammed"]), (2.0, 1.0));
+    assert_eq!(
+        (rig.values()["retail.printer.paper.state"], rig.values()["retail.printer.jammed"]),
+        (2.0, 1.0)
+    );
     assert!(agent.heard.lock().unwrap().iter().all(|tag| [0xa0, 0xa1, 0xa5].contains(tag)), "only questions");
 }
 
@@ -268,7 +274,10 @@ fn settings_that_contradict_each_other_are_refused() {
         ("version: 3".to_owned(), false),
         (format!("version: 3, {user}"), true),
         (format!("version: 2c, {user}"), false),
-        ("version: 3, v3: { user: me, privacy: { protocol: aes128, password: long enough } }".to_owned(), false),
+        (
+            "version: 3, v3: { user: me, privacy: { protocol: aes128, password: long enough } }".to_owned(),
+            false,
+        ),
         ("version: 3, v3: { user: me, auth: { protocol: sha1, password: short } }".to_owned(), false),
         ("views: []".to_owned(), false),
         ("views: [system, system]".to_owned(), false),

@@ -36,7 +36,8 @@ const APC_NUMBERS: &[Number] = &[
 /// A state: where it stands, its metric, which numbers are a yes and which a no, and its events.
 struct State(&'static [u32], &'static str, &'static [i64], &'static [i64], Condition);
 
-const ON_BATTERY: Condition = Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" };
+const ON_BATTERY: Condition =
+    Condition { event: "ups.battery", begins: "on battery", ends: "on mains again" };
 const LOW_BATTERY: Condition = Condition {
     event: "ups.low_battery",
     begins: "the battery is low",
@@ -78,8 +79,11 @@ impl Device<'_> {
         ] {
             let (lines, _) = self.client.walk(&below(UPS, column), LINES_MAX).await?;
             for (at, (_, value)) in lines.iter().enumerate() {
-                let Some(value) = value.whole().filter(|value| (0..=10_000).contains(value)) else { continue };
-                let line = place.map_or_else(|| format!("line.{}", at + 1), |place| format!("{place}.{}", at + 1));
+                let Some(value) = value.whole().filter(|value| (0..=10_000).contains(value)) else {
+                    continue;
+                };
+                let line =
+                    place.map_or_else(|| format!("line.{}", at + 1), |place| format!("{place}.{}", at + 1));
                 let place = if at == 0 { place } else { Some(&*line) };
                 add_number(reading, metric, place, value, scale);
             }

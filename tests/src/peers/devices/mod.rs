@@ -3,5 +3,7 @@
 //!
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
+pub(crate) mod nut;
 mod shop;
+pub(crate) mod snmp;
 mod tally;

@@ -50,7 +50,12 @@ impl Shop {
     }
 
     /// Waits until what is known of a device is as it should be.
-    pub(super) async fn until(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub(super) async fn until(
+        &self,
+        id: &str,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let device = self.device(id).await?;
