@@ -150,7 +150,7 @@ impl Probe for Upsd<'_> {
                     self.ctx.sink.error(FaultKind::Parse, text);
                 }
                 if reading.values.is_empty() {
-                    let text = format!("{ups} is there, and has none of the variables that are read");
+                    let text = format!("{ups} tells nothing that is read; its driver may have just started");
                     return Err(Fault::new(FaultKind::Unsupported, text));
                 }
                 Ok(reading)

@@ -94,12 +94,13 @@ fn value<'a>(variables: &'a [(String, String)], name: &str) -> Option<&'a str> {
 fn read_status(status: &str, reading: &mut Reading, changes: &mut Changes) {
     let words: Vec<&str> = status.split_ascii_whitespace().collect();
     let says = |word: &str| words.contains(&word);
-    // Neither on mains nor on battery: the driver does not know yet.
+    // Of nothing, or while it waits for its UPS, the driver says nothing: that no word is there is no news.
+    if words.is_empty() || says("WAIT") {
+        return;
+    }
+    // Neither on mains nor on battery: it is off, or does not know.
     if says("OL") || says("OB") {
         reading.flag("retail.ups.on_battery", says("OB"));
-    }
-    if words.is_empty() {
-        return;
     }
     for (word, metric) in FLAGS {
         reading.flag(*metric, says(word));
@@ -194,6 +195,7 @@ mod tests {
     #[test]
     fn a_status_that_says_nothing_is_no_state() {
         assert_eq!(of(&[("ups.status", "")]).0, BTreeMap::new());
-        assert!(!of(&[("ups.status", "WAIT")]).0.contains_key("retail.ups.on_battery"));
+        assert_eq!(of(&[("ups.status", "WAIT")]).0, BTreeMap::new(), "a driver that has just started");
+        assert!(!of(&[("ups.status", "OFF")]).0.contains_key("retail.ups.on_battery"));
     }
 }

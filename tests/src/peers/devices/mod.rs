@@ -14,4 +14,7 @@ pub(crate) mod reach;
 pub(crate) mod serial;
 mod shop;
 pub(crate) mod statsd;
+pub(crate) mod nut;
+mod shop;
+pub(crate) mod snmp;
 mod tally;
