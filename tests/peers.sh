@@ -6,8 +6,26 @@ cd "$(dirname "$0")/.."
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# What is there already needs nobody's rights.
-if ! command -v prometheus >/dev/null || ! command -v victoria-metrics >/dev/null || ! python3 -c 'import ensurepip' 2>/dev/null; then
+# Package and one of its programs. What is there already needs nobody's rights.
+packages="
+    logrotate:/usr/sbin/logrotate
+    mariadb-server:/usr/sbin/mariadbd
+    mosquitto:/usr/sbin/mosquitto
+    mosquitto-clients:/usr/bin/mosquitto_pub
+    nut-server:/lib/nut/upsd
+    openssl:/usr/bin/openssl
+    prometheus:/usr/bin/prometheus
+    prometheus-node-exporter:/usr/bin/prometheus-node-exporter
+    snmpd:/usr/sbin/snmpd
+    socat:/usr/bin/socat
+    victoria-metrics:/usr/bin/victoria-metrics
+"
+missing=
+for package in $packages; do
+    [ -e "${package#*:}" ] || missing="$missing ${package%%:*}"
+done
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+if [ -n "$missing" ]; then
     # Debian asks this file whether an installation may start daemons. We use the programs only.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -16,7 +34,9 @@ if ! command -v prometheus >/dev/null || ! command -v victoria-metrics >/dev/nul
         as_root chmod +x "$policy"
     fi
     as_root apt-get update
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus python3-venv victoria-metrics
+    # Words of the list are packages.
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
 fi
 
 [ -e target/peers/venv/bin/python ] || python3 -m venv target/peers/venv
