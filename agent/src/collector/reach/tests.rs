@@ -9,8 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::super::fault::{Fault, FaultKind};
 use super::super::rig::Rig;
 use super::super::{Collector as _, Kind};
+use super::endpoint::{Endpoint, Findings};
 use super::*;
 use crate::board::DeviceState;
 
