@@ -5,7 +5,8 @@
 //! d8 fe 4b 46 7f ff 08 10 6d t=-18500
 //! ```
 //! Bytes 0 and 1 are the temperature in sixteenths of a degree, byte 8 is a CRC-8 of the others, `t` is in thousandths.
-//! After `NO` the second line is an older one's. Source: Linux `w1_therm`, Maxim DS18B20 data sheet.
+//! After `NO` the second line is an older one's. The form is that of Linux' `w1_therm`; what tells the value of a fresh start is
+//! from milesburton/Arduino-Temperature-Control-Library#289.
 //!
 //! Some of what is whole is no temperature: the value of a sensor that has just got power and has not measured (85 °C with
 //! byte 6 at 0C; one that measured 85 °C has another byte 6), a line that is shorted (nine zeros, whose CRC is right), and

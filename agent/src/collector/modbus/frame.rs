@@ -2,8 +2,8 @@
 //!
 //! RTU: `unit function address(2) count(2) crc(2)`, answered by `unit function bytes data… crc(2)`; the checksum's low byte
 //! is first, all else is big-endian. TCP: `transaction(2) 0000 length(2) unit` before the same without a checksum; the length
-//! counts from the unit on. Who refuses sets the function's high bit and gives one byte, the exception's code. Source: MODBUS
-//! Application Protocol V1.1b3, MODBUS over Serial Line V1.02, Messaging on TCP/IP V1.0b; vectors checked against pymodbus.
+//! counts from the unit on. Who refuses sets the function's high bit and gives one byte, the exception's code. Defined by the
+//! MODBUS Application Protocol, over Serial Line, and Messaging on TCP/IP; the vectors agree with pymodbus 3.16.1.
 //!
 //! A whole frame whose checksum is right is judged by its unit, its function and its length, in this order. A TCP answer to
 //! another transaction is one that came too late: it is skipped.

@@ -141,7 +141,7 @@ impl Collector for Settings {
         ],
         untested: &[
             "parity and speed, and adapters for RS-485 that switch between sending and receiving: pseudo-terminals have none",
-            "the maps of the presets, which are from manuals and public lists; maps differ between models",
+            "the maps of the presets: no device was here, and some are only from public pages, as `presets.yaml` says of each; maps differ between models",
         ],
     };
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;

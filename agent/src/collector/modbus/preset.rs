@@ -67,12 +67,12 @@ mod tests {
     }
 
     #[test]
-    fn presets_read_what_their_manuals_show() {
+    fn presets_read_what_their_sources_show() {
         let value = |preset: &str, metric: &str, data: &[u8], first: u16| {
             let registers = find(preset).unwrap();
             registers.iter().find(|r| r.metric == metric).unwrap().value(data, first)
         };
-        // The manual's own examples: 0x0131 is 30.5, 0xFF33 is -20.5, 0x0222 is 54.6 %.
+        // The listing's own examples: 0x0131 is 30.5, 0xFF33 is -20.5, 0x0222 is 54.6 %.
         assert_eq!(value("xy-md02", "hw.temperature", &[0x01, 0x31], 1), Some(30.5));
         assert_eq!(value("xy-md02", "hw.temperature", &[0xff, 0x33], 1), Some(-20.5));
         assert_eq!(value("xy-md02", "hw.humidity", &[0x01, 0x31, 0x02, 0x22], 1), Some(0.546));
