@@ -65,7 +65,7 @@ pub const METRICS: &[Metric] = &[
     metric("retail.drawer.open", "1", BOOLEAN, "cash drawer", OWN),
     metric("retail.drawer.opens", "{open}", Counter, "openings of the cash drawer", UPOS),
     metric("retail.log.records", "{record}", Counter, "lines of a log that said something", OWN),
-    metric("retail.log.truncations", "{truncation}", Counter, "times that a log was cut while it was read", OWN),
+    metric("retail.log.truncations", "{truncation}", Counter, "cuts of a log that was being read", OWN),
     metric("retail.pos.errors", "{error}", Counter, "errors that a POS terminal reports", OWN),
     metric("retail.pos.transactions", "{transaction}", Counter, "completed transactions of a lane", OWN),
     metric("retail.pos.up", "1", BOOLEAN, "POS software runs", OWN),
