@@ -338,7 +338,10 @@ mod tests {
         next.resume(&kept);
         next.count("c", &[], 1.0).unwrap();
         let values: BTreeMap<String, f64> = next.take(true).into_iter().collect();
-        assert_eq!((values["c"], values["h_count"], values["h_sum"], values["i_count"]), (6.0, 1.0, 1.0, 0.0));
+        assert_eq!(
+            (values["c"], values["h_count"], values["h_sum"], values["i_count"]),
+            (6.0, 1.0, 1.0, 0.0)
+        );
     }
 
     #[test]

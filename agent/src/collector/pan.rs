@@ -214,7 +214,10 @@ pub(crate) mod tests {
                     let clean = scrub(&line, "*");
                     assert!(matches!(clean, Cow::Owned(_)), "{line} was not found");
                     let left: String = clean.chars().filter(char::is_ascii_digit).collect();
-                    assert!(!left.contains(&card[..8]) && !left.contains(&card[5..]), "{line} became {clean}");
+                    assert!(
+                        !left.contains(&card[..8]) && !left.contains(&card[5..]),
+                        "{line} became {clean}"
+                    );
                     assert!(!clean.contains(&text), "{line} became {clean}");
                 }
             }

@@ -67,15 +67,20 @@ impl TryFrom<RawTarget> for Target {
     }
 }
 
-/// A regular expression as somebody typed it: an error speaks of that.
-pub(crate) fn regex(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| format!("regular expression: {error}"))
+/// A regular expression as somebody typed it, so that an error speaks of that and of its line.
+pub(crate) fn typed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Regex::new(&text).map_err(|error| D::Error::custom(format_args!("regular expression: {error}")))
 }
 
 /// The same, for the whole of a line.
-pub(crate) fn whole_line(text: &str) -> Result<Regex, String> {
-    regex(text)?;
-    regex(&format!("^(?:{text})$"))
+pub(crate) fn whole_line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Error> {
+    whole(&typed(deserializer)?).map_err(D::Error::custom)
+}
+
+/// A regular expression for the whole of a line.
+pub(crate) fn whole(regex: &Regex) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?:{regex})$"))
 }
 
 /// Whether a regular expression has a group of this name.

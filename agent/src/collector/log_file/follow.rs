@@ -200,8 +200,7 @@ impl Follow {
             if out.format.has_header() && self.header.is_none() && self.place.offset > 0 {
                 let first = read_at(file, 0, LINE_BYTES_MAX)?;
                 let header = line(without_bom(&first), LINE_BYTES_MAX).ok();
-                self.header =
-                    Some(header.and_then(|(line, _)| out.format.header(line)).unwrap_or_default());
+                self.header = Some(header.and_then(|(line, _)| out.format.header(line)).unwrap_or_default());
             }
             let is_end = bytes.len() < CHUNK_BYTES;
             if is_end && last && bytes.last().is_some_and(|byte| *byte != b'\n') {

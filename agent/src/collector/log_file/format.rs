@@ -184,4 +184,3 @@ fn quoted(rest: &[u8]) -> Parsed<Cow<'_, str>> {
         }
     }
 }
-

@@ -2,12 +2,14 @@
 //!
 //! The file is looked at again and again, since nothing tells of changes on a share of the network (SMB, NFS). [`format`]
 //! says how a line is a record and [`rule`] what a record becomes; both are pure. [`piece`] finds lines in bytes, [`follow`]
-//! reads one file, [`find`] knows which files there are, and [`tail`] what holds over rotation, restarts and crashes.
+//! reads one file, [`find`] knows which files there are, [`files`] follows rotation, and
+//! [`tail`] keeps what was said over restarts and crashes.
 //!
 //! It keeps a pace of its own, not `poll`'s: a file that cannot be read for a while holds everything that was written
 //! meanwhile, so it is never looked at less often. Everything that touches the file runs beside the runtime, since a share
 //! that is gone can hold a read for minutes; while one hangs, none is started.
 
+mod files;
 mod find;
 mod follow;
 mod format;
@@ -128,7 +130,9 @@ impl Collector for Settings {
             "What is read is exact over restarts and crashes; an event can be told twice after a crash.",
             "Files are held open; a share that forbids renaming open files needs a glob and a new name for each day.",
         ],
-        untested: &["shares of Windows: their inodes are the server's, or made up by the kernel for each mount"],
+        untested: &[
+            "shares of Windows: their inodes are the server's, or made up by the kernel for each mount",
+        ],
     };
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
@@ -203,10 +207,6 @@ impl Settings {
         self.format().takes().into_iter().try_for_each(|take| take.declare(&mut book)).map_err(unfit)?;
         Ok(book)
     }
-
-    fn is_from_beginning(&self) -> bool {
-        self.start == Start::Beginning
-    }
 }
 
 fn unfit(kind: FaultKind) -> String {
@@ -230,9 +230,9 @@ impl<'a> Reader<'a> {
     async fn run(settings: &'a Settings, ctx: &'a Context) -> Result<(), Fault> {
         let (kept, folder) = (settings.clone(), ctx.state.clone());
         let loaded = tokio::task::spawn_blocking(move || Tail::load(&kept, folder)).await;
-        let (tail, pending) = loaded.map_err(|_| panicked())?.map_err(|error| {
-            Fault::new(FaultKind::Denied, format!("{}: {error}", ctx.state.display()))
-        })?;
+        let (tail, pending) = loaded
+            .map_err(|_| panicked())?
+            .map_err(|error| Fault::new(FaultKind::Denied, format!("{}: {error}", ctx.state.display())))?;
         let mut reader = Self { settings, ctx, tail: Some(tail), job: None };
         let mut ticker = ctx.sink.ticker(settings.poll);
         let mut is_kept = match pending {
@@ -344,11 +344,7 @@ const SUBJECTS: &[Subject] = &[
     },
     Subject {
         name: "log_file/csv",
-        vectors: &[
-            b"2026-11-21;17;320.5;cash",
-            b"\"a;\"\"b\"\"\";2;\"\"",
-            b"1;\"two\"x;3",
-        ],
+        vectors: &[b"2026-11-21;17;320.5;cash", b"\"a;\"\"b\"\"\";2;\"\"", b"1;\"two\"x;3"],
         outcomes: &["fields", "need", "framing"],
         outcome: |bytes| outcome(format::split(bytes, b';'), |_| "fields"),
     },
@@ -363,4 +359,3 @@ const SUBJECTS: &[Subject] = &[
         outcome: pan::outcome,
     },
 ];
-

@@ -43,8 +43,8 @@ pub(super) struct Pattern {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPattern {
-    #[serde(rename = "match")]
-    regex: String,
+    #[serde(rename = "match", deserialize_with = "pattern::typed")]
+    regex: Regex,
     /// It may stand anywhere in the line.
     #[serde(default)]
     search: bool,
@@ -64,8 +64,7 @@ impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let RawPattern { regex, search, counters, metrics, histograms, labels, event } =
             RawPattern::deserialize(deserializer)?;
-        let compile = if search { pattern::regex } else { pattern::whole_line };
-        let regex = compile(&regex).map_err(D::Error::custom)?;
+        let regex = if search { regex } else { pattern::whole(&regex).map_err(D::Error::custom)? };
         let take = Take { counters, metrics, histograms, labels, event };
         take.check().map_err(D::Error::custom)?;
         let mut groups = take.fields();
@@ -115,7 +114,10 @@ struct HistogramSetting {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "a label is a list of texts (in quotes: '1', 'N'), or { label: …, values: […] }")]
+#[serde(
+    untagged,
+    expecting = "a label is a list of texts (in quotes: '1', 'N'), or { label: …, values: […] }"
+)]
 enum LabelSetting {
     Values(Vec<String>),
     Full(FullLabel),

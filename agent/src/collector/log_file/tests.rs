@@ -106,7 +106,11 @@ fn lines_are_counted_once_they_are_whole() {
     let log = desk.path("pos.log");
     append(&log, sale(1));
     desk.look();
-    assert_eq!((desk.sales(), desk.values["no_count"]), (0.0, 0.0), "what was there is old, and counters begin at 0");
+    assert_eq!(
+        (desk.sales(), desk.values["no_count"]),
+        (0.0, 0.0),
+        "what was there is old, and counters begin at 0"
+    );
     append(&log, sale(2));
     append(&log, &sale(3)[..20]);
     desk.look();
@@ -199,7 +203,10 @@ fn files_that_were_made_and_rotated_away_between_two_polls_are_read() {
     let mut no = 0;
     for _ in 0..4 {
         for at in (1..9).rev() {
-            let _ = std::fs::rename(desk.path(&format!("pos.log.{at}")), desk.path(&format!("pos.log.{}", at + 1)));
+            let _ = std::fs::rename(
+                desk.path(&format!("pos.log.{at}")),
+                desk.path(&format!("pos.log.{}", at + 1)),
+            );
         }
         no += 1;
         append(&log, sale(no));
@@ -273,7 +280,11 @@ fn deletion_and_creation_begin_a_new_file_and_the_old_is_finished() {
     desk.crash();
     desk.look();
     assert_eq!(desk.sales(), 3.0);
-    assert!(desk.events.iter().all(|kind| kind == "log.gone" || kind == "log.truncated"), "{:?}", desk.events);
+    assert!(
+        desk.events.iter().all(|kind| kind == "log.gone" || kind == "log.truncated"),
+        "{:?}",
+        desk.events
+    );
     assert_eq!(desk.events.len(), 1);
 }
 
@@ -436,7 +447,10 @@ fn csv_is_read_by_the_names_of_its_header_and_by_number() {
     let value = |series: &str| desk.values.get(series).copied();
     assert_eq!((value("n{tender=\"cash\"}"), value("n{tender=\"card\"}")), (Some(2.0), Some(1.0)));
     assert_eq!((value("third"), value("drawer")), (Some(8.0), Some(1.0)));
-    assert_eq!((value("ms_sum{tender=\"cash\"}"), value("ms_count{tender=\"card\"}")), (Some(200.0), Some(1.0)));
+    assert_eq!(
+        (value("ms_sum{tender=\"cash\"}"), value("ms_count{tender=\"card\"}")),
+        (Some(200.0), Some(1.0))
+    );
     assert_eq!((value(RECORDS), desk.refused.as_slice()), (Some(3.0), [FaultKind::Parse; 6].as_slice()));
     // The header is that of each file.
     std::fs::rename(&log, desk.path("j.csv.1")).unwrap();
@@ -453,9 +467,15 @@ fn json_is_read_by_pointers() {
     let more = "poll: 100ms, every: 100ms, format: json, start: beginning, fields: { counters: [n], metrics: { /pos/q: queue, /up: up, /paper: { metric: paper, values: { OK: 0, OUT: 2 } } }, labels: { /pos/type: { label: type, values: [sale] } } }";
     let mut desk = Desk::new("e.jsonl", more);
     let log = desk.path("e.jsonl");
-    append(&log, "{\"ts\":1763700000123,\"pos\":{\"type\":\"sale\",\"q\":7.5},\"up\":true,\"paper\":\"OUT\",\"pan\":4111111111111111}\n");
+    append(
+        &log,
+        "{\"ts\":1763700000123,\"pos\":{\"type\":\"sale\",\"q\":7.5},\"up\":true,\"paper\":\"OUT\",\"pan\":4111111111111111}\n",
+    );
     append(&log, "{\"pos\":{\"type\":\"sale\",\"q\":null}}\n");
-    append(&log, "{\"pos\":{\"type\":\"void\"}}\n[1]\n{\"pos\":\nnot json\n{\"pos\":{\"type\":\"sale\",\"q\":{}}}\n");
+    append(
+        &log,
+        "{\"pos\":{\"type\":\"void\"}}\n[1]\n{\"pos\":\nnot json\n{\"pos\":{\"type\":\"sale\",\"q\":{}}}\n",
+    );
     // However a card number is written, it becomes no value.
     append(&log, "{\"pos\":{\"type\":\"sale\",\"q\":4.111111111111111e15}}\n");
     append(&log, "{\"pos\":{\"type\":\"sale\",\"q\":\"\\u0034111111111111111\"}}\n");
@@ -508,7 +528,10 @@ fn settings_that_cannot_work_are_refused() {
     for (more, why) in [
         ("patterns: [{ match: a }]", "does nothing"),
         ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { b: [x] } }]", "no group"),
-        ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: ['4111111111111111'] } }]", "needs values"),
+        (
+            "patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: ['4111111111111111'] } }]",
+            "needs values",
+        ),
         ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: [1, 2] } }]", "in quotes"),
         ("patterns: [{ match: '(?<a>.)', counters: [c], labels: { a: ['x y'] } }]", "needs values"),
         ("patterns: [{ match: '(', counters: [c] }]", "regular expression"),
@@ -522,7 +545,9 @@ fn settings_that_cannot_work_are_refused() {
 }
 
 fn settings_error(path: &str) -> String {
-    let Kind::LogFile(settings) = Rig::kind(&yaml(Path::new(path), "patterns: [{ match: a, counters: [c] }]")) else {
+    let Kind::LogFile(settings) =
+        Rig::kind(&yaml(Path::new(path), "patterns: [{ match: a, counters: [c] }]"))
+    else {
         panic!()
     };
     settings.check().unwrap_err()
@@ -537,7 +562,8 @@ async fn a_log_that_is_missing_comes_and_goes_and_is_silent() {
     assert_eq!(rig.status().state, Some(DeviceState::Unreachable));
     append(&log, sale(1));
     rig.until_state(DeviceState::Ok).await;
-    rig.until("the first line", |status| status.values.get("sales").is_some_and(|sales| sales.value == 1.0)).await;
+    rig.until("the first line", |status| status.values.get("sales").is_some_and(|sales| sales.value == 1.0))
+        .await;
     rig.until_state(DeviceState::Stale).await;
     append(&log, sale(2));
     rig.until_state(DeviceState::Ok).await;
@@ -583,7 +609,9 @@ async fn an_agent_that_is_killed_at_any_time_counts_every_line_once() {
     over.store(true, Ordering::Relaxed);
     let no: u32 = writer.await.unwrap();
     let (lines, sum) = (f64::from(no), f64::from(no * (no + 1) / 2));
-    let at = |status: &crate::board::DeviceStatus, series: &str| status.values.get(series).map(|reading| reading.value);
+    let at = |status: &crate::board::DeviceStatus, series: &str| {
+        status.values.get(series).map(|reading| reading.value)
+    };
     rig.until(&format!("{no} lines"), |status| {
         at(status, "sales") == Some(lines) && at(status, "no_sum") == Some(sum)
     })

@@ -49,8 +49,8 @@ pub(super) fn read(patterns: &[Pattern], line: &str) -> Reading {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPattern {
-    #[serde(rename = "match")]
-    regex: String,
+    #[serde(rename = "match", deserialize_with = "pattern::whole_line")]
+    regex: Regex,
     #[serde(default)]
     metrics: BTreeMap<String, Target>,
     #[serde(default)]
@@ -60,19 +60,18 @@ struct RawPattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawPattern::deserialize(deserializer)?;
-        let regex = pattern::whole_line(&raw.regex).map_err(D::Error::custom)?;
         if raw.metrics.is_empty() && raw.event.is_none() {
             return Err(D::Error::custom("a pattern without metrics and without event does nothing"));
         }
         for group in raw.metrics.keys() {
-            pattern::require_group(&regex, group).map_err(D::Error::custom)?;
+            pattern::require_group(&raw.regex, group).map_err(D::Error::custom)?;
         }
         let mut names: Vec<&str> = raw.metrics.values().map(|t| t.series.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(D::Error::custom(format_args!("two groups of one pattern are both {:?}", twice[0])));
         }
-        Ok(Self { regex, metrics: raw.metrics, event: raw.event })
+        Ok(Self { regex: raw.regex, metrics: raw.metrics, event: raw.event })
     }
 }
 

@@ -38,7 +38,15 @@ impl<'a> Gather<'a> {
             // The first of an empty book.
             let _ = book.count(name, &[], 0.0);
         }
-        Self { labels, bounds, deltas, book, sets: BTreeMap::new(), hasher: RandomState::new(), was_used: false }
+        Self {
+            labels,
+            bounds,
+            deltas,
+            book,
+            sets: BTreeMap::new(),
+            hasher: RandomState::new(),
+            was_used: false,
+        }
     }
 
     /// Takes a datagram, and says what of it was not taken.
@@ -92,7 +100,9 @@ impl<'a> Gather<'a> {
                 if !self.sets.contains_key(&key) && self.sets.len() >= DEVICE_SERIES_MAX - OWN {
                     return Err(FaultKind::TooManySeries);
                 }
-                let own = || labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+                let own = || {
+                    labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+                };
                 let (_, _, members) =
                     self.sets.entry(key).or_insert_with(|| (name.clone(), own(), HashSet::new()));
                 if members.len() < MEMBERS_MAX || members.contains(&hash) {
@@ -108,7 +118,8 @@ impl<'a> Gather<'a> {
     fn labels_of<'t>(&self, tags: &[(&'t str, &'t str)]) -> Result<Vec<(&'t str, &'t str)>, FaultKind> {
         let mut labels: Vec<(&str, &str)> = Vec::new();
         for (name, value) in tags {
-            if !self.labels.iter().any(|label| label == name) || labels.iter().any(|(label, _)| label == name) {
+            if !self.labels.iter().any(|label| label == name) || labels.iter().any(|(label, _)| label == name)
+            {
                 continue;
             }
             if !pan::is_label_value(value) {
@@ -128,7 +139,8 @@ impl<'a> Gather<'a> {
     pub(super) fn flush(&mut self, all: bool) -> (Vec<(String, f64)>, Vec<FaultKind>) {
         let mut faults = Vec::new();
         for (_, (name, labels, members)) in std::mem::take(&mut self.sets) {
-            let labels: Vec<(&str, &str)> = labels.iter().map(|(label, value)| (&**label, &**value)).collect();
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(label, value)| (&**label, &**value)).collect();
             #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
             faults.extend(self.book.set(&name, &labels, members.len() as f64).err());
         }
@@ -181,7 +193,8 @@ mod tests {
         let mut gather = Gather::new(&labels, &bounds, true);
         let mut faults = Vec::new();
         for n in 0..5_000 {
-            faults.extend(gather.take(format!("tx:1|c|#lane:{n}\nn{n}:1|g\nms{n}:1|ms\ns{n}:a|s").as_bytes()));
+            faults
+                .extend(gather.take(format!("tx:1|c|#lane:{n}\nn{n}:1|g\nms{n}:1|ms\ns{n}:a|s").as_bytes()));
         }
         assert!(faults.iter().all(|kind| *kind == FaultKind::TooManySeries));
         assert!(gather.sets.len() < DEVICE_SERIES_MAX);

@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn lines_of_the_python_client_are_read() {
-        assert_eq!(what("pos.t1.tx.completed:1|c"), ("pos.t1.tx.completed".into(), What::Counter(vec![1.0]), 1.0));
+        assert_eq!(
+            what("pos.t1.tx.completed:1|c"),
+            ("pos.t1.tx.completed".into(), What::Counter(vec![1.0]), 1.0)
+        );
         assert_eq!(
             what("pos.t1.tender.ms:320.000000|ms"),
             ("pos.t1.tender.ms".into(), What::Distribution(vec![320.0]), 1.0)
@@ -174,7 +177,8 @@ mod tests {
 
     #[test]
     fn what_dogstatsd_adds_is_read() {
-        let line = line("pos.ms:1:2.5:3|d|@0.5|#lane:3,tender:cash,urgent|c:83c0a99c0a54|T1656581400").unwrap();
+        let line =
+            line("pos.ms:1:2.5:3|d|@0.5|#lane:3,tender:cash,urgent|c:83c0a99c0a54|T1656581400").unwrap();
         assert_eq!(line.what, What::Distribution(vec![1.0, 2.5, 3.0]));
         assert_eq!((line.weight, line.tags), (2.0, vec![("lane", "3"), ("tender", "cash")]));
         assert_eq!(what("_e{5,4}:title|text|#a:b").1, What::Text);
@@ -194,9 +198,25 @@ mod tests {
     #[test]
     fn garbage_has_its_kind() {
         for bad in [
-            "", ":1|c", "x", "x:1", "x:|c", "x:1|", "x:1|q", "x:1|c|@0", "x:1|c|@2", "x:1|c|@x", "x:nan|g", "x:inf|g",
-            "x:1e999|g", "x:|s", "x:1,5|g", "card.4111111111111111:1|c", "card.4111-1111-1111-1111:1|c",
-            "x:4111111111111111|g", "x:4.111111111111111e15|g",
+            "",
+            ":1|c",
+            "x",
+            "x:1",
+            "x:|c",
+            "x:1|",
+            "x:1|q",
+            "x:1|c|@0",
+            "x:1|c|@2",
+            "x:1|c|@x",
+            "x:nan|g",
+            "x:inf|g",
+            "x:1e999|g",
+            "x:|s",
+            "x:1,5|g",
+            "card.4111111111111111:1|c",
+            "card.4111-1111-1111-1111:1|c",
+            "x:4111111111111111|g",
+            "x:4.111111111111111e15|g",
         ] {
             assert_eq!(line(bad), Err(FaultKind::Parse), "{bad}");
         }

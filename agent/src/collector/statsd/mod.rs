@@ -124,7 +124,9 @@ impl Collector for Settings {
         }
         let is_label = |name: &&String| *name != "le" && series::compose("m", &[(name, "x")]).is_ok();
         match self.labels.iter().find(|name| !is_label(name)) {
-            Some(name) => Err(format!("labels: {name:?} is not a label, or stands for the bounds of histograms")),
+            Some(name) => {
+                Err(format!("labels: {name:?} is not a label, or stands for the bounds of histograms"))
+            }
             None => Ok(()),
         }
     }
@@ -137,8 +139,8 @@ impl Collector for Settings {
                 Ok(socket) => return self.hear(ctx, &socket, &mut gather).await,
                 Err(error) => {
                     let fault = unbound(self.listen, &error);
-                    ctx.sink.state(fault.kind.state()).await;
                     ctx.sink.error(fault.kind, fault.text);
+                    ctx.sink.state(fault.kind.state()).await;
                 }
             }
             tokio::select! {
@@ -212,7 +214,10 @@ impl Settings {
             }
         };
         if !self.from.is_empty() && !self.from.contains(&sender.ip().to_canonical()) {
-            ctx.sink.error(FaultKind::Denied, format!("{} is not in from: its datagram was left out", sender.ip()));
+            ctx.sink.error(
+                FaultKind::Denied,
+                format!("{} is not in from: its datagram was left out", sender.ip()),
+            );
             return false;
         }
         if length > DATAGRAM_BYTES_MAX {

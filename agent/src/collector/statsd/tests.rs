@@ -19,9 +19,8 @@ async fn sender() -> UdpSocket {
 async fn what_is_sent_is_told_and_silence_is_stale() {
     let rig = Rig::new();
     let address = free();
-    let _running = rig.start(&format!(
-        "statsd: {{ listen: '{address}', flush: 1s, stale_after: 2s, labels: [lane] }}"
-    ));
+    let _running =
+        rig.start(&format!("statsd: {{ listen: '{address}', flush: 1s, stale_after: 2s, labels: [lane] }}"));
     let sender = sender().await;
     rig.until_state(DeviceState::Stale).await;
     for _ in 0..10 {

@@ -36,7 +36,14 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     }
     let write = |name: &str, first: u32, last: u32, pause: &str, how: &str| {
         let script = folder.join("peers/log_write.py").display().to_string();
-        let args = [script, dir.join(format!("{name}.log")).display().to_string(), first.to_string(), last.to_string(), pause.to_owned(), how.to_owned()];
+        let args = [
+            script,
+            dir.join(format!("{name}.log")).display().to_string(),
+            first.to_string(),
+            last.to_string(),
+            pause.to_owned(),
+            how.to_owned(),
+        ];
         Program::start(&python, &args, &[], &dir.join(format!("{name}.out")))
     };
     let mut tally = Tally::default();
@@ -74,7 +81,10 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     tally.same("after it came back", shop::values(&back).get("sales").copied(), Some(f64::from(LINES)));
     shop.close().await?;
     tally.same("files that hold a card number", holding(&dir.join("state"), &CARDS)?, 0);
-    let rotated = std::fs::read_dir(dir)?.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".log.")).count();
+    let rotated = std::fs::read_dir(dir)?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains(".log."))
+        .count();
     Ok(tally.shown(version, format!("{} lines, {rotated} rotated files, {cut}", 2 * LINES)))
 }
 

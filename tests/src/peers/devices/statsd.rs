@@ -25,9 +25,12 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
 
     // Another program has the port.
-    let hold = format!("import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', {port})); time.sleep(60)");
+    let hold = format!(
+        "import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', {port})); time.sleep(60)"
+    );
     let holder = Program::start(&python, &["-c", &hold], &[], &dir.join("holder.log"))?;
-    let is_bound = || anyhow::Ok(std::fs::read_to_string("/proc/net/udp")?.contains(&format!("0100007F:{port:04X} ")));
+    let is_bound =
+        || anyhow::Ok(std::fs::read_to_string("/proc/net/udp")?.contains(&format!("0100007F:{port:04X} ")));
     wait::until("another program to listen", LIMIT, async || Ok(is_bound()?.then_some(()))).await?;
     let devices = format!(
         "  pos:\n    statsd:\n      listen: 127.0.0.1:{port}\n      flush: 1s\n      labels: [lane, tender]\n      bounds: [50, 200, 1000]\n      stale_after: 3s\n"
@@ -42,23 +45,30 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     let script = folder.join("peers/statsd_send.py").display().to_string();
     let log = dir.join("sender.log");
     let mut sender = Program::start(&python, &[script, port.to_string(), ROUNDS.to_string()], &[], &log)?;
-    let ended = wait::until("the clients to send", LIMIT, async || Ok(sender.has_ended()?.then_some(()))).await;
+    let ended =
+        wait::until("the clients to send", LIMIT, async || Ok(sender.has_ended()?.then_some(()))).await;
     ended.with_context(|| sender.said())?;
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(&log)?)?;
     let expected = expected.as_object().context("no object of expected values")?;
-    let device = shop.until("pos", "the last set", |device| device["values"]["pos.t1.cashiers"].is_object()).await?;
+    let device =
+        shop.until("pos", "the last set", |device| device["values"]["pos.t1.cashiers"].is_object()).await?;
     let ours = shop::values(&device);
     for (series, value) in expected {
         tally.same(series, ours.get(series).copied(), value.as_f64());
     }
-    let buckets = ["50", "200", "1000", "+Inf"].map(|le| ours.get(&format!("pos.t1.tender_bucket{{le=\"{le}\"}}")).copied());
+    let buckets = ["50", "200", "1000", "+Inf"]
+        .map(|le| ours.get(&format!("pos.t1.tender_bucket{{le=\"{le}\"}}")).copied());
     tally.same("buckets", buckets, [0.0, 101.0, 500.0, 500.0].map(Some));
     tally.same("nothing was dropped", ours.get("retail.statsd.dropped").copied(), Some(0.0));
     tally.same("lines that were refused", device["errors"]["parse"].as_u64(), Some(4));
     tally.holds("more series than were sent", ours.keys().all(|series| known(series, expected)));
     shop.until_state("pos", "stale").await?;
     shop.close().await?;
-    tally.same("files that hold what must not be kept", super::log_file::holding(&dir.join("state"), &CANARIES)?, 0);
+    tally.same(
+        "files that hold what must not be kept",
+        super::log_file::holding(&dir.join("state"), &CANARIES)?,
+        0,
+    );
     Ok(tally.shown(version, format!("{ROUNDS} rounds, {} series", ours.len())))
 }
 
