@@ -115,7 +115,6 @@ pub const METRICS: &[Metric] = &[
     metric("retail.log.records", "{record}", Counter, "lines of a log that said something", OWN),
     metric("retail.log.truncations", "{truncation}", Counter, "times that a log was cut while it was read", OWN),
     metric("retail.pos.database.duration", "s", Gauge, "how long the till's database took to answer", OWN),
-    metric("retail.log.truncations", "{truncation}", Counter, "cuts of a log that was being read", OWN),
     metric("retail.pos.errors", "{error}", Counter, "errors that a POS terminal reports", OWN),
     metric("retail.pos.last_transaction.age", "s", Gauge, "since the last completed transaction", OWN),
     metric("retail.pos.sales", "{currency}", Gauge, "amount sold, in the currency of the store", OWN),
