@@ -37,6 +37,7 @@ pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 pub use self::serial::Ports;
 pub use self::sink::Sink;
+pub(crate) use self::sink::Tick;
 
 /// How long a collector that failed rests before it is started again.
 const REST: Duration = Duration::from_secs(5);

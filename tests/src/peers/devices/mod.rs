@@ -4,4 +4,5 @@
 //! One file a kind, with `run(dir)`: it starts its programs in that folder, opens a [`shop::Shop`], and tallies.
 
 mod shop;
+pub(crate) mod sql;
 mod tally;
