@@ -14,6 +14,7 @@ use crate::board::Board;
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
+use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState, StatusState};
 use crate::spool::{self, Limits, Spool, SpoolError};
@@ -176,6 +177,13 @@ fn start_intake(
         let state = config.state_dir.join("devices").join(device.as_str());
         let ctx = Context { sink, ports: ports.clone(), state, stop: stop.clone() };
         tasks.spawn(collector::supervise(kind.clone(), ctx));
+    }
+    if config.health.enabled {
+        let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
+        match Health::new(config.health.clone(), spool, board, clock, stop.clone()) {
+            Ok(health) => drop(tasks.spawn(health.run(stop.clone()))),
+            Err(error) => tracing::error!(%error, "the agent's own health is not watched"),
+        }
     }
     if let (Some(settings), Some(listener)) = (&config.push, push) {
         let state = Arc::new(PushState::load(spool.clone(), settings, clock.clone()));

@@ -6,6 +6,7 @@ pub mod collector;
 mod commands;
 pub mod config;
 mod control;
+mod health;
 mod key;
 mod local;
 pub mod spool;

@@ -69,6 +69,7 @@ pub use self::probe::{Found, probe_host, probe_port};
 use self::serial::PortName;
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
+pub(crate) use self::sink::Tick;
 
 /// How long a collector that failed rests before it is started again.
 const REST: Duration = Duration::from_secs(5);

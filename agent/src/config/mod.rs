@@ -73,6 +73,9 @@ pub struct Config {
     /// The local page and API.
     #[serde(default)]
     pub local: Local,
+    /// The agent's own health.
+    #[serde(default)]
+    pub health: HealthConfig,
     /// Receiving from POS terminals and other agents.
     #[serde(default)]
     pub push: Option<Push>,
@@ -161,6 +164,18 @@ pub struct Local {
     pub listen: SocketAddr,
 }
 
+/// `health:`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthConfig {
+    /// Whether the agent's own figures are sent, as those of the device `agent`.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// How often.
+    #[serde(default = "health_interval", deserialize_with = "units::duration")]
+    pub interval: Duration,
+}
+
 /// `push:`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,6 +223,12 @@ const fn max_samples() -> usize {
 const fn local_listen() -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9750)
 }
+const fn yes() -> bool {
+    true
+}
+const fn health_interval() -> Duration {
+    Duration::from_secs(60)
+}
 const fn push_listen() -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9751)
 }
@@ -229,6 +250,12 @@ impl Default for Batches {
             offline_max_age: offline_age(),
             max_samples: max_samples(),
         }
+    }
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { enabled: yes(), interval: health_interval() }
     }
 }
 

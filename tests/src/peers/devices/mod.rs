@@ -16,4 +16,5 @@ pub(crate) mod serial;
 mod shop;
 pub(crate) mod snmp;
 pub(crate) mod statsd;
+pub(crate) mod sql;
 mod tally;

@@ -1,9 +1,11 @@
-//! `host`: the box that the agent runs on, through sysinfo.
+//! `host`: the box that the agent runs on, through sysinfo, and through files of the kernel that it leaves out ([`kernel`]).
 //!
 //! Names are OpenTelemetry's `system.*`, which it reserves for the machine that is measured from within. Ratios are
 //! rounded to a thousandth: more digits would be noise, and noise does not compress.
 
-use std::path::Path;
+mod kernel;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -24,6 +26,9 @@ pub struct Settings {
     /// How often the box is looked at.
     #[serde(default = "interval", deserialize_with = "crate::config::duration")]
     pub interval: Duration,
+    /// Where `proc` and `sys` of the box are, in a container that has them elsewhere.
+    #[serde(default = "root")]
+    pub root: PathBuf,
     /// The lane of its samples.
     #[serde(default = "lane")]
     pub lane: Lane,
@@ -33,42 +38,63 @@ const fn interval() -> Duration {
     Duration::from_secs(30)
 }
 
+fn root() -> PathBuf {
+    PathBuf::from("/")
+}
+
 const fn lane() -> Lane {
     Lane::Normal
 }
 
 impl Collector for Settings {
     const ABOUT: About = About {
-        summary: "The box that the agent runs on: processors, memory, disk, network, temperature.",
+        summary: "The box that the agent runs on: processors, memory, disk and its wear, network, temperature, supply.",
         example: "\
   # The box itself.
   gateway:
     host:
       interval: 30s
+      # In a container: where the box's `proc` and `sys` are mounted. Honoured for disk.io, disk.wear, load, paging and the supply.
+      root: /
       lane: normal
 ",
         metrics: &[
+            "system.cpu.load_average.1m",
+            "system.cpu.throttled",
             "system.cpu.utilization",
+            "system.disk.io.read",
+            "system.disk.io.write",
+            "system.disk.wear",
             "system.filesystem.limit",
             "system.filesystem.usage",
             "system.memory.limit",
             "system.memory.usage",
             "system.network.io.receive",
             "system.network.io.transmit",
+            "system.paging.usage",
+            "system.power.undervoltage",
+            "system.power.undervoltage.seen",
             "system.temperature",
             "system.uptime",
         ],
         events: &[],
-        limits: &["What the box does not tell is left out: no answer is not zero."],
-        untested: &[],
+        limits: &[
+            "What the box does not tell is left out: no answer is not zero.",
+            "Wear is that of eMMC, in tenths; NVMe and SATA disks tell theirs to root alone, and are left out.",
+        ],
+        untested: &["the supply and throttling of a Raspberry Pi, and a worn eMMC"],
     };
 
     fn lane(&self) -> Lane {
         self.lane
     }
 
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.root]
+    }
+
     async fn run(&self, ctx: &Context) {
-        let mut probe = match Looker::new() {
+        let mut probe = match Looker::new(self.root.clone()) {
             Ok(looker) => looker,
             Err(error) => {
                 ctx.sink.error(FaultKind::Unsupported, format!("the system cannot be looked at: {error}"));
@@ -89,17 +115,19 @@ impl Probe for Looker {
 
 /// What cannot be looked at on this box is left out: no answer is not zero.
 struct Looker {
+    root: PathBuf,
     system: System,
     networks: Option<Networks>,
     components: Option<Components>,
 }
 
 impl Looker {
-    fn new() -> Result<Self, sysinfo::Error> {
+    fn new(root: PathBuf) -> Result<Self, sysinfo::Error> {
         let mut system = System::new()?;
         // The first look is only the base of the next.
         system.refresh_cpu_usage();
         Ok(Self {
+            root,
             system,
             networks: Networks::new().ok(),
             components: Components::new_with_refreshed_list().ok(),
@@ -133,6 +161,7 @@ impl Looker {
             let hottest = components.iter().filter_map(sysinfo::Component::temperature).reduce(f32::max);
             values.extend(hottest.map(|celsius| ("system.temperature", thousandth(f64::from(celsius)))));
         }
+        values.extend(kernel::look(&self.root));
         values.into_iter().map(|(series, value)| (series.to_owned(), value)).collect()
     }
 }
@@ -162,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_box_tells_what_the_catalogue_knows() {
-        let values = Looker::new().unwrap().look();
+        let values = Looker::new(root()).unwrap().look();
         for (series, value) in &values {
             assert!(catalogue::find(series).is_some(), "{series} is not in the catalogue");
             assert!(value.is_finite() && *value >= 0.0, "{series} = {value}");
