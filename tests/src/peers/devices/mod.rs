@@ -15,6 +15,6 @@ pub(crate) mod reach;
 pub(crate) mod serial;
 mod shop;
 pub(crate) mod snmp;
-pub(crate) mod statsd;
 pub(crate) mod sql;
+pub(crate) mod statsd;
 mod tally;
