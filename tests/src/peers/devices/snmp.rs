@@ -148,7 +148,28 @@ fn user(name: &str, auth: (&str, &str), privacy: Option<&str>, context: &str) ->
     )
 }
 
-/// Who asks too early is refused, which is not what is to be seen.
+/// GET of hrPrinterDetectedErrorState.1, in version 2c.
+const ASKED: &[u8] =
+    b"\x30\x29\x02\x01\x01\x04\x06public\xa0\x1c\x02\x01\x01\x02\x01\x00\x02\x01\x00\x30\x11\
+\x30\x0f\x06\x0b\x2b\x06\x01\x02\x01\x19\x03\x05\x01\x02\x01\x05\x00";
+
+/// snmpsim says that it listens before it does, so it is asked. Who asks too early is refused, which is not what is to be seen.
+async fn until_it_answers(program: &Program, port: u16) -> anyhow::Result<()> {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(("127.0.0.1", port)).await?;
+    let answers = async || {
+        // A refusal is told by the next call, whichever that is.
+        if socket.send(ASKED).await.is_err() {
+            return Ok(None);
+        }
+        let mut answer = [0; 1_500];
+        let read = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut answer)).await;
+        Ok(matches!(read, Ok(Ok(_))).then_some(()))
+    };
+    wait::until("snmpsim to answer", LIMIT, answers).await.with_context(|| program.said())
+}
+
+/// Net-SNMP says its version once its ports are open.
 async fn until_it_has_said(program: &Program, log: &Path, what: &str) -> anyhow::Result<()> {
     let has_said = async || {
         let text = std::fs::read_to_string(log).unwrap_or_default();
@@ -287,7 +308,7 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     let (sim_port, snmpd_port) = (free_port()?, free_port()?);
     let sim = start_snmpsim(dir, &data, sim_port)?;
     let snmpd = start_snmpd(dir, snmpd_port)?;
-    until_it_has_said(&sim, &dir.join("snmpsim.log"), "Listening at UDP").await?;
+    until_it_answers(&sim, sim_port).await?;
     until_it_has_said(&snmpd, &dir.join("snmpd.log"), "NET-SNMP version").await?;
     let shop = Shop::open(dir, &devices(sim_port, snmpd_port)).await?;
     let mut tally = Tally::default();
