@@ -149,7 +149,10 @@ async fn read(mut response: reqwest::Response, question: &Question<'_>) -> Resul
             })?;
         }
         _ => {
-            return Err(Fault::new(FaultKind::Unsupported, "an answer in an encoding that was not asked for"));
+            return Err(Fault::new(
+                FaultKind::Unsupported,
+                "an answer in an encoding that was not asked for",
+            ));
         }
     }
     Ok(Answer { content_type, body })

@@ -1,6 +1,6 @@
 //! Who may send: whoever knows a token, or comes from an address that is listed, or both if both are configured.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -41,7 +41,7 @@ impl Network {
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(Ipv6Addr::from(address)),
+        IpAddr::V6(address) => u128::from(address),
     }
 }
 

@@ -66,6 +66,24 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
         tally.same("values", shown(&device), wanted.map(Some));
         tally.same("state", device["state"].as_str(), Some("ok"));
     }
+    break_it(&shop, &write, &mut tally).await?;
+    drop(server);
+    let device = shop.until_state(DEVICE, "unreachable").await?;
+    tally.holds("a killed server is refused", device["errors"]["refused"].is_number());
+    write(r#"{"sensors":[{"t":50}]}"#)?;
+    let _server = start()?;
+    let device = shop.until_state(DEVICE, "ok").await?;
+    tally.same("after the outage", values(&device).get("hw.temperature"), Some(&5.0));
+    shop.close().await?;
+    Ok(tally.shown(version, "3 documents, 4 bad ones, an outage"))
+}
+
+/// Documents that no device should send.
+async fn break_it(
+    shop: &Shop,
+    write: impl Fn(&str) -> std::io::Result<()>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     for (text, kind) in [
         ("<html><body>Log in</body></html>".to_owned(), "parse"),
         (r#"{"sensors":[{"t":4"#.to_owned(), "short_frame"),
@@ -79,13 +97,5 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
         tally.same("state", device["state"].as_str(), Some("fault"));
         tally.same("the last value stays what it was", values(&device).get("hw.temperature"), Some(&0.0));
     }
-    drop(server);
-    let device = shop.until_state(DEVICE, "unreachable").await?;
-    tally.holds("a killed server is refused", device["errors"]["refused"].is_number());
-    write(r#"{"sensors":[{"t":50}]}"#)?;
-    let _server = start()?;
-    let device = shop.until_state(DEVICE, "ok").await?;
-    tally.same("after the outage", values(&device).get("hw.temperature"), Some(&5.0));
-    shop.close().await?;
-    Ok(tally.shown(version, "3 documents, 4 bad ones, an outage"))
+    Ok(())
 }
