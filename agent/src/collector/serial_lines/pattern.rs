@@ -10,7 +10,7 @@ use crate::collector::pattern::{self, EventSetting, Target};
 
 /// One entry of `patterns:`.
 #[derive(Debug, Clone)]
-pub struct Pattern {
+pub(super) struct Pattern {
     regex: Regex,
     /// By the name of the group.
     metrics: BTreeMap<String, Target>,
