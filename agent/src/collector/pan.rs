@@ -106,14 +106,15 @@ fn groups(text: &str, separator: impl Fn(char) -> bool) -> Vec<Vec<Range<usize>>
             behind = behind.filter(|count| *count < SEPARATORS_MAX && separator(c)).map(|count| count + 1);
             continue;
         }
+        let digit = at..at + 1;
         match (behind, chains.last_mut()) {
             (Some(0), Some(chain)) => {
                 if let Some(group) = chain.last_mut() {
-                    group.end = at + 1;
+                    group.end = digit.end;
                 }
             }
-            (Some(_), Some(chain)) => chain.push(at..at + 1),
-            _ => chains.push(vec![at..at + 1]),
+            (Some(_), Some(chain)) => chain.push(digit),
+            _ => chains.push(vec![digit]),
         }
         behind = Some(0);
     }
@@ -140,7 +141,7 @@ fn is_card(digits: impl DoubleEndedIterator<Item = u8> + Clone, count: usize) ->
             (_, digit) => u32::from(digit) * 2 - 9,
         })
         .sum();
-    issued && sum % 10 == 0
+    issued && sum.is_multiple_of(10)
 }
 
 /// For the list of parsers.

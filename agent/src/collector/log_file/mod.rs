@@ -79,10 +79,10 @@ pub struct Settings {
     delimiter: char,
     /// What columns of CSV mean.
     #[serde(default)]
-    columns: Take,
+    columns: Box<Take>,
     /// What fields of JSON mean.
     #[serde(default)]
-    fields: Take,
+    fields: Box<Take>,
 }
 
 /// Where a log begins that was never seen.
@@ -192,9 +192,9 @@ impl Settings {
             FormatName::Lines => Format::Lines(self.patterns.clone()),
             FormatName::Csv => Format::Csv {
                 delimiter: u8::try_from(self.delimiter).unwrap_or(b','),
-                take: self.columns.clone(),
+                take: Take::clone(&self.columns),
             },
-            FormatName::Json => Format::Json(self.fields.clone()),
+            FormatName::Json => Format::Json(Take::clone(&self.fields)),
         }
     }
 

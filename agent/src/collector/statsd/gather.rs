@@ -25,10 +25,18 @@ pub(super) struct Gather<'a> {
     bounds: &'a Bounds,
     deltas: bool,
     book: Book,
-    /// The last size of a set is a value; members are kept as hashes.
-    sets: BTreeMap<String, (String, Vec<(String, String)>, HashSet<u64>)>,
+    /// By series; since the last flush.
+    sets: BTreeMap<String, Set>,
     hasher: RandomState,
     was_used: bool,
+}
+
+/// A set, whose size becomes a value. Members are kept as hashes.
+#[derive(Debug)]
+struct Set {
+    name: String,
+    labels: Vec<(String, String)>,
+    members: HashSet<u64>,
 }
 
 impl<'a> Gather<'a> {
@@ -100,11 +108,12 @@ impl<'a> Gather<'a> {
                 if !self.sets.contains_key(&key) && self.sets.len() >= DEVICE_SERIES_MAX - OWN {
                     return Err(FaultKind::TooManySeries);
                 }
-                let own = || {
-                    labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
-                };
-                let (_, _, members) =
-                    self.sets.entry(key).or_insert_with(|| (name.clone(), own(), HashSet::new()));
+                let own = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
+                let Set { members, .. } = self.sets.entry(key).or_insert_with(|| Set {
+                    name: name.clone(),
+                    labels: own.collect(),
+                    members: HashSet::new(),
+                });
                 if members.len() < MEMBERS_MAX || members.contains(&hash) {
                     members.insert(hash);
                     return Ok(());
@@ -138,11 +147,11 @@ impl<'a> Gather<'a> {
     /// What has changed since the last flush, and what was refused. `all`: counters that have not changed, too.
     pub(super) fn flush(&mut self, all: bool) -> (Vec<(String, f64)>, Vec<FaultKind>) {
         let mut faults = Vec::new();
-        for (_, (name, labels, members)) in std::mem::take(&mut self.sets) {
+        for set in std::mem::take(&mut self.sets).into_values() {
             let labels: Vec<(&str, &str)> =
-                labels.iter().map(|(label, value)| (&**label, &**value)).collect();
+                set.labels.iter().map(|(label, value)| (&**label, &**value)).collect();
             #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
-            faults.extend(self.book.set(&name, &labels, members.len() as f64).err());
+            faults.extend(self.book.set(&set.name, &labels, set.members.len() as f64).err());
         }
         (self.book.take(all), faults)
     }
