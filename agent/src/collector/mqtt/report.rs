@@ -6,12 +6,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::fault::{Fault, FaultKind};
+use super::super::label::is_taken;
 use super::super::parse::{Parsed, Unread};
 
-/// Longest name of a sensor that becomes a label.
-const LABEL_BYTES_MAX: usize = 64;
-/// Digits in a row that can be a card number.
-const CARD_DIGITS_MIN: u32 = 13;
 /// What thermometers of a shop can show, with its ovens: Celsius. -127 is how a DS18B20 is absent.
 const CELSIUS: std::ops::RangeInclusive<f64> = -100.0..=1_400.0;
 
@@ -133,16 +130,6 @@ pub(super) fn object(payload: &[u8]) -> Parsed<Value> {
     }
 }
 
-/// No free text and no card number in a label.
-fn is_taken(value: &str) -> bool {
-    let mut digits = 0;
-    let named = |byte: u8| {
-        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-        digits < CARD_DIGITS_MIN && (byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte))
-    };
-    (1..=LABEL_BYTES_MAX).contains(&value.len()) && value.bytes().all(named)
-}
-
 /// A time in words, with its zone or without.
 pub(super) fn time_of_text(text: &str) -> Stamp {
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -192,16 +179,6 @@ mod tests {
         assert_eq!(time_of_seconds(1_680_962_879.62), Stamp::Utc(1_680_962_879_620));
         for ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
             assert_eq!(time_of_ms(ms), Stamp::Absent, "{ms}");
-        }
-    }
-
-    #[test]
-    fn free_text_and_card_numbers_are_no_labels() {
-        for taken in ["DS18B20-1", "A", "temperature:100", "012345678901"] {
-            assert!(is_taken(taken), "{taken}");
-        }
-        for refused in ["", "sensor one", "größe", "4111111111111111", "x0123456789012", &"a".repeat(65)] {
-            assert!(!is_taken(refused), "{refused}");
         }
     }
 }

@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 
 use storepulse_shared::batch::Lane;
 
-pub(super) use self::settings::Settings;
 use self::answer::Answer;
+pub(super) use self::settings::Settings;
 use self::settings::{Engine, Query};
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};

@@ -62,16 +62,11 @@ fn is_unknown_variable(error: &sqlx::Error) -> bool {
     told.is_some_and(|told| told.number() == UNKNOWN_VARIABLE)
 }
 
-pub(super) async fn ask(
-    connection: &mut MySqlConnection,
-    sql: &str,
-    query: &Query,
-) -> Result<Answer, Fault> {
+pub(super) async fn ask(connection: &mut MySqlConnection, sql: &str, query: &Query) -> Result<Answer, Fault> {
     let failed = |error: sqlx::Error| fault(&error);
     sqlx::raw_sql("start transaction read only").execute(&mut *connection).await.map_err(failed)?;
     let clock = clock(connection).await?;
-    let statement =
-        connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
+    let statement = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
     let named = |column: &sqlx::mysql::MySqlColumn| class(column.type_info().name());
     let mut columns: Vec<(String, Class)> =
         statement.columns().iter().map(|column| (column.name().to_owned(), named(column))).collect();

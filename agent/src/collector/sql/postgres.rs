@@ -52,8 +52,7 @@ pub(super) async fn ask(
     let failed = |error: sqlx::Error| fault(&error);
     sqlx::raw_sql(AssertSqlSafe(begin(settings))).execute(&mut *connection).await.map_err(failed)?;
     let clock = clock(connection, settings).await?;
-    let statement =
-        connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
+    let statement = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
     let named = |column: &sqlx::postgres::PgColumn| class(column.type_info().name());
     let columns: Vec<_> = statement.columns().iter().map(|column| (column.name(), named(column))).collect();
     check_columns(query, &columns)?;

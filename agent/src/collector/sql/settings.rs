@@ -199,7 +199,11 @@ impl Engine {
 
 impl Settings {
     pub(super) fn check_all(&self) -> Result<(), String> {
-        if self.engine == Engine::Sqlite { self.check_file()? } else { self.check_server()? }
+        if self.engine == Engine::Sqlite {
+            self.check_file()?
+        } else {
+            self.check_server()?
+        }
         if !(1..=QUERIES_MAX).contains(&self.queries.len()) {
             return Err(format!("queries: {}, 1 to {QUERIES_MAX}", self.queries.len()));
         }
@@ -370,8 +374,7 @@ mod tests {
     #[cfg(not(feature = "till-databases"))]
     #[test]
     fn a_server_is_refused_by_a_build_without_the_feature() {
-        let error =
-            check(&format!("engine: postgres\nhost: x\ndatabase: y\nuser: z\n{QUERY}")).unwrap_err();
+        let error = check(&format!("engine: postgres\nhost: x\ndatabase: y\nuser: z\n{QUERY}")).unwrap_err();
         assert!(error.contains("till-databases"), "{error}");
     }
 
@@ -382,10 +385,19 @@ mod tests {
             ("{ sql: 'select 1', metrics: {} }", "no metrics"),
             ("{ sql: 'select 1', metrics: { n: 'a b' } }", "not a metric name"),
             ("{ sql: 'select 1', metrics: { n: a, m: a } }", "a is given twice"),
-            ("{ sql: 'select 1', metrics: { n: a }, label: { column: n, values: [x] } }", "the label and a metric"),
+            (
+                "{ sql: 'select 1', metrics: { n: a }, label: { column: n, values: [x] } }",
+                "the label and a metric",
+            ),
             ("{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: [] } }", "1 to 50"),
-            ("{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['4111111111111111'] } }", "13 to 19"),
-            ("{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['a b'] } }", "1 to 64 letters"),
+            (
+                "{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['4111111111111111'] } }",
+                "13 to 19",
+            ),
+            (
+                "{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['a b'] } }",
+                "1 to 64 letters",
+            ),
             ("{ sql: 'select 1', metrics: { n: a }, label: { column: 'a b', values: [x] } }", "label"),
         ] {
             let error = check(&format!("engine: sqlite\npath: x\nqueries: [{query}]")).unwrap_err();

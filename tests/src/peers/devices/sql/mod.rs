@@ -39,7 +39,8 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     shop.close().await?;
     too_long(dir, &postgres, &maria, &mut tally).await?;
     let version = format!("{} MariaDB {}", postgres.version()?, maria.sql("select version()")?);
-    Ok(tally.shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
+    Ok(tally
+        .shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
 }
 
 const POSTGRES_TABLES: &str = "
@@ -77,23 +78,48 @@ fn devices(postgres: &Postgres, maria: &Maria, dir: &Path) -> String {
             "require" => "tls: require".to_owned(),
             ca => format!("ca_file: {}", folder.join(ca).display()),
         };
-        format!("engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {password}, {tls}, {pace}")
+        format!(
+            "engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {password}, {tls}, {pace}"
+        )
     };
     let sales = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
     let lanes = "{ sql: 'select lane, count(*) as n from tickets group by lane', label: { column: lane, values: ['1', '2'] }, metrics: { n: retail.pos.transactions } }";
-    let wall = |column: &str| format!("{{ sql: 'select max({column}) as wall from tickets', metrics: {{ wall: {{ metric: wall.age, age: true }} }} }}");
+    let wall = |column: &str| {
+        format!(
+            "{{ sql: 'select max({column}) as wall from tickets', metrics: {{ wall: {{ metric: wall.age, age: true }} }} }}"
+        )
+    };
     let kinds = |columns: &str| {
         let metrics: Vec<String> = columns.chars().map(|c| format!("{c}: kind.{c}")).collect();
         let columns: Vec<String> = columns.chars().map(String::from).collect();
-        format!("{{ sql: 'select {} from kinds', metrics: {{ {} }} }}", columns.join(", "), metrics.join(", "))
+        format!(
+            "{{ sql: 'select {} from kinds', metrics: {{ {} }} }}",
+            columns.join(", "),
+            metrics.join(", ")
+        )
     };
     let one = |sql: &str, column: &str| format!("{{ sql: \"{sql}\", metrics: {{ {column}: v }} }}");
     let (pg, my) = ("postgres", "mysql");
-    let (show_pg, show_my) = (one("show max_connections", "max_connections"), one("show global variables like 'max_connections'", "Value"));
+    let (show_pg, show_my) = (
+        one("show max_connections", "max_connections"),
+        one("show global variables like 'max_connections'", "Value"),
+    );
     let blocks = [
-        ("pg", server(pg, PASSWORD, "ca.pem") + ", timezone: America/Caracas", format!("{sales}, {}, {}", wall("on_the_wall"), kinds("abcdefghi"))),
-        ("my", server(my, PASSWORD, "ca.pem"), format!("{sales}, {}, {}", wall("stamped"), kinds("abcdefghijkl"))),
-        ("pg-lanes", server(pg, PASSWORD, "require") + ", timezone: -04:00", format!("{lanes}, {}", wall("on_the_wall"))),
+        (
+            "pg",
+            server(pg, PASSWORD, "ca.pem") + ", timezone: America/Caracas",
+            format!("{sales}, {}, {}", wall("on_the_wall"), kinds("abcdefghi")),
+        ),
+        (
+            "my",
+            server(my, PASSWORD, "ca.pem"),
+            format!("{sales}, {}, {}", wall("stamped"), kinds("abcdefghijkl")),
+        ),
+        (
+            "pg-lanes",
+            server(pg, PASSWORD, "require") + ", timezone: -04:00",
+            format!("{lanes}, {}", wall("on_the_wall")),
+        ),
         ("my-lanes", server(my, PASSWORD, ""), lanes.to_owned()),
         ("pg-show", server(pg, PASSWORD, ""), show_pg),
         ("my-show", server(my, PASSWORD, ""), show_my),
@@ -109,9 +135,15 @@ fn devices(postgres: &Postgres, maria: &Maria, dir: &Path) -> String {
         ("my-wrong", server(my, "geraten", ""), one("select 1 as n", "n")),
         ("pg-untrusted", server(pg, PASSWORD, "other.pem"), one("select 1 as n", "n")),
         ("my-untrusted", server(my, PASSWORD, "other.pem"), one("select 1 as n", "n")),
-        ("lite", format!("engine: sqlite, path: {}, {pace}, timezone: UTC", dir.join("till.db").display()), sales.to_owned()),
+        (
+            "lite",
+            format!("engine: sqlite, path: {}, {pace}, timezone: UTC", dir.join("till.db").display()),
+            sales.to_owned(),
+        ),
     ];
-    let block = |(id, settings, queries): &(&str, String, String)| format!("  {id}:\n    sql: {{ {settings}, queries: [{queries}] }}\n");
+    let block = |(id, settings, queries): &(&str, String, String)| {
+        format!("  {id}:\n    sql: {{ {settings}, queries: [{queries}] }}\n")
+    };
     blocks.iter().map(block).collect()
 }
 
@@ -125,21 +157,41 @@ async fn sells_into_a_file(dir: &Path, python: &Path, tally: &mut Tally) -> anyh
     let folder = dir.join("selling");
     std::fs::create_dir(&folder)?;
     let queries = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
-    let devices = format!("  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{queries}] }}\n", file.display());
+    let devices = format!(
+        "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{queries}] }}\n",
+        file.display()
+    );
     // From its first ticket on: before there is a table, there is nothing to read.
-    crate::wait::until("the first ticket", LIMIT, async || Ok(has_a_ticket(python, &file)?.then_some(()))).await?;
+    crate::wait::until("the first ticket", LIMIT, async || Ok(has_a_ticket(python, &file)?.then_some(())))
+        .await?;
     let shop = Shop::open(&folder, &devices).await?;
     let sold = async || Ok(std::fs::read_to_string(&account).ok());
     let account = crate::wait::until("the till to sell", LIMIT, sold).await.with_context(|| till.said())?;
     let account: Value = serde_json::from_str(&account)?;
-    let last = values(&shop.until("lite", "all tickets", |device| value(device, "retail.pos.transactions") == Some(f64::from(TICKETS))).await?);
-    tally.holds("the sum is that of the till", (last["retail.pos.sales"] * 100.0).round() == account["cents"].as_f64().unwrap_or(0.0));
+    let last = values(
+        &shop
+            .until("lite", "all tickets", |device| {
+                value(device, "retail.pos.transactions") == Some(f64::from(TICKETS))
+            })
+            .await?,
+    );
+    tally.holds(
+        "the sum is that of the till",
+        (last["retail.pos.sales"] * 100.0).round() == account["cents"].as_f64().unwrap_or(0.0),
+    );
     tally.holds("the age of the last ticket is of now", last["retail.pos.last_transaction.age"] < 5.0);
-    tally.same("errors of reading while it was sold", shop.device("lite").await?["errors"].clone(), serde_json::json!({}));
+    tally.same(
+        "errors of reading while it was sold",
+        shop.device("lite").await?["errors"].clone(),
+        serde_json::json!({}),
+    );
     tally.holds("the till still runs", till.ended()?.is_none());
     // A till that closes leaves its WAL to nobody; it is not read then, and comes back.
     drop(till);
-    shop.until("lite", "closed", |device| device["state"] == "unreachable" || device["errors"] == serde_json::json!({})).await?;
+    shop.until("lite", "closed", |device| {
+        device["state"] == "unreachable" || device["errors"] == serde_json::json!({})
+    })
+    .await?;
     shop.close().await?;
     Ok(account["sqlite"].as_str().unwrap_or_default().to_owned())
 }
@@ -162,16 +214,48 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     for id in ["pg", "my", "pg-lanes", "pg-show", "my-show", "my-lanes", "lite"] {
         shop.until_state(id, "ok").await.with_context(|| id.to_owned())?;
     }
-    let kinds = |of: &[(&str, f64)]| of.iter().map(|(k, v)| (format!("kind.{k}"), *v)).collect::<BTreeMap<_, _>>();
-    let ours = |device: &Value| values(device).into_iter().filter(|(k, _)| k.starts_with("kind.")).collect::<BTreeMap<_, _>>();
-    let pg = [("a", -32768.0), ("b", 2147483647.0), ("c", 9007199254740991.0), ("d", 1.25), ("e", -2.5), ("f", 12345678.9012), ("g", -0.0001), ("h", 1.0)];
+    let kinds =
+        |of: &[(&str, f64)]| of.iter().map(|(k, v)| (format!("kind.{k}"), *v)).collect::<BTreeMap<_, _>>();
+    let ours = |device: &Value| {
+        values(device).into_iter().filter(|(k, _)| k.starts_with("kind.")).collect::<BTreeMap<_, _>>()
+    };
+    let pg = [
+        ("a", -32768.0),
+        ("b", 2147483647.0),
+        ("c", 9007199254740991.0),
+        ("d", 1.25),
+        ("e", -2.5),
+        ("f", 12345678.9012),
+        ("g", -0.0001),
+        ("h", 1.0),
+    ];
     tally.same("types of PostgreSQL, NULL left out", ours(&shop.device("pg").await?), kinds(&pg));
-    let my = [("a", -128.0), ("b", 65535.0), ("c", -8388608.0), ("d", 4294967295.0), ("e", -9007199254740991.0), ("f", 1.25), ("g", -2.5), ("h", -12345678.9012), ("i", 513.0), ("j", 2026.0), ("k", 1.0)];
+    let my = [
+        ("a", -128.0),
+        ("b", 65535.0),
+        ("c", -8388608.0),
+        ("d", 4294967295.0),
+        ("e", -9007199254740991.0),
+        ("f", 1.25),
+        ("g", -2.5),
+        ("h", -12345678.9012),
+        ("i", 513.0),
+        ("j", 2026.0),
+        ("k", 1.0),
+    ];
     tally.same("types of MariaDB, NULL left out", ours(&shop.device("my").await?), kinds(&my));
     tally.same("show of PostgreSQL", value(&shop.device("pg-show").await?, "v"), Some(40.0));
-    tally.same("show of MariaDB", value(&shop.device("my-show").await?, "v"), Some(maria.sql("select @@max_connections")?.parse()?));
+    tally.same(
+        "show of MariaDB",
+        value(&shop.device("my-show").await?, "v"),
+        Some(maria.sql("select @@max_connections")?.parse()?),
+    );
     for (id, insert, theirs) in [
-        ("pg", postgres_more as fn(&Postgres, &Maria) -> anyhow::Result<()>, postgres_told as fn(&Postgres, &Maria) -> anyhow::Result<String>),
+        (
+            "pg",
+            postgres_more as fn(&Postgres, &Maria) -> anyhow::Result<()>,
+            postgres_told as fn(&Postgres, &Maria) -> anyhow::Result<String>,
+        ),
         ("my", maria_more, maria_told),
     ] {
         for round in 0..2 {
@@ -181,14 +265,23 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
             let told = theirs(postgres, maria)?;
             let mut told = told.split(['|', '\t']).map(str::parse::<f64>);
             let (n, s) = (told.next().context("n")??, told.next().context("s")??);
-            let device = shop.until(id, "its tickets", |device| value(device, "retail.pos.transactions") == Some(n)).await?;
+            let device = shop
+                .until(id, "its tickets", |device| value(device, "retail.pos.transactions") == Some(n))
+                .await?;
             tally.same(&format!("sales of {id}"), value(&device, "retail.pos.sales"), Some(s));
-            let theirs_now = || anyhow::Ok(theirs(postgres, maria)?.rsplit(['|', '\t']).next().unwrap_or_default().parse::<f64>()?);
+            let theirs_now = || {
+                anyhow::Ok(
+                    theirs(postgres, maria)?.rsplit(['|', '\t']).next().unwrap_or_default().parse::<f64>()?,
+                )
+            };
             let (before, device, after) = (theirs_now()?, shop.device(id).await?, theirs_now()?);
             for series in ["retail.pos.last_transaction.age", "wall.age"] {
                 let age = value(&device, series).unwrap_or(f64::NAN);
                 // The value shown is of up to an interval and a half ago; MariaDB's times are whole seconds.
-                tally.holds(&format!("{id}: {series} {age}, theirs {before} to {after}"), (before - 2.5..=after + 1.1).contains(&age));
+                tally.holds(
+                    &format!("{id}: {series} {age}, theirs {before} to {after}"),
+                    (before - 2.5..=after + 1.1).contains(&age),
+                );
             }
         }
     }
@@ -212,7 +305,8 @@ fn maria_more(_: &Postgres, maria: &Maria) -> anyhow::Result<()> {
 }
 
 fn postgres_told(postgres: &Postgres, _: &Maria) -> anyhow::Result<String> {
-    postgres.sql("select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets")
+    postgres
+        .sql("select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets")
 }
 
 fn maria_told(_: &Postgres, maria: &Maria) -> anyhow::Result<String> {
@@ -241,7 +335,11 @@ async fn refusals(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut T
         tally.holds(&format!("{id}: {said:?} does not say {text:?}"), said.contains(text));
         tally.same(&format!("{id}: values"), values(&device).len(), 0);
     }
-    tally.same("rows written in PostgreSQL", postgres.sql("select count(*), (select last_value::text || is_called from numbers) from audit")?, "0|1false".to_owned());
+    tally.same(
+        "rows written in PostgreSQL",
+        postgres.sql("select count(*), (select last_value::text || is_called from numbers) from audit")?,
+        "0|1false".to_owned(),
+    );
     tally.same("rows written in MariaDB", maria.sql("select count(*) from pos.audit")?, "0".to_owned());
     Ok(())
 }
@@ -263,12 +361,21 @@ async fn hangs(shop: &Shop, postgres: &Postgres, tally: &mut Tally) -> anyhow::R
     Ok(())
 }
 
-async fn comes_and_goes(shop: &Shop, postgres: &mut Postgres, maria: &mut Maria, tally: &mut Tally) -> anyhow::Result<()> {
+async fn comes_and_goes(
+    shop: &Shop,
+    postgres: &mut Postgres,
+    maria: &mut Maria,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     postgres.down()?;
     maria.down();
     for id in ["pg", "my"] {
         let device = shop.until_state(id, "unreachable").await?;
-        tally.same(&format!("{id} without its server"), device["last_error"]["kind"].clone(), "refused".into());
+        tally.same(
+            &format!("{id} without its server"),
+            device["last_error"]["kind"].clone(),
+            "refused".into(),
+        );
     }
     postgres.up().await?;
     maria.up().await?;
@@ -283,21 +390,34 @@ async fn too_long(dir: &Path, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     let folder = dir.join("long");
     std::fs::create_dir(&folder)?;
     let block = |id: &str, engine: &str, port: u16, database: &str, sql: &str| {
-        format!("  {id}:\n    sql: {{ engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {PASSWORD}, tls: disable, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{sql}', metrics: {{ n: v }} }}] }}\n")
+        format!(
+            "  {id}:\n    sql: {{ engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {PASSWORD}, tls: disable, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{sql}', metrics: {{ n: v }} }}] }}\n"
+        )
     };
-    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as n from n";
+    let endless =
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as n from n";
     let devices = [
         block("pg", "postgres", postgres.port, "postgres", "select 1 as n from pg_sleep(60)"),
         block("my", "mysql", maria.port, "pos", "select sleep(60) as n"),
-        format!("  lite:\n    sql: {{ engine: sqlite, path: {}, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{endless}', metrics: {{ n: v }} }}] }}\n", dir.join("long.db").display()),
+        format!(
+            "  lite:\n    sql: {{ engine: sqlite, path: {}, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{endless}', metrics: {{ n: v }} }}] }}\n",
+            dir.join("long.db").display()
+        ),
     ];
     std::fs::write(dir.join("long.db"), b"")?;
     let shop = Shop::open(&folder, &devices.concat()).await?;
     for id in ["pg", "my", "lite"] {
         let device = shop.until_state(id, "unreachable").await?;
-        tally.same(&format!("{id}: a query that takes too long"), device["last_error"]["kind"].clone(), "timeout".into());
+        tally.same(
+            &format!("{id}: a query that takes too long"),
+            device["last_error"]["kind"].clone(),
+            "timeout".into(),
+        );
         let said = device["last_error"]["text"].as_str().unwrap_or_default().to_owned();
-        tally.holds(&format!("{id}: ended by the database, not by us: {said}"), said.contains("ended by the server") || said.contains("interrupted"));
+        tally.holds(
+            &format!("{id}: ended by the database, not by us: {said}"),
+            said.contains("ended by the server") || said.contains("interrupted"),
+        );
     }
     shop.close().await?;
     let running = async || {
