@@ -15,7 +15,7 @@ use sqlx::{
 use super::super::fault::{Fault, FaultKind};
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
-use super::server::{fault, password, target};
+use super::server::{fault, password, resolve, target};
 use super::settings::{Query, ROWS_MAX, Settings, Tls};
 use super::wire;
 
@@ -23,6 +23,7 @@ use super::wire;
 const UNKNOWN_VARIABLE: u16 = 1_193;
 
 pub(super) async fn connect(settings: &Settings) -> Result<MySqlConnection, Fault> {
+    resolve(settings).await?;
     let (host, port) = target(settings);
     let mut options = MySqlConnectOptions::new()
         .host(host)

@@ -4,6 +4,10 @@
 //! that it is one statement and its columns are known before it runs), `rollback`. The session is begun with
 //! `default_transaction_read_only`; nothing is set for longer than a transaction otherwise, since behind a pool of
 //! connections it would stay with whoever comes next.
+//!
+//! Before sqlx connects, the server is asked whether it speaks TLS (`SSLRequest`, eight bytes, answered by one). sqlx makes
+//! room for whatever length it is told, and what another protocol says can be read as gigabytes: "SSH-2.0" is a message of
+//! 1.4 GB, and a small box ends a process that asks for that.
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
@@ -12,7 +16,10 @@ use sqlx::{
     Statement as _, TypeInfo as _, ValueRef as _,
 };
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::super::fault::{Fault, FaultKind};
+use super::super::link;
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
 use super::server::{fault, password, target};
@@ -22,7 +29,32 @@ use super::wire;
 /// How many times the limit of a statement a transaction may be idle; then we are gone, and the server must not wait for us.
 const IDLE: u128 = 3;
 
+/// Does this server speak TLS? Anyone may ask.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Whether a PostgreSQL answers there.
+async fn greet(settings: &Settings) -> Result<(), Fault> {
+    let (host, port) = target(settings);
+    let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut stream = link::connect(&target, settings.timeout).await?;
+    let mut answer = [0; 64];
+    let asked = async {
+        stream.write_all(&SSL_REQUEST).await?;
+        stream.read(&mut answer).await
+    };
+    match asked.await {
+        Err(error) => Err(Fault::new(FaultKind::Refused, format!("{target}: {error}"))),
+        Ok(0) => Err(Fault::new(FaultKind::Refused, format!("{target} closes the connection"))),
+        Ok(1) if matches!(answer[0], b'S' | b'N') => Ok(()),
+        Ok(_) if answer[0] == b'E' => {
+            Err(Fault::new(FaultKind::Refused, format!("{target} takes no connection now")))
+        }
+        Ok(_) => Err(Fault::new(FaultKind::Framing, format!("{target} is not a PostgreSQL server"))),
+    }
+}
+
 pub(super) async fn connect(settings: &Settings) -> Result<PgConnection, Fault> {
+    greet(settings).await?;
     let (host, port) = target(settings);
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(host)

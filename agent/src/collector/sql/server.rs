@@ -61,7 +61,6 @@ impl Server {
     async fn connect(&self) -> Result<Session, Fault> {
         let (settings, timeout) = (&self.settings, self.settings.timeout);
         let connected = async {
-            resolve(settings).await?;
             Ok(match settings.engine {
                 Engine::Postgres => Session::Postgres(postgres::connect(settings).await?),
                 _ => Session::Mysql(mysql::connect(settings).await?),
@@ -130,7 +129,8 @@ pub(super) fn target(settings: &Settings) -> (&str, u16) {
     (settings.host.as_deref().unwrap_or_default(), settings.port.unwrap_or(settings.engine.port()))
 }
 
-async fn resolve(settings: &Settings) -> Result<(), Fault> {
+/// Whether its name is one: sqlx does not tell that apart from a server that is not there.
+pub(super) async fn resolve(settings: &Settings) -> Result<(), Fault> {
     let target = target(settings);
     let unknown = |why: String| Fault::new(FaultKind::Dns, format!("{}: {why}", target.0));
     let mut found = tokio::net::lookup_host(target).await.map_err(|error| unknown(error.to_string()))?;

@@ -129,3 +129,75 @@ async fn a_file_that_is_missing_locked_or_none_is_told_and_read_when_it_is_there
         rig.until_error(FaultKind::Denied).await;
     }
 }
+
+#[cfg(feature = "till-databases")]
+mod servers {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Says the same to everyone, and then nothing.
+    async fn says(what: &'static [u8]) -> (u16, tokio::task::JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let mut held = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(what).await.unwrap();
+                held.push(stream);
+            }
+        });
+        (port, tasks)
+    }
+
+    fn kind(engine: &str, host: &str, port: u16) -> String {
+        format!(
+            "sql:\n  engine: {engine}\n  host: {host}\n  port: {port}\n  database: pos\n  user: x\n  password: hunter2\n  tls: disable\n  interval: 50ms\n  jitter: 1ms\n  timeout: 300ms\n  queries: [{{ sql: 'select 1 as n', metrics: {{ n: a }} }}]"
+        )
+    }
+
+    #[tokio::test]
+    async fn another_protocol_and_silence_are_errors_of_their_kind() {
+        let long: &[u8] = Box::leak(vec![0xff; 1 << 20].into_boxed_slice());
+        let cases: [(&str, &[u8], FaultKind); 10] = [
+            // A length of 1.4 GB to PostgreSQL's protocol, and 4.7 MB to MySQL's.
+            ("postgres", b"SSH-2.0-OpenSSH_9.2\r\n", FaultKind::Framing),
+            ("mysql", b"SSH-2.0-OpenSSH_9.2\r\n", FaultKind::Timeout),
+            ("postgres", b"HTTP/1.1 400 Bad Request\r\n\r\n", FaultKind::Framing),
+            ("postgres", b"", FaultKind::Timeout),
+            ("mysql", b"", FaultKind::Timeout),
+            ("postgres", b"E\0\0\0\x10SFATAL\0", FaultKind::Refused),
+            ("postgres", long, FaultKind::Framing),
+            ("mysql", long, FaultKind::Timeout),
+            // A greeting that is cut short, of which sqlx takes more than there is.
+            ("mysql", b"\x02\0\0\0\x0a8", FaultKind::Framing),
+            ("mysql", b"\0\0\0\0", FaultKind::Framing),
+        ];
+        for (engine, said, expected) in cases {
+            let (port, _server) = says(said).await;
+            let rig = Rig::new();
+            let _tasks = rig.start(&kind(engine, "127.0.0.1", port));
+            let status = rig.until("an error", |status| status.last_error.is_some()).await;
+            let error = status.last_error.unwrap();
+            assert_eq!(error.kind, expected.name(), "{engine} {said:02x?}: {error:?}", said = &said[..said.len().min(9)]);
+            assert!(!error.text.contains("SSH") && !error.text.contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_and_a_name_that_is_none_are_told_apart() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        for engine in ["postgres", "mysql"] {
+            for (host, expected) in [("127.0.0.1", FaultKind::Refused), ("till.invalid", FaultKind::Dns)] {
+                let rig = Rig::new();
+                let text = kind(engine, host, free).replace("timeout: 300ms", "timeout: 15s");
+                let _tasks = rig.start(&text);
+                rig.until_error(expected).await;
+                assert_eq!(rig.status().state, Some(DeviceState::Unreachable));
+            }
+        }
+    }
+}
