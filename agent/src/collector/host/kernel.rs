@@ -23,10 +23,17 @@ pub(super) fn look(root: &Path) -> Vec<(&'static str, f64)> {
         values.push(("system.disk.io.read", super::whole(read)));
         values.push(("system.disk.io.write", super::whole(written)));
     }
-    let wear = disks.iter().filter_map(|disk| life_time(&file(&format!("sys/block/{disk}/device/life_time"))?));
+    let wear =
+        disks.iter().filter_map(|disk| life_time(&file(&format!("sys/block/{disk}/device/life_time"))?));
     values.extend(wear.reduce(f64::max).map(|wear| ("system.disk.wear", wear)));
-    values.extend(file("proc/loadavg").and_then(|text| load(&text)).map(|load| ("system.cpu.load_average.1m", load)));
-    values.extend(file("proc/meminfo").and_then(|text| swap(&text)).map(|used| ("system.paging.usage", super::whole(used))));
+    values.extend(
+        file("proc/loadavg").and_then(|text| load(&text)).map(|load| ("system.cpu.load_average.1m", load)),
+    );
+    values.extend(
+        file("proc/meminfo")
+            .and_then(|text| swap(&text))
+            .map(|used| ("system.paging.usage", super::whole(used))),
+    );
     let supply = file("sys/devices/platform/soc/soc:firmware/get_throttled");
     if let Some(supply) = supply.and_then(|text| throttled(&text)) {
         values.extend(supply);

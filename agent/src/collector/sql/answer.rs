@@ -6,7 +6,7 @@
 
 use super::super::fault::{Fault, FaultKind};
 use super::moment::{self, Moment};
-use super::settings::{LABEL_BYTES_MAX, Label, Query, ROWS_MAX, Target};
+use super::query::{LABEL_BYTES_MAX, Label, Query, ROWS_MAX, Target};
 
 /// How far ahead of the database's clock a time may be and still be called now.
 const AHEAD_MAX_S: f64 = 120.0;
@@ -243,11 +243,15 @@ mod tests {
 
     #[test]
     fn a_value_that_is_none_is_an_error_and_the_others_are_taken() {
-        for bad in [Cell::Unfit, Cell::Text("four".into()), Cell::Number(f64::NAN), Cell::Text("inf".into())] {
+        for bad in [Cell::Unfit, Cell::Text("four".into()), Cell::Number(f64::NAN), Cell::Text("inf".into())]
+        {
             let (values, faults) = told(&plain(), &["n", "last"], vec![vec![bad, Cell::Number(900.0)]]);
             assert_eq!((values, faults), (vec![("b".to_owned(), 100.0)], vec![FaultKind::Parse]));
         }
-        let (_, faults) = values(&plain(), &answer(&["n", "last"], vec![vec![Cell::Text("4111".repeat(4)), Cell::Text("4111-x".into())]]));
+        let (_, faults) = values(
+            &plain(),
+            &answer(&["n", "last"], vec![vec![Cell::Text("4111".repeat(4)), Cell::Text("4111-x".into())]]),
+        );
         assert!(faults.iter().all(|fault| !fault.text.contains("4111")), "{faults:?}");
     }
 
@@ -272,7 +276,10 @@ mod tests {
         let expected = vec![("a{till=\"1\"}".to_owned(), 5.0), ("a{till=\"2\"}".to_owned(), 6.0)];
         assert_eq!(told(&labelled(), &["till", "n"], rows), (expected, vec![]));
         for label in [Cell::Text("3".into()), Cell::Null, Cell::Unfit, Cell::Text("x\" y".into())] {
-            assert_eq!(told(&labelled(), &["till", "n"], vec![row(label, 1.0)]), (vec![], vec![FaultKind::Parse]));
+            assert_eq!(
+                told(&labelled(), &["till", "n"], vec![row(label, 1.0)]),
+                (vec![], vec![FaultKind::Parse])
+            );
         }
         let twice = vec![row(Cell::Number(1.0), 5.0), row(Cell::Number(1.0), 6.0)];
         assert_eq!(told(&labelled(), &["till", "n"], twice).1, [FaultKind::Parse]);

@@ -15,8 +15,9 @@ use sqlx::{
 use super::super::fault::{Fault, FaultKind};
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
+use super::query::{Query, ROWS_MAX};
 use super::server::{fault, password, resolve, target};
-use super::settings::{Query, ROWS_MAX, Settings, Tls};
+use super::settings::{Settings, Tls};
 use super::wire;
 
 /// The server does not know this variable.
@@ -63,16 +64,11 @@ fn is_unknown_variable(error: &sqlx::Error) -> bool {
     told.is_some_and(|told| told.number() == UNKNOWN_VARIABLE)
 }
 
-pub(super) async fn ask(
-    connection: &mut MySqlConnection,
-    sql: &str,
-    query: &Query,
-) -> Result<Answer, Fault> {
+pub(super) async fn ask(connection: &mut MySqlConnection, sql: &str, query: &Query) -> Result<Answer, Fault> {
     let failed = |error: sqlx::Error| fault(&error);
     sqlx::raw_sql("start transaction read only").execute(&mut *connection).await.map_err(failed)?;
     let clock = clock(connection).await?;
-    let statement =
-        connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
+    let statement = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
     let named = |column: &sqlx::mysql::MySqlColumn| class(column.type_info().name());
     let mut columns: Vec<(String, Class)> =
         statement.columns().iter().map(|column| (column.name().to_owned(), named(column))).collect();

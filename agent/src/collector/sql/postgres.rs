@@ -22,8 +22,9 @@ use super::super::fault::{Fault, FaultKind};
 use super::super::link;
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
+use super::query::{Query, ROWS_MAX};
 use super::server::{fault, password, target};
-use super::settings::{Query, ROWS_MAX, Settings, Tls};
+use super::settings::{Settings, Tls};
 use super::wire;
 
 /// How many times the limit of a statement a transaction may be idle; then we are gone, and the server must not wait for us.
@@ -84,8 +85,7 @@ pub(super) async fn ask(
     let failed = |error: sqlx::Error| fault(&error);
     sqlx::raw_sql(AssertSqlSafe(begin(settings))).execute(&mut *connection).await.map_err(failed)?;
     let clock = clock(connection, settings).await?;
-    let statement =
-        connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
+    let statement = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(failed)?;
     let named = |column: &sqlx::postgres::PgColumn| class(column.type_info().name());
     let columns: Vec<_> = statement.columns().iter().map(|column| (column.name(), named(column))).collect();
     check_columns(query, &columns)?;

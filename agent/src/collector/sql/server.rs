@@ -13,7 +13,8 @@ use sqlx::postgres::PgConnection;
 
 use super::super::fault::{Fault, FaultKind};
 use super::answer::Answer;
-use super::settings::{Engine, Query, Settings};
+use super::query::Query;
+use super::settings::{Engine, Settings};
 use super::{mysql, postgres};
 
 /// How long after its own limit a query may still answer.
@@ -41,7 +42,9 @@ impl Server {
     /// Asks all queries.
     pub(super) async fn ask(&mut self, queries: &[(String, Query)]) -> Result<Answers, Fault> {
         let asked = AssertUnwindSafe(self.ask_within(queries)).catch_unwind().await;
-        asked.unwrap_or_else(|_| Err(Fault::new(FaultKind::Framing, "the server's answer is not of its protocol")))
+        asked.unwrap_or_else(|_| {
+            Err(Fault::new(FaultKind::Framing, "the server's answer is not of its protocol"))
+        })
     }
 
     async fn ask_within(&mut self, queries: &[(String, Query)]) -> Result<Answers, Fault> {
@@ -157,10 +160,13 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
         sqlx::Error::Io(error) => {
             Fault::new(FaultKind::Refused, format!("the connection failed: {}", error.kind()))
         }
-        sqlx::Error::Protocol(_) => {
-            Fault::new(FaultKind::Framing, "the server's answer is not of its protocol, or it wants TLS to sign in")
+        sqlx::Error::Protocol(_) => Fault::new(
+            FaultKind::Framing,
+            "the server's answer is not of its protocol, or it wants TLS to sign in",
+        ),
+        sqlx::Error::Configuration(_) => {
+            Fault::new(FaultKind::Unsupported, "sqlx cannot do what is configured")
         }
-        sqlx::Error::Configuration(_) => Fault::new(FaultKind::Unsupported, "sqlx cannot do what is configured"),
         _ => Fault::new(FaultKind::Parse, "the server's answer is not understood"),
     }
 }

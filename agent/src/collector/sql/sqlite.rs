@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::super::fault::{Fault, FaultKind};
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
-use super::settings::{Query, ROWS_MAX};
+use super::query::{Query, ROWS_MAX};
 
 /// Operations of SQLite's machine between two looks at the clock, about a millisecond.
 const OPERATIONS: i32 = 10_000;
@@ -62,14 +62,18 @@ impl File {
     /// Asks all queries.
     pub(super) async fn ask(&mut self, queries: &[(String, Query)]) -> Result<Answers, Fault> {
         if self.reads.as_ref().is_some_and(|reads| !reads.is_finished()) {
-            return Err(Fault::new(FaultKind::Timeout, "the file system has not answered since the last time"));
+            return Err(Fault::new(
+                FaultKind::Timeout,
+                "the file system has not answered since the last time",
+            ));
         }
         let (path, limit, east) = (self.path.clone(), self.statement_timeout, self.east);
         let (queries, header) = (queries.to_vec(), Arc::clone(&self.header));
         let limit_all = limit.saturating_mul(u32::try_from(queries.len()).unwrap_or(u32::MAX)) + GRACE;
         // It stays ours: who is told to stop in the middle finds it again.
-        let reads =
-            self.reads.insert(tokio::task::spawn_blocking(move || read(&path, &header, &queries, limit, east)));
+        let reads = self
+            .reads
+            .insert(tokio::task::spawn_blocking(move || read(&path, &header, &queries, limit, east)));
         match tokio::time::timeout(limit_all, reads).await {
             Ok(Ok(answers)) => Ok(answers),
             Ok(Err(error)) => Err(Fault::new(FaultKind::Internal, format!("the reading ended: {error}"))),
@@ -217,7 +221,9 @@ fn fault(error: &rusqlite::Error) -> Fault {
         }
         ErrorCode::NotADatabase => (FaultKind::Parse, "not an SQLite database"),
         ErrorCode::DatabaseCorrupt => (FaultKind::Parse, "the file is damaged"),
-        ErrorCode::ReadOnly => (FaultKind::Exception, "refused: it would write, or must be recovered by the till first"),
+        ErrorCode::ReadOnly => {
+            (FaultKind::Exception, "refused: it would write, or must be recovered by the till first")
+        }
         ErrorCode::TooBig | ErrorCode::OutOfMemory => (FaultKind::TooLarge, "more than SQLite takes"),
         ErrorCode::SystemIoFailure => (FaultKind::Refused, "the file cannot be read"),
         _ => (FaultKind::Exception, "SQLite refuses the query; are its tables and columns there?"),

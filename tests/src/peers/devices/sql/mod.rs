@@ -1,6 +1,7 @@
 //! Tills' databases: PostgreSQL and MariaDB as Debian ships them, and an SQLite file that Python's module writes. The judges
 //! are their own clients, and the till's own account of what it has sold.
 
+mod questions;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use self::questions::{MARIADB_TABLES, POSTGRES_TABLES, SALES, devices};
 use self::servers::{Maria, PASSWORD, Postgres};
 use super::shop::{Shop, values};
 use super::tally::Tally;
@@ -39,80 +41,8 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     shop.close().await?;
     too_long(dir, &postgres, &maria, &mut tally).await?;
     let version = format!("{} MariaDB {}", postgres.version()?, maria.sql("select version()")?);
-    Ok(tally.shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
-}
-
-const POSTGRES_TABLES: &str = "
-create table tickets (no serial, lane text, total numeric(12,2), sold_at timestamptz default now(), on_the_wall timestamp default (now() at time zone 'America/Caracas'), pan text default '4111111111111111');
-insert into tickets (lane, total, sold_at, on_the_wall) select (n % 3 + 1)::text, n + 0.25, now() - n * interval '10 seconds', (now() - n * interval '10 seconds') at time zone 'America/Caracas' from generate_series(3, 40) n;
-create sequence numbers; create table audit (t text);
-create function note() returns int language plpgsql security definer as $$ begin insert into audit values ('x'); return 1; end $$;
-create table kinds (a int2, b int4, c int8, d float4, e float8, f numeric, g numeric, h bool, i int4);
-insert into kinds values (-32768, 2147483647, 9007199254740991, 1.25, -2.5, 12345678.9012, -0.0001, true, null);
-grant select on tickets, kinds to storepulse; grant usage, update on sequence numbers to storepulse; revoke execute on function note() from public; grant execute on function note() to storepulse";
-
-const MARIADB_TABLES: &str = "
-create database pos; use pos;
-create table tickets (no int primary key auto_increment, lane varchar(10), total decimal(12,2), sold_at datetime default now(), stamped timestamp default now(), pan varchar(20) default '4111111111111111');
-insert into tickets (lane, total, sold_at, stamped) select seq % 3 + 1, seq + 0.25, now() - interval seq * 10 second, now() - interval seq * 10 second from seq_3_to_40;
-create table audit (t text);
-delimiter //
-create function note() returns int modifies sql data begin insert into audit values ('x'); return 1; end //
-delimiter ;
-create table kinds (a tinyint, b smallint unsigned, c mediumint, d int unsigned, e bigint, f float, g double, h decimal(20,4), i bit(10), j year, k bool, l int);
-insert into kinds values (-128, 65535, -8388608, 4294967295, -9007199254740991, 1.25, -2.5, -12345678.9012, b'1000000001', 2026, true, null);
-grant select on pos.tickets to storepulse@'127.0.0.1'; grant select on pos.kinds to storepulse@'127.0.0.1'; grant execute on function pos.note to storepulse@'127.0.0.1'";
-
-/// What the databases are asked, each device in a block of its own.
-fn devices(postgres: &Postgres, maria: &Maria, dir: &Path) -> String {
-    let pace = "interval: 500ms, timeout: 2s, statement_timeout: 1s, jitter: 1ms";
-    let server = |engine: &str, password: &str, ca: &str| {
-        let (port, database) = match engine {
-            "postgres" => (postgres.port, "postgres"),
-            _ => (maria.port, "pos"),
-        };
-        let folder = dir.join(if engine == "postgres" { "postgres" } else { "mariadb" });
-        let tls = match ca {
-            "" => "tls: disable".to_owned(),
-            "require" => "tls: require".to_owned(),
-            ca => format!("ca_file: {}", folder.join(ca).display()),
-        };
-        format!("engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {password}, {tls}, {pace}")
-    };
-    let sales = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
-    let lanes = "{ sql: 'select lane, count(*) as n from tickets group by lane', label: { column: lane, values: ['1', '2'] }, metrics: { n: retail.pos.transactions } }";
-    let wall = |column: &str| format!("{{ sql: 'select max({column}) as wall from tickets', metrics: {{ wall: {{ metric: wall.age, age: true }} }} }}");
-    let kinds = |columns: &str| {
-        let metrics: Vec<String> = columns.chars().map(|c| format!("{c}: kind.{c}")).collect();
-        let columns: Vec<String> = columns.chars().map(String::from).collect();
-        format!("{{ sql: 'select {} from kinds', metrics: {{ {} }} }}", columns.join(", "), metrics.join(", "))
-    };
-    let one = |sql: &str, column: &str| format!("{{ sql: \"{sql}\", metrics: {{ {column}: v }} }}");
-    let (pg, my) = ("postgres", "mysql");
-    let (show_pg, show_my) = (one("show max_connections", "max_connections"), one("show global variables like 'max_connections'", "Value"));
-    let blocks = [
-        ("pg", server(pg, PASSWORD, "ca.pem") + ", timezone: America/Caracas", format!("{sales}, {}, {}", wall("on_the_wall"), kinds("abcdefghi"))),
-        ("my", server(my, PASSWORD, "ca.pem"), format!("{sales}, {}, {}", wall("stamped"), kinds("abcdefghijkl"))),
-        ("pg-lanes", server(pg, PASSWORD, "require") + ", timezone: -04:00", format!("{lanes}, {}", wall("on_the_wall"))),
-        ("my-lanes", server(my, PASSWORD, ""), lanes.to_owned()),
-        ("pg-show", server(pg, PASSWORD, ""), show_pg),
-        ("my-show", server(my, PASSWORD, ""), show_my),
-        ("pg-next", server(pg, PASSWORD, ""), one("select nextval('numbers') as n", "n")),
-        ("pg-note", server(pg, PASSWORD, ""), one("select note() as n", "n")),
-        ("my-note", server(my, PASSWORD, ""), one("select note() as n", "n")),
-        ("pg-all", server(pg, PASSWORD, ""), one("select * from tickets", "no")),
-        ("my-all", server(my, PASSWORD, ""), one("select * from tickets", "no")),
-        ("pg-unzoned", server(pg, PASSWORD, ""), wall("on_the_wall")),
-        ("pg-audit", server(pg, PASSWORD, ""), one("select count(*) as n from audit", "n")),
-        ("my-audit", server(my, PASSWORD, ""), one("select count(*) as n from audit", "n")),
-        ("pg-wrong", server(pg, "geraten", ""), one("select 1 as n", "n")),
-        ("my-wrong", server(my, "geraten", ""), one("select 1 as n", "n")),
-        ("pg-untrusted", server(pg, PASSWORD, "other.pem"), one("select 1 as n", "n")),
-        ("my-untrusted", server(my, PASSWORD, "other.pem"), one("select 1 as n", "n")),
-        ("lite", format!("engine: sqlite, path: {}, {pace}, timezone: UTC", dir.join("till.db").display()), sales.to_owned()),
-    ];
-    let block = |(id, settings, queries): &(&str, String, String)| format!("  {id}:\n    sql: {{ {settings}, queries: [{queries}] }}\n");
-    blocks.iter().map(block).collect()
+    Ok(tally
+        .shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
 }
 
 /// A till sells while the file is read; then both accounts are the same, and neither was in the other's way.
@@ -124,22 +54,41 @@ async fn sells_into_a_file(dir: &Path, python: &Path, tally: &mut Tally) -> anyh
     let mut till = Program::start(python, &args, &[], &dir.join("till.log"))?;
     let folder = dir.join("selling");
     std::fs::create_dir(&folder)?;
-    let queries = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
-    let devices = format!("  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{queries}] }}\n", file.display());
+    let devices = format!(
+        "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{SALES}] }}\n",
+        file.display()
+    );
     // From its first ticket on: before there is a table, there is nothing to read.
-    crate::wait::until("the first ticket", LIMIT, async || Ok(has_a_ticket(python, &file)?.then_some(()))).await?;
+    crate::wait::until("the first ticket", LIMIT, async || Ok(has_a_ticket(python, &file)?.then_some(())))
+        .await?;
     let shop = Shop::open(&folder, &devices).await?;
     let sold = async || Ok(std::fs::read_to_string(&account).ok());
     let account = crate::wait::until("the till to sell", LIMIT, sold).await.with_context(|| till.said())?;
     let account: Value = serde_json::from_str(&account)?;
-    let last = values(&shop.until("lite", "all tickets", |device| value(device, "retail.pos.transactions") == Some(f64::from(TICKETS))).await?);
-    tally.holds("the sum is that of the till", (last["retail.pos.sales"] * 100.0).round() == account["cents"].as_f64().unwrap_or(0.0));
+    let last = values(
+        &shop
+            .until("lite", "all tickets", |device| {
+                value(device, "retail.pos.transactions") == Some(f64::from(TICKETS))
+            })
+            .await?,
+    );
+    tally.holds(
+        "the sum is that of the till",
+        (last["retail.pos.sales"] * 100.0).round() == account["cents"].as_f64().unwrap_or(0.0),
+    );
     tally.holds("the age of the last ticket is of now", last["retail.pos.last_transaction.age"] < 5.0);
-    tally.same("errors of reading while it was sold", shop.device("lite").await?["errors"].clone(), serde_json::json!({}));
+    tally.same(
+        "errors of reading while it was sold",
+        shop.device("lite").await?["errors"].clone(),
+        serde_json::json!({}),
+    );
     tally.holds("the till still runs", till.ended()?.is_none());
     // A till that closes leaves its WAL to nobody; it is not read then, and comes back.
     drop(till);
-    shop.until("lite", "closed", |device| device["state"] == "unreachable" || device["errors"] == serde_json::json!({})).await?;
+    shop.until("lite", "closed", |device| {
+        device["state"] == "unreachable" || device["errors"] == serde_json::json!({})
+    })
+    .await?;
     shop.close().await?;
     Ok(account["sqlite"].as_str().unwrap_or_default().to_owned())
 }
@@ -162,36 +111,44 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     for id in ["pg", "my", "pg-lanes", "pg-show", "my-show", "my-lanes", "lite"] {
         shop.until_state(id, "ok").await.with_context(|| id.to_owned())?;
     }
-    let kinds = |of: &[(&str, f64)]| of.iter().map(|(k, v)| (format!("kind.{k}"), *v)).collect::<BTreeMap<_, _>>();
-    let ours = |device: &Value| values(device).into_iter().filter(|(k, _)| k.starts_with("kind.")).collect::<BTreeMap<_, _>>();
-    let pg = [("a", -32768.0), ("b", 2147483647.0), ("c", 9007199254740991.0), ("d", 1.25), ("e", -2.5), ("f", 12345678.9012), ("g", -0.0001), ("h", 1.0)];
+    let kinds =
+        |of: &[(&str, f64)]| of.iter().map(|(k, v)| (format!("kind.{k}"), *v)).collect::<BTreeMap<_, _>>();
+    let ours = |device: &Value| {
+        values(device).into_iter().filter(|(k, _)| k.starts_with("kind.")).collect::<BTreeMap<_, _>>()
+    };
+    let pg = [
+        ("a", -32768.0),
+        ("b", 2147483647.0),
+        ("c", 9007199254740991.0),
+        ("d", 1.25),
+        ("e", -2.5),
+        ("f", 12345678.9012),
+        ("g", -0.0001),
+        ("h", 1.0),
+    ];
     tally.same("types of PostgreSQL, NULL left out", ours(&shop.device("pg").await?), kinds(&pg));
-    let my = [("a", -128.0), ("b", 65535.0), ("c", -8388608.0), ("d", 4294967295.0), ("e", -9007199254740991.0), ("f", 1.25), ("g", -2.5), ("h", -12345678.9012), ("i", 513.0), ("j", 2026.0), ("k", 1.0)];
+    let my = [
+        ("a", -128.0),
+        ("b", 65535.0),
+        ("c", -8388608.0),
+        ("d", 4294967295.0),
+        ("e", -9007199254740991.0),
+        ("f", 1.25),
+        ("g", -2.5),
+        ("h", -12345678.9012),
+        ("i", 513.0),
+        ("j", 2026.0),
+        ("k", 1.0),
+    ];
     tally.same("types of MariaDB, NULL left out", ours(&shop.device("my").await?), kinds(&my));
     tally.same("show of PostgreSQL", value(&shop.device("pg-show").await?, "v"), Some(40.0));
-    tally.same("show of MariaDB", value(&shop.device("my-show").await?, "v"), Some(maria.sql("select @@max_connections")?.parse()?));
-    for (id, insert, theirs) in [
-        ("pg", postgres_more as fn(&Postgres, &Maria) -> anyhow::Result<()>, postgres_told as fn(&Postgres, &Maria) -> anyhow::Result<String>),
-        ("my", maria_more, maria_told),
-    ] {
-        for round in 0..2 {
-            if round == 1 {
-                insert(postgres, maria)?;
-            }
-            let told = theirs(postgres, maria)?;
-            let mut told = told.split(['|', '\t']).map(str::parse::<f64>);
-            let (n, s) = (told.next().context("n")??, told.next().context("s")??);
-            let device = shop.until(id, "its tickets", |device| value(device, "retail.pos.transactions") == Some(n)).await?;
-            tally.same(&format!("sales of {id}"), value(&device, "retail.pos.sales"), Some(s));
-            let theirs_now = || anyhow::Ok(theirs(postgres, maria)?.rsplit(['|', '\t']).next().unwrap_or_default().parse::<f64>()?);
-            let (before, device, after) = (theirs_now()?, shop.device(id).await?, theirs_now()?);
-            for series in ["retail.pos.last_transaction.age", "wall.age"] {
-                let age = value(&device, series).unwrap_or(f64::NAN);
-                // The value shown is of up to an interval and a half ago; MariaDB's times are whole seconds.
-                tally.holds(&format!("{id}: {series} {age}, theirs {before} to {after}"), (before - 2.5..=after + 1.1).contains(&age));
-            }
-        }
-    }
+    tally.same(
+        "show of MariaDB",
+        value(&shop.device("my-show").await?, "v"),
+        Some(maria.sql("select @@max_connections")?.parse()?),
+    );
+    sales(shop, "pg", postgres_more, postgres_told, (postgres, maria), tally).await?;
+    sales(shop, "my", maria_more, maria_told, (postgres, maria), tally).await?;
     let zoned = value(&shop.device("pg-lanes").await?, "wall.age").unwrap_or(f64::NAN);
     tally.holds(&format!("an offset as zone: {zoned}"), (0.0..30.0).contains(&zoned));
     for id in ["pg-lanes", "my-lanes"] {
@@ -203,20 +160,62 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     Ok(())
 }
 
-fn postgres_more(postgres: &Postgres, _: &Maria) -> anyhow::Result<()> {
+type Servers<'a> = (&'a Postgres, &'a Maria);
+
+/// Tickets, sales and ages, before and after more are sold.
+async fn sales(
+    shop: &Shop,
+    id: &str,
+    sell: fn(Servers<'_>) -> anyhow::Result<()>,
+    told: fn(Servers<'_>) -> anyhow::Result<[f64; 3]>,
+    servers: Servers<'_>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for round in 0..2 {
+        if round == 1 {
+            sell(servers)?;
+        }
+        let [tickets, sales, before] = told(servers)?;
+        let has_them = |device: &Value| value(device, "retail.pos.transactions") == Some(tickets);
+        let device = shop.until(id, "its tickets", has_them).await?;
+        let [_, _, after] = told(servers)?;
+        tally.same(&format!("sales of {id}"), value(&device, "retail.pos.sales"), Some(sales));
+        for series in ["retail.pos.last_transaction.age", "wall.age"] {
+            let age = value(&device, series).unwrap_or(f64::NAN);
+            // What is shown can be an interval old; MariaDB's times are whole seconds.
+            let (from, to) = (before - 1.6, after + 1.1);
+            tally.holds(
+                &format!("{id}: {series} {age}, theirs {before} to {after}"),
+                (from..=to).contains(&age),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn numbers(line: &str) -> anyhow::Result<[f64; 3]> {
+    let numbers: Vec<f64> = line.split(['|', '\t']).map(str::parse).collect::<Result<_, _>>()?;
+    numbers.try_into().map_err(|_| anyhow::anyhow!("not three numbers: {line}"))
+}
+
+fn postgres_more((postgres, _): Servers<'_>) -> anyhow::Result<()> {
     postgres.sql("insert into tickets (lane, total) values ('1', 19.99), ('2', 0.01)").map(drop)
 }
 
-fn maria_more(_: &Postgres, maria: &Maria) -> anyhow::Result<()> {
+fn maria_more((_, maria): Servers<'_>) -> anyhow::Result<()> {
     maria.sql("insert into pos.tickets (lane, total) values ('1', 19.99), ('2', 0.01)").map(drop)
 }
 
-fn postgres_told(postgres: &Postgres, _: &Maria) -> anyhow::Result<String> {
-    postgres.sql("select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets")
+fn postgres_told((postgres, _): Servers<'_>) -> anyhow::Result<[f64; 3]> {
+    numbers(&postgres.sql(
+        "select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets",
+    )?)
 }
 
-fn maria_told(_: &Postgres, maria: &Maria) -> anyhow::Result<String> {
-    maria.sql("select count(*), sum(total), timestampdiff(microsecond, max(sold_at), now(6)) / 1e6 from pos.tickets")
+fn maria_told((_, maria): Servers<'_>) -> anyhow::Result<[f64; 3]> {
+    numbers(&maria.sql(
+        "select count(*), sum(total), timestampdiff(microsecond, max(sold_at), now(6)) / 1e6 from pos.tickets",
+    )?)
 }
 
 /// What would write is refused by the database, and nothing was written; the rest is refused as what it is.
@@ -241,7 +240,11 @@ async fn refusals(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut T
         tally.holds(&format!("{id}: {said:?} does not say {text:?}"), said.contains(text));
         tally.same(&format!("{id}: values"), values(&device).len(), 0);
     }
-    tally.same("rows written in PostgreSQL", postgres.sql("select count(*), (select last_value::text || is_called from numbers) from audit")?, "0|1false".to_owned());
+    tally.same(
+        "rows written in PostgreSQL",
+        postgres.sql("select count(*), (select last_value::text || is_called from numbers) from audit")?,
+        "0|1false".to_owned(),
+    );
     tally.same("rows written in MariaDB", maria.sql("select count(*) from pos.audit")?, "0".to_owned());
     Ok(())
 }
@@ -263,12 +266,21 @@ async fn hangs(shop: &Shop, postgres: &Postgres, tally: &mut Tally) -> anyhow::R
     Ok(())
 }
 
-async fn comes_and_goes(shop: &Shop, postgres: &mut Postgres, maria: &mut Maria, tally: &mut Tally) -> anyhow::Result<()> {
+async fn comes_and_goes(
+    shop: &Shop,
+    postgres: &mut Postgres,
+    maria: &mut Maria,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     postgres.down()?;
     maria.down();
     for id in ["pg", "my"] {
         let device = shop.until_state(id, "unreachable").await?;
-        tally.same(&format!("{id} without its server"), device["last_error"]["kind"].clone(), "refused".into());
+        tally.same(
+            &format!("{id} without its server"),
+            device["last_error"]["kind"].clone(),
+            "refused".into(),
+        );
     }
     postgres.up().await?;
     maria.up().await?;
@@ -283,21 +295,34 @@ async fn too_long(dir: &Path, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     let folder = dir.join("long");
     std::fs::create_dir(&folder)?;
     let block = |id: &str, engine: &str, port: u16, database: &str, sql: &str| {
-        format!("  {id}:\n    sql: {{ engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {PASSWORD}, tls: disable, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{sql}', metrics: {{ n: v }} }}] }}\n")
+        format!(
+            "  {id}:\n    sql: {{ engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {PASSWORD}, tls: disable, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{sql}', metrics: {{ n: v }} }}] }}\n"
+        )
     };
-    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as n from n";
+    let endless =
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as n from n";
     let devices = [
         block("pg", "postgres", postgres.port, "postgres", "select 1 as n from pg_sleep(60)"),
         block("my", "mysql", maria.port, "pos", "select sleep(60) as n"),
-        format!("  lite:\n    sql: {{ engine: sqlite, path: {}, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{endless}', metrics: {{ n: v }} }}] }}\n", dir.join("long.db").display()),
+        format!(
+            "  lite:\n    sql: {{ engine: sqlite, path: {}, interval: 1s, jitter: 1ms, statement_timeout: 300ms, queries: [{{ sql: '{endless}', metrics: {{ n: v }} }}] }}\n",
+            dir.join("long.db").display()
+        ),
     ];
     std::fs::write(dir.join("long.db"), b"")?;
     let shop = Shop::open(&folder, &devices.concat()).await?;
     for id in ["pg", "my", "lite"] {
         let device = shop.until_state(id, "unreachable").await?;
-        tally.same(&format!("{id}: a query that takes too long"), device["last_error"]["kind"].clone(), "timeout".into());
+        tally.same(
+            &format!("{id}: a query that takes too long"),
+            device["last_error"]["kind"].clone(),
+            "timeout".into(),
+        );
         let said = device["last_error"]["text"].as_str().unwrap_or_default().to_owned();
-        tally.holds(&format!("{id}: ended by the database, not by us: {said}"), said.contains("ended by the server") || said.contains("interrupted"));
+        tally.holds(
+            &format!("{id}: ended by the database, not by us: {said}"),
+            said.contains("ended by the server") || said.contains("interrupted"),
+        );
     }
     shop.close().await?;
     let running = async || {

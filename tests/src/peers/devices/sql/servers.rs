@@ -49,7 +49,10 @@ fn ended_well(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&told.stdout).trim().to_owned())
 }
 
-async fn until_it_answers(program: &mut Program, answers: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<()> {
+async fn until_it_answers(
+    program: &mut Program,
+    answers: impl Fn() -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + LIMIT;
     while answers().is_err() {
         if program.ended()?.is_some() || tokio::time::Instant::now() > deadline {
@@ -87,7 +90,14 @@ impl Postgres {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(server.folder.join("server.key"), std::fs::Permissions::from_mode(0o600))?;
         let data = server.data();
-        let args = ["--auth=scram-sha-256", "--username=super", "--pwfile=password", "--no-sync", "--encoding=UTF8", "--locale=C"];
+        let args = [
+            "--auth=scram-sha-256",
+            "--username=super",
+            "--pwfile=password",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        ];
         let mut init = server.as_its_user("initdb");
         ended_well(init.args(args).arg(format!("--pgdata={}", data.display())).current_dir(&server.folder))?;
         server.up().await?;
@@ -136,7 +146,20 @@ impl Postgres {
     /// As the superuser; rows as lines.
     pub(super) fn sql(&self, sql: &str) -> anyhow::Result<String> {
         let mut psql = Command::new(self.binaries.join("psql"));
-        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "super", "-d", "postgres"]);
+        psql.args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "super",
+            "-d",
+            "postgres",
+        ]);
         ended_well(psql.arg("-p").arg(self.port.to_string()).arg("-c").arg(sql).env("PGPASSWORD", "super"))
     }
 
@@ -221,7 +244,8 @@ impl Maria {
         if geteuid().is_root() {
             args.push("--user=root".to_owned());
         }
-        let mut program = Program::start(&which(Path::new("mariadbd")), &args, &[], &self.folder.join("server.log"))?;
+        let mut program =
+            Program::start(&which(Path::new("mariadbd")), &args, &[], &self.folder.join("server.log"))?;
         until_it_answers(&mut program, || self.sql("select 1")).await?;
         self.program = Some(program);
         Ok(())
