@@ -14,6 +14,8 @@ fn minimal(more: &str) -> String {
     format!("cloud:\n  url: https://cloud.example\n  key_file: store.key\nstate_dir: spool\n{more}")
 }
 
+// It shows a database server, which a build without the feature refuses.
+#[cfg(feature = "till-databases")]
 #[test]
 fn the_example_is_valid_and_shows_every_kind() {
     let config = parse(EXAMPLE).unwrap();

@@ -6,7 +6,7 @@
 
 use super::super::fault::{Fault, FaultKind};
 use super::moment::{self, Moment};
-use super::settings::{LABEL_BYTES_MAX, Label, Query, ROWS_MAX, Target};
+use super::query::{LABEL_BYTES_MAX, Label, Query, ROWS_MAX, Target};
 
 /// How far ahead of the database's clock a time may be and still be called now.
 const AHEAD_MAX_S: f64 = 120.0;

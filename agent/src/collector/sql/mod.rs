@@ -14,6 +14,7 @@ mod moment;
 mod mysql;
 #[cfg(feature = "till-databases")]
 mod postgres;
+mod query;
 #[cfg(feature = "till-databases")]
 mod server;
 mod settings;
@@ -29,8 +30,14 @@ use std::time::{Duration, Instant};
 use storepulse_shared::batch::Lane;
 
 use self::answer::Answer;
+<<<<<<< HEAD
 pub(super) use self::settings::Settings;
 use self::settings::{Engine, Query};
+=======
+use self::query::Query;
+use self::settings::Engine;
+pub(super) use self::settings::Settings;
+>>>>>>> k-sql
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::poll::{self, Probe, Reading, Schedule};
@@ -121,7 +128,7 @@ struct Till {
 enum Way {
     File(sqlite::File),
     #[cfg(feature = "till-databases")]
-    Server(server::Server),
+    Server(Box<server::Server>),
 }
 
 impl Till {
@@ -134,7 +141,7 @@ impl Till {
                 Way::File(sqlite::File::new(path, settings.statement_timeout, settings.east()))
             }
             #[cfg(feature = "till-databases")]
-            Engine::Postgres | Engine::Mysql => Way::Server(server::Server::new(settings)),
+            Engine::Postgres | Engine::Mysql => Way::Server(Box::new(server::Server::new(settings))),
             #[cfg(not(feature = "till-databases"))]
             Engine::Postgres | Engine::Mysql => return Err("not in this build".to_owned()),
         };

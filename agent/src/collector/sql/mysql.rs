@@ -15,8 +15,9 @@ use sqlx::{
 use super::super::fault::{Fault, FaultKind};
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
+use super::query::{Query, ROWS_MAX};
 use super::server::{fault, password, resolve, target};
-use super::settings::{Query, ROWS_MAX, Settings, Tls};
+use super::settings::{Settings, Tls};
 use super::wire;
 
 /// The server does not know this variable.

@@ -22,8 +22,9 @@ use super::super::fault::{Fault, FaultKind};
 use super::super::link;
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
 use super::moment::Moment;
+use super::query::{Query, ROWS_MAX};
 use super::server::{fault, password, target};
-use super::settings::{Query, ROWS_MAX, Settings, Tls};
+use super::settings::{Settings, Tls};
 use super::wire;
 
 /// How many times the limit of a statement a transaction may be idle; then we are gone, and the server must not wait for us.

@@ -13,7 +13,8 @@ use sqlx::postgres::PgConnection;
 
 use super::super::fault::{Fault, FaultKind};
 use super::answer::Answer;
-use super::settings::{Engine, Query, Settings};
+use super::query::Query;
+use super::settings::{Engine, Settings};
 use super::{mysql, postgres};
 
 /// How long after its own limit a query may still answer.

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::super::fault::{Fault, FaultKind};
 use super::answer::{Answer, Cell, Class, Clock, check_columns};
-use super::settings::{Query, ROWS_MAX};
+use super::query::{Query, ROWS_MAX};
 
 /// Operations of SQLite's machine between two looks at the clock, about a millisecond.
 const OPERATIONS: i32 = 10_000;

@@ -125,7 +125,7 @@ async fn a_file_that_is_missing_locked_or_none_is_told_and_read_when_it_is_there
     db.execute_batch("commit").unwrap();
     rig.until_state(DeviceState::Ok).await;
     if !nix::unistd::geteuid().is_root() {
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
         rig.until_error(FaultKind::Denied).await;
     }
 }
@@ -182,7 +182,12 @@ mod servers {
             let _tasks = rig.start(&kind(engine, "127.0.0.1", port));
             let status = rig.until("an error", |status| status.last_error.is_some()).await;
             let error = status.last_error.unwrap();
-            assert_eq!(error.kind, expected.name(), "{engine} {said:02x?}: {error:?}", said = &said[..said.len().min(9)]);
+            assert_eq!(
+                error.kind,
+                expected.name(),
+                "{engine} {said:02x?}: {error:?}",
+                said = &said[..said.len().min(9)]
+            );
             assert!(!error.text.contains("SSH") && !error.text.contains("hunter2"), "{error:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! Tills' databases: PostgreSQL and MariaDB as Debian ships them, and an SQLite file that Python's module writes. The judges
 //! are their own clients, and the till's own account of what it has sold.
 
+mod questions;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use self::questions::{MARIADB_TABLES, POSTGRES_TABLES, SALES, devices};
 use self::servers::{Maria, PASSWORD, Postgres};
 use super::shop::{Shop, values};
 use super::tally::Tally;
@@ -41,6 +43,7 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     let version = format!("{} MariaDB {}", postgres.version()?, maria.sql("select version()")?);
     Ok(tally
         .shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
+<<<<<<< HEAD
 }
 
 const POSTGRES_TABLES: &str = "
@@ -145,6 +148,8 @@ fn devices(postgres: &Postgres, maria: &Maria, dir: &Path) -> String {
         format!("  {id}:\n    sql: {{ {settings}, queries: [{queries}] }}\n")
     };
     blocks.iter().map(block).collect()
+=======
+>>>>>>> k-sql
 }
 
 /// A till sells while the file is read; then both accounts are the same, and neither was in the other's way.
@@ -156,9 +161,14 @@ async fn sells_into_a_file(dir: &Path, python: &Path, tally: &mut Tally) -> anyh
     let mut till = Program::start(python, &args, &[], &dir.join("till.log"))?;
     let folder = dir.join("selling");
     std::fs::create_dir(&folder)?;
+<<<<<<< HEAD
     let queries = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
     let devices = format!(
         "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{queries}] }}\n",
+=======
+    let devices = format!(
+        "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{SALES}] }}\n",
+>>>>>>> k-sql
         file.display()
     );
     // From its first ticket on: before there is a table, there is nothing to read.
@@ -250,6 +260,7 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
         value(&shop.device("my-show").await?, "v"),
         Some(maria.sql("select @@max_connections")?.parse()?),
     );
+<<<<<<< HEAD
     for (id, insert, theirs) in [
         (
             "pg",
@@ -285,6 +296,10 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
             }
         }
     }
+=======
+    sales(shop, "pg", postgres_more, postgres_told, (postgres, maria), tally).await?;
+    sales(shop, "my", maria_more, maria_told, (postgres, maria), tally).await?;
+>>>>>>> k-sql
     let zoned = value(&shop.device("pg-lanes").await?, "wall.age").unwrap_or(f64::NAN);
     tally.holds(&format!("an offset as zone: {zoned}"), (0.0..30.0).contains(&zoned));
     for id in ["pg-lanes", "my-lanes"] {
@@ -296,21 +311,68 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
     Ok(())
 }
 
-fn postgres_more(postgres: &Postgres, _: &Maria) -> anyhow::Result<()> {
+type Servers<'a> = (&'a Postgres, &'a Maria);
+
+/// Tickets, sales and ages, before and after more are sold.
+async fn sales(
+    shop: &Shop,
+    id: &str,
+    sell: fn(Servers<'_>) -> anyhow::Result<()>,
+    told: fn(Servers<'_>) -> anyhow::Result<[f64; 3]>,
+    servers: Servers<'_>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for round in 0..2 {
+        if round == 1 {
+            sell(servers)?;
+        }
+        let [tickets, sales, before] = told(servers)?;
+        let has_them = |device: &Value| value(device, "retail.pos.transactions") == Some(tickets);
+        let device = shop.until(id, "its tickets", has_them).await?;
+        let [_, _, after] = told(servers)?;
+        tally.same(&format!("sales of {id}"), value(&device, "retail.pos.sales"), Some(sales));
+        for series in ["retail.pos.last_transaction.age", "wall.age"] {
+            let age = value(&device, series).unwrap_or(f64::NAN);
+            // What is shown can be an interval old; MariaDB's times are whole seconds.
+            let (from, to) = (before - 1.6, after + 1.1);
+            tally.holds(
+                &format!("{id}: {series} {age}, theirs {before} to {after}"),
+                (from..=to).contains(&age),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn numbers(line: &str) -> anyhow::Result<[f64; 3]> {
+    let numbers: Vec<f64> = line.split(['|', '\t']).map(str::parse).collect::<Result<_, _>>()?;
+    numbers.try_into().map_err(|_| anyhow::anyhow!("not three numbers: {line}"))
+}
+
+fn postgres_more((postgres, _): Servers<'_>) -> anyhow::Result<()> {
     postgres.sql("insert into tickets (lane, total) values ('1', 19.99), ('2', 0.01)").map(drop)
 }
 
-fn maria_more(_: &Postgres, maria: &Maria) -> anyhow::Result<()> {
+fn maria_more((_, maria): Servers<'_>) -> anyhow::Result<()> {
     maria.sql("insert into pos.tickets (lane, total) values ('1', 19.99), ('2', 0.01)").map(drop)
 }
 
+<<<<<<< HEAD
 fn postgres_told(postgres: &Postgres, _: &Maria) -> anyhow::Result<String> {
     postgres
         .sql("select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets")
+=======
+fn postgres_told((postgres, _): Servers<'_>) -> anyhow::Result<[f64; 3]> {
+    numbers(&postgres.sql(
+        "select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets",
+    )?)
+>>>>>>> k-sql
 }
 
-fn maria_told(_: &Postgres, maria: &Maria) -> anyhow::Result<String> {
-    maria.sql("select count(*), sum(total), timestampdiff(microsecond, max(sold_at), now(6)) / 1e6 from pos.tickets")
+fn maria_told((_, maria): Servers<'_>) -> anyhow::Result<[f64; 3]> {
+    numbers(&maria.sql(
+        "select count(*), sum(total), timestampdiff(microsecond, max(sold_at), now(6)) / 1e6 from pos.tickets",
+    )?)
 }
 
 /// What would write is refused by the database, and nothing was written; the rest is refused as what it is.
