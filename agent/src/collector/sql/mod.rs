@@ -30,14 +30,9 @@ use std::time::{Duration, Instant};
 use storepulse_shared::batch::Lane;
 
 use self::answer::Answer;
-<<<<<<< HEAD
-pub(super) use self::settings::Settings;
-use self::settings::{Engine, Query};
-=======
 use self::query::Query;
 use self::settings::Engine;
 pub(super) use self::settings::Settings;
->>>>>>> k-sql
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::poll::{self, Probe, Reading, Schedule};

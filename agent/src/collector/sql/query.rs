@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use storepulse_shared::series;
 
+use crate::collector::label::is_taken;
+
 /// Most rows of a query with a label.
 pub(super) const ROWS_MAX: usize = 50;
 /// Longest label.
@@ -75,18 +77,13 @@ fn label_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<S
         return Err(D::Error::custom(format_args!("{} values, 1 to {ROWS_MAX}", values.len())));
     }
     for value in &values {
-        let is_plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-".contains(&b));
-        if !is_plain || value.is_empty() || value.len() > LABEL_BYTES_MAX || is_card_like(value) {
+        if !is_taken(value) {
             return Err(D::Error::custom(
-                "a value of a label is 1 to 64 letters, digits or _ . : / - and no number of 13 to 19 digits",
+                "a value of a label is 1 to 64 letters, digits or _ . : / - without 13 digits in a row",
             ));
         }
     }
     Ok(values)
-}
-
-fn is_card_like(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|digits| (13..=19).contains(&digits.len()))
 }
 
 impl Query {

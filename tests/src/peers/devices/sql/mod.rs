@@ -43,113 +43,6 @@ pub(crate) async fn run(dir: &Path) -> anyhow::Result<Shown> {
     let version = format!("{} MariaDB {}", postgres.version()?, maria.sql("select version()")?);
     Ok(tally
         .shown(format!("{version} SQLite {till}"), format!("{TICKETS} tickets read while they were sold")))
-<<<<<<< HEAD
-}
-
-const POSTGRES_TABLES: &str = "
-create table tickets (no serial, lane text, total numeric(12,2), sold_at timestamptz default now(), on_the_wall timestamp default (now() at time zone 'America/Caracas'), pan text default '4111111111111111');
-insert into tickets (lane, total, sold_at, on_the_wall) select (n % 3 + 1)::text, n + 0.25, now() - n * interval '10 seconds', (now() - n * interval '10 seconds') at time zone 'America/Caracas' from generate_series(3, 40) n;
-create sequence numbers; create table audit (t text);
-create function note() returns int language plpgsql security definer as $$ begin insert into audit values ('x'); return 1; end $$;
-create table kinds (a int2, b int4, c int8, d float4, e float8, f numeric, g numeric, h bool, i int4);
-insert into kinds values (-32768, 2147483647, 9007199254740991, 1.25, -2.5, 12345678.9012, -0.0001, true, null);
-grant select on tickets, kinds to storepulse; grant usage, update on sequence numbers to storepulse; revoke execute on function note() from public; grant execute on function note() to storepulse";
-
-const MARIADB_TABLES: &str = "
-create database pos; use pos;
-create table tickets (no int primary key auto_increment, lane varchar(10), total decimal(12,2), sold_at datetime default now(), stamped timestamp default now(), pan varchar(20) default '4111111111111111');
-insert into tickets (lane, total, sold_at, stamped) select seq % 3 + 1, seq + 0.25, now() - interval seq * 10 second, now() - interval seq * 10 second from seq_3_to_40;
-create table audit (t text);
-delimiter //
-create function note() returns int modifies sql data begin insert into audit values ('x'); return 1; end //
-delimiter ;
-create table kinds (a tinyint, b smallint unsigned, c mediumint, d int unsigned, e bigint, f float, g double, h decimal(20,4), i bit(10), j year, k bool, l int);
-insert into kinds values (-128, 65535, -8388608, 4294967295, -9007199254740991, 1.25, -2.5, -12345678.9012, b'1000000001', 2026, true, null);
-grant select on pos.tickets to storepulse@'127.0.0.1'; grant select on pos.kinds to storepulse@'127.0.0.1'; grant execute on function pos.note to storepulse@'127.0.0.1'";
-
-/// What the databases are asked, each device in a block of its own.
-fn devices(postgres: &Postgres, maria: &Maria, dir: &Path) -> String {
-    let pace = "interval: 500ms, timeout: 2s, statement_timeout: 1s, jitter: 1ms";
-    let server = |engine: &str, password: &str, ca: &str| {
-        let (port, database) = match engine {
-            "postgres" => (postgres.port, "postgres"),
-            _ => (maria.port, "pos"),
-        };
-        let folder = dir.join(if engine == "postgres" { "postgres" } else { "mariadb" });
-        let tls = match ca {
-            "" => "tls: disable".to_owned(),
-            "require" => "tls: require".to_owned(),
-            ca => format!("ca_file: {}", folder.join(ca).display()),
-        };
-        format!(
-            "engine: {engine}, host: 127.0.0.1, port: {port}, database: {database}, user: storepulse, password: {password}, {tls}, {pace}"
-        )
-    };
-    let sales = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
-    let lanes = "{ sql: 'select lane, count(*) as n from tickets group by lane', label: { column: lane, values: ['1', '2'] }, metrics: { n: retail.pos.transactions } }";
-    let wall = |column: &str| {
-        format!(
-            "{{ sql: 'select max({column}) as wall from tickets', metrics: {{ wall: {{ metric: wall.age, age: true }} }} }}"
-        )
-    };
-    let kinds = |columns: &str| {
-        let metrics: Vec<String> = columns.chars().map(|c| format!("{c}: kind.{c}")).collect();
-        let columns: Vec<String> = columns.chars().map(String::from).collect();
-        format!(
-            "{{ sql: 'select {} from kinds', metrics: {{ {} }} }}",
-            columns.join(", "),
-            metrics.join(", ")
-        )
-    };
-    let one = |sql: &str, column: &str| format!("{{ sql: \"{sql}\", metrics: {{ {column}: v }} }}");
-    let (pg, my) = ("postgres", "mysql");
-    let (show_pg, show_my) = (
-        one("show max_connections", "max_connections"),
-        one("show global variables like 'max_connections'", "Value"),
-    );
-    let blocks = [
-        (
-            "pg",
-            server(pg, PASSWORD, "ca.pem") + ", timezone: America/Caracas",
-            format!("{sales}, {}, {}", wall("on_the_wall"), kinds("abcdefghi")),
-        ),
-        (
-            "my",
-            server(my, PASSWORD, "ca.pem"),
-            format!("{sales}, {}, {}", wall("stamped"), kinds("abcdefghijkl")),
-        ),
-        (
-            "pg-lanes",
-            server(pg, PASSWORD, "require") + ", timezone: -04:00",
-            format!("{lanes}, {}", wall("on_the_wall")),
-        ),
-        ("my-lanes", server(my, PASSWORD, ""), lanes.to_owned()),
-        ("pg-show", server(pg, PASSWORD, ""), show_pg),
-        ("my-show", server(my, PASSWORD, ""), show_my),
-        ("pg-next", server(pg, PASSWORD, ""), one("select nextval('numbers') as n", "n")),
-        ("pg-note", server(pg, PASSWORD, ""), one("select note() as n", "n")),
-        ("my-note", server(my, PASSWORD, ""), one("select note() as n", "n")),
-        ("pg-all", server(pg, PASSWORD, ""), one("select * from tickets", "no")),
-        ("my-all", server(my, PASSWORD, ""), one("select * from tickets", "no")),
-        ("pg-unzoned", server(pg, PASSWORD, ""), wall("on_the_wall")),
-        ("pg-audit", server(pg, PASSWORD, ""), one("select count(*) as n from audit", "n")),
-        ("my-audit", server(my, PASSWORD, ""), one("select count(*) as n from audit", "n")),
-        ("pg-wrong", server(pg, "geraten", ""), one("select 1 as n", "n")),
-        ("my-wrong", server(my, "geraten", ""), one("select 1 as n", "n")),
-        ("pg-untrusted", server(pg, PASSWORD, "other.pem"), one("select 1 as n", "n")),
-        ("my-untrusted", server(my, PASSWORD, "other.pem"), one("select 1 as n", "n")),
-        (
-            "lite",
-            format!("engine: sqlite, path: {}, {pace}, timezone: UTC", dir.join("till.db").display()),
-            sales.to_owned(),
-        ),
-    ];
-    let block = |(id, settings, queries): &(&str, String, String)| {
-        format!("  {id}:\n    sql: {{ {settings}, queries: [{queries}] }}\n")
-    };
-    blocks.iter().map(block).collect()
-=======
->>>>>>> k-sql
 }
 
 /// A till sells while the file is read; then both accounts are the same, and neither was in the other's way.
@@ -161,14 +54,8 @@ async fn sells_into_a_file(dir: &Path, python: &Path, tally: &mut Tally) -> anyh
     let mut till = Program::start(python, &args, &[], &dir.join("till.log"))?;
     let folder = dir.join("selling");
     std::fs::create_dir(&folder)?;
-<<<<<<< HEAD
-    let queries = "{ sql: 'select count(*) as n, sum(total) as s, max(sold_at) as last from tickets', metrics: { n: retail.pos.transactions, s: retail.pos.sales, last: { metric: retail.pos.last_transaction.age, age: true } } }";
-    let devices = format!(
-        "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{queries}] }}\n",
-=======
     let devices = format!(
         "  lite:\n    sql: {{ engine: sqlite, path: {}, timezone: UTC, interval: 20ms, jitter: 1ms, queries: [{SALES}] }}\n",
->>>>>>> k-sql
         file.display()
     );
     // From its first ticket on: before there is a table, there is nothing to read.
@@ -260,46 +147,8 @@ async fn figures(shop: &Shop, postgres: &Postgres, maria: &Maria, tally: &mut Ta
         value(&shop.device("my-show").await?, "v"),
         Some(maria.sql("select @@max_connections")?.parse()?),
     );
-<<<<<<< HEAD
-    for (id, insert, theirs) in [
-        (
-            "pg",
-            postgres_more as fn(&Postgres, &Maria) -> anyhow::Result<()>,
-            postgres_told as fn(&Postgres, &Maria) -> anyhow::Result<String>,
-        ),
-        ("my", maria_more, maria_told),
-    ] {
-        for round in 0..2 {
-            if round == 1 {
-                insert(postgres, maria)?;
-            }
-            let told = theirs(postgres, maria)?;
-            let mut told = told.split(['|', '\t']).map(str::parse::<f64>);
-            let (n, s) = (told.next().context("n")??, told.next().context("s")??);
-            let device = shop
-                .until(id, "its tickets", |device| value(device, "retail.pos.transactions") == Some(n))
-                .await?;
-            tally.same(&format!("sales of {id}"), value(&device, "retail.pos.sales"), Some(s));
-            let theirs_now = || {
-                anyhow::Ok(
-                    theirs(postgres, maria)?.rsplit(['|', '\t']).next().unwrap_or_default().parse::<f64>()?,
-                )
-            };
-            let (before, device, after) = (theirs_now()?, shop.device(id).await?, theirs_now()?);
-            for series in ["retail.pos.last_transaction.age", "wall.age"] {
-                let age = value(&device, series).unwrap_or(f64::NAN);
-                // The value shown is of up to an interval and a half ago; MariaDB's times are whole seconds.
-                tally.holds(
-                    &format!("{id}: {series} {age}, theirs {before} to {after}"),
-                    (before - 2.5..=after + 1.1).contains(&age),
-                );
-            }
-        }
-    }
-=======
     sales(shop, "pg", postgres_more, postgres_told, (postgres, maria), tally).await?;
     sales(shop, "my", maria_more, maria_told, (postgres, maria), tally).await?;
->>>>>>> k-sql
     let zoned = value(&shop.device("pg-lanes").await?, "wall.age").unwrap_or(f64::NAN);
     tally.holds(&format!("an offset as zone: {zoned}"), (0.0..30.0).contains(&zoned));
     for id in ["pg-lanes", "my-lanes"] {
@@ -357,16 +206,10 @@ fn maria_more((_, maria): Servers<'_>) -> anyhow::Result<()> {
     maria.sql("insert into pos.tickets (lane, total) values ('1', 19.99), ('2', 0.01)").map(drop)
 }
 
-<<<<<<< HEAD
-fn postgres_told(postgres: &Postgres, _: &Maria) -> anyhow::Result<String> {
-    postgres
-        .sql("select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets")
-=======
 fn postgres_told((postgres, _): Servers<'_>) -> anyhow::Result<[f64; 3]> {
     numbers(&postgres.sql(
         "select count(*), sum(total), extract(epoch from clock_timestamp() - max(sold_at)) from tickets",
     )?)
->>>>>>> k-sql
 }
 
 fn maria_told((_, maria): Servers<'_>) -> anyhow::Result<[f64; 3]> {
