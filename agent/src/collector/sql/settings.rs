@@ -272,7 +272,7 @@ mod tests {
             ("{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: [] } }", "1 to 50"),
             (
                 "{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['4111111111111111'] } }",
-                "13 to 19",
+                "13 digits",
             ),
             (
                 "{ sql: 'select 1', metrics: { n: a }, label: { column: l, values: ['a b'] } }",
