@@ -4,8 +4,6 @@ use storepulse_shared::key::{PushToken, StoreKey};
 
 use super::*;
 
-const EXAMPLE: &str = include_str!("../../agent.example.yaml");
-
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("/etc/storepulse/agent.yaml"))
 }
@@ -18,7 +16,7 @@ fn minimal(more: &str) -> String {
 #[cfg(feature = "till-databases")]
 #[test]
 fn the_example_is_valid_and_shows_every_kind() {
-    let config = parse(EXAMPLE).unwrap();
+    let config = parse(include_str!("../../agent.example.yaml")).unwrap();
     for (kind, _) in Kind::ALL {
         assert!(config.devices.values().any(|device| device.name() == *kind), "{kind} is not in the example");
     }

@@ -127,7 +127,11 @@ const fn is_of_the_query(kind: FaultKind) -> bool {
 
 /// Where the server listens.
 pub(super) fn target(settings: &Settings) -> (&str, u16) {
-    (settings.host.as_deref().unwrap_or_default(), settings.port.unwrap_or(settings.engine.port()))
+    let usual = match settings.engine {
+        Engine::Postgres => 5_432,
+        _ => 3_306,
+    };
+    (settings.host.as_deref().unwrap_or_default(), settings.port.unwrap_or(usual))
 }
 
 /// Whether its name is one: sqlx does not tell that apart from a server that is not there.

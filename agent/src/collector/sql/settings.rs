@@ -98,15 +98,6 @@ const fn lane() -> Lane {
 }
 
 impl Engine {
-    /// Where its servers listen.
-    pub(super) const fn port(self) -> u16 {
-        match self {
-            Self::Postgres => 5_432,
-            Self::Mysql => 3_306,
-            Self::Sqlite => 0,
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
