@@ -58,6 +58,13 @@ fn disk_gauges(spool: &SpoolStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
     gauge("spool_commit_window_milliseconds", "How long a commit waits for more calls to share it", window);
 }
 
+fn own_gauges(status: &AgentStatus, gauge: &mut impl FnMut(&str, &str, i64)) {
+    gauge("uptime_seconds", "Since the agent started", (status.now_ms - status.started_ms) / 1000);
+    // A collector that left some behind would show here.
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    gauge("tasks", "Tasks that are alive", i64::try_from(tasks).unwrap_or(i64::MAX));
+}
+
 /// The numbers of this moment: everything is read when it is asked for, so nothing is counted twice.
 fn registry(status: &AgentStatus) -> Registry {
     let mut registry = Registry::with_prefix("storepulse_agent");
@@ -68,7 +75,7 @@ fn registry(status: &AgentStatus) -> Registry {
     };
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let age = |at: Option<i64>| at.map_or(-1, |at| (status.now_ms - at) / 1000);
-    gauge("uptime_seconds", "Since the agent started", (status.now_ms - status.started_ms) / 1000);
+    own_gauges(status, &mut gauge);
     gauge(
         "uplink_connected",
         "1 while the cloud takes batches",
@@ -86,8 +93,6 @@ fn registry(status: &AgentStatus) -> Registry {
         "Samples rejected one by one since the start",
         count(status.uplink.rejected_samples),
     );
-    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    gauge("tasks", "Tasks that are alive", count(tasks as u64));
     clock_gauges(&status.clock, &mut gauge);
     disk_gauges(&status.spool, &mut gauge);
     gauge("spool_acked_batches", "Delivered batches still kept", count(status.spool.acked_batches));

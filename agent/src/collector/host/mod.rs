@@ -49,15 +49,7 @@ const fn lane() -> Lane {
 impl Collector for Settings {
     const ABOUT: About = About {
         summary: "The box that the agent runs on: processors, memory, disk and its wear, network, temperature, supply.",
-        example: "\
-  # The box itself.
-  gateway:
-    host:
-      interval: 30s
-      # In a container: where the box's `proc` and `sys` are mounted. Honoured for disk.io, disk.wear, load, paging and the supply.
-      root: /
-      lane: normal
-",
+        example: include_str!("example.yaml"),
         metrics: &[
             "system.cpu.load_average.1m",
             "system.cpu.throttled",

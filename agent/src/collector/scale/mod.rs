@@ -146,7 +146,7 @@ impl Collector for Settings {
         untested: &[
             "real scales: the frames are those of manuals and of published drivers",
             "parity and speed: pseudo-terminals have none; bytes with a parity bit are tested",
-            "the length of a status in nci (two to four bytes), and `F` for too much in cas: manuals of two makers agree, no third was found",
+            "the length of a status in nci (two to four bytes), and `F` for too much in cas, which one manual has",
         ],
     };
 

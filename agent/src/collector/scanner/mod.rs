@@ -87,7 +87,7 @@ impl Collector for Settings {
         limits: &[
             "What was scanned is never kept: not in a sample, an event, an error or a log. To know a duplicate, a hash with a salt of this process stays in memory for a second.",
             "All counts are told when the port is opened, and then at each scan, in a burst at most once a second; while nobody scans, nothing is told. They begin with the agent.",
-            "A scanner says nothing while nobody scans: `ok` means that its port is there and somebody scanned within `stale_after`.",
+            "A scanner says nothing while nobody scans: `ok` means that its port is there, and was opened or gave a scan within `stale_after`.",
             "`retail.scanner.scans` is the total; with the label `symbology` it is one of aztec, codabar, code128, code39, code93, databar, datamatrix, ean13 (with UPC-A), ean8, ean_addon, gs1_128, gs1_datamatrix, gs1_qr, itf, maxicode, msi, other, pdf417, qr, unknown (no AIM identifier). Do not add the total to them.",
             "Check digits are looked at for EAN and UPC, and only with AIM identifiers: nothing else says that 13 digits are an EAN. A code that is too short, or is not digits, is such an error too; it is no scan.",
             "A pause of 100 ms ends a scan. More than 4,096 bytes without an end are `too_large` and skipped.",

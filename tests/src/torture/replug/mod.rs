@@ -80,13 +80,14 @@ pub(super) async fn run(args: TortureArgs, testbed: &Path, out: &mut impl Write)
     let stop = CancellationToken::new();
     let looking = look(&agent, &tell, &stop);
     let blows = async {
-        let outcome = strike(&mut sockets, args.rounds, &agent, known).await;
+        let struck = strike(&mut sockets, args.rounds, &agent, known).await;
         stop.cancel();
-        outcome
+        struck
     };
     let (looked, struck) = tokio::join!(looking, blows);
     looked?;
-    let (rounds, mut outcome) = struck?;
+    let (rounds, before) = struck?;
+    let mut outcome = leave(&mut sockets, &agent, &before).await?;
     agent.until_drained_once(DRAIN_LIMIT).await?;
     judge(&rounds, &db, &mut outcome).await?;
     agent.stop().await?;
@@ -99,7 +100,7 @@ pub(super) async fn run(args: TortureArgs, testbed: &Path, out: &mut impl Write)
 
 fn sockets(dir: &Path, rng: &mut StdRng) -> anyhow::Result<Vec<Socket>> {
     let one = |n: u32| {
-        let (way, kind) = if n % 2 == 0 { (Way::Talks, "lines") } else { (Way::Answers, "printer") };
+        let (way, kind) = if n.is_multiple_of(2) { (Way::Talks, "lines") } else { (Way::Answers, "printer") };
         let name = format!("{kind}-{n:02}");
         Socket::new(name.clone(), way, dir.join(format!("tty-{name}")), StdRng::seed_from_u64(rng.random()))
     };
@@ -124,7 +125,7 @@ async fn strike(
     rounds: u32,
     agent: &Agent,
     known: Known,
-) -> anyhow::Result<(Vec<Round>, Outcome)> {
+) -> anyhow::Result<(Vec<Round>, Leftovers)> {
     try_join_all(sockets.iter_mut().map(|socket| {
         let mut known = known.clone();
         async move { socket.serve_until_read(0, &mut known).await }
@@ -147,18 +148,22 @@ async fn strike(
         }
     }))
     .await?;
+    Ok((all.into_iter().flatten().collect(), before))
+}
+
+/// Pulls everything, and looks at what the agent still holds and does. Nobody asks it anything meanwhile.
+async fn leave(sockets: &mut [Socket], agent: &Agent, before: &Leftovers) -> anyhow::Result<Outcome> {
     let after = Leftovers::of(agent).await?;
-    let mut outcome = Outcome {
-        descriptors_leaked: after.descriptors - before.descriptors,
-        tasks_leaked: after.tasks - before.tasks,
-        ..Outcome::default()
-    };
     for socket in sockets.iter_mut() {
         socket.unplug()?;
     }
     tokio::time::sleep(NOTICED_WITHIN).await;
-    outcome.silent_cpu = leftovers::cpu(agent, SILENCE).await?;
-    Ok((all.into_iter().flatten().collect(), outcome))
+    Ok(Outcome {
+        descriptors_leaked: after.descriptors - before.descriptors,
+        tasks_leaked: after.tasks - before.tasks,
+        silent_cpu: leftovers::cpu(agent, SILENCE).await?,
+        ..Outcome::default()
+    })
 }
 
 async fn judge(rounds: &[Round], db: &TestDb, outcome: &mut Outcome) -> anyhow::Result<()> {
