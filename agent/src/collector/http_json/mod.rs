@@ -1,6 +1,6 @@
 //! `http_json`: reads values from the JSON that a device answers to a GET.
 //!
-//! It asks `GET <url>`, nothing else, and follows nowhere. [`pointer`] says what is read of the document; `json` limits it;
+//! It asks `GET <url>`, nothing else, and follows nowhere. [`mod@pointer`] says what is read of the document; `json` limits it;
 //! `own_time` says what the time is worth that a document may tell.
 
 mod pointer;

@@ -1,6 +1,6 @@
 //! `log_file`: what a POS software writes into its log, read as it grows.
 //!
-//! The file is looked at again and again, since nothing tells of changes on a share of the network (SMB, NFS). [`format`]
+//! The file is looked at again and again, since nothing tells of changes on a share of the network (SMB, NFS). [`mod@format`]
 //! says how a line is a record and [`rule`] what a record becomes; both are pure. [`piece`] finds lines in bytes, [`follow`]
 //! reads one file, [`find`] knows which files there are, [`files`] follows rotation, and
 //! [`tail`] keeps what was said over restarts and crashes.

@@ -1,7 +1,7 @@
 //! `prometheus`: reads the page of metrics that a program shows, as Prometheus does.
 //!
 //! It asks `GET <url>`, nothing else, and follows nowhere. The page is text 0.0.4, or OpenMetrics if the server has nothing
-//! else ([`line`]). Names stay as they are: ours allow all that theirs do. Histograms and summaries are the series that they
+//! else ([`mod@line`]). Names stay as they are: ours allow all that theirs do. Histograms and summaries are the series that they
 //! are there: `_bucket` with `le`, `quantile`, `_sum`, `_count`. NaN and infinities are no values.
 //!
 //! [`page`] says which samples are taken; `label` which labels become part of a series; `gathered` what happens to series

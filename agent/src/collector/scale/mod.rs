@@ -3,7 +3,7 @@
 //! All protocols but one are asked, and with the request for the weight only: `W`, `W CR`, ENQ and DC1, or STX. What would
 //! set the zero, a tare, or start a self-test is not in this file. `cas_stream` is listened to, and nothing is written. What
 //! the bytes mean is in [`toledo`], [`nci`] and [`cas`]; [`counts`] makes series of it, whatever the protocol; the pace is
-//! that of [`poll`](super::poll) and [`listen`].
+//! that of [`poll`] and [`listen`].
 
 mod asked;
 mod cas;

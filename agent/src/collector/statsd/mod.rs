@@ -1,6 +1,6 @@
 //! `statsd`: what programs of the POS send over StatsD or DogStatsD, in datagrams of UDP.
 //!
-//! [`line`] reads a line and [`gather`] adds up; both are pure. Here: the socket, who may send, and the flush. Nothing is ever
+//! [`mod@line`] reads a line and [`gather`] adds up; both are pure. Here: the socket, who may send, and the flush. Nothing is ever
 //! sent. Counters and histograms are cumulative and begin at 0 with the agent; a value that was not sent since the last flush
 //! is not told again. UDP loses what the box has no room for, and the sender never knows: [`drops`] counts it.
 //!

@@ -34,7 +34,7 @@ const SORTS: [Sort; 4] = [
         healthy: 9,
         interval_s: 5,
         answer: probe,
-        settings: "tcp: '{}', unit: 1, preset: xy_md02",
+        settings: "tcp: '{}', unit: 1, preset: xy-md02",
     },
     Sort { name: "nut", healthy: 5, interval_s: 10, answer: ups, settings: "target: '{}', ups: ups" },
     Sort {
