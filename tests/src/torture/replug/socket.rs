@@ -72,7 +72,7 @@ impl Socket {
                 "  {device}:\n    serial_lines:\n      port: {port}\n      patterns:\n        \
                  - {{ match: 'LINE (?<n>\\d+)', metrics: {{ n: retail.printer.lines }} }}\n"
             ),
-            Way::Answers => format!("  {device}:\n    escpos:\n      port: {port}\n      interval: 60s\n"),
+            Way::Answers => format!("  {device}:\n    escpos:\n      port: {port}\n      interval: 20s\n"),
         }
     }
 
