@@ -71,6 +71,14 @@ impl Terminal {
         Ok(!self.poll(PollFlags::POLLOUT)?.contains(PollFlags::POLLHUP))
     }
 
+    /// Whether something can be written without waiting for somebody to read.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn has_room(&self) -> anyhow::Result<bool> {
+        Ok(self.poll(PollFlags::POLLOUT)?.contains(PollFlags::POLLOUT))
+    }
+
     /// Writes; how much was taken.
     ///
     /// # Errors

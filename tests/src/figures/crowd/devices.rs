@@ -198,7 +198,7 @@ fn attend(way: Way, terminal: &Terminal, asked: &mut Vec<i64>) -> anyhow::Result
             }
         }
         // As at a wrong speed: ten kilobytes a second, if anybody listens.
-        Way::Rubbish if terminal.is_held()? => drop(terminal.write(&[0xfe; 100])),
+        Way::Rubbish if terminal.is_held()? && terminal.has_room()? => drop(terminal.write(&[0xfe; 100])),
         Way::Rubbish | Way::Silent | Way::Missing => {}
     }
     Ok(())
