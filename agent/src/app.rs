@@ -16,8 +16,9 @@ use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, PushState, StatusState};
+use crate::local::{self, PushState};
 use crate::spool::{self, Limits, Spool, SpoolError};
+use crate::status::StatusState;
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
@@ -126,6 +127,7 @@ pub async fn run_with_clock(
     background.spawn(rotation.run(sending.clone()));
     let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
+        state_dir: config.state_dir.clone(),
         spool: spool.clone(),
         board,
         uplink: uplink_board,

@@ -43,6 +43,14 @@ pub struct DeviceStatus {
     pub state: Option<DeviceState>,
     /// When it last gave a good reading, Unix milliseconds UTC.
     pub last_good_ms: Option<i64>,
+    /// Readings that ended since the agent started, well or not.
+    pub attempts: u64,
+    /// When its values or its state were last other than before, Unix milliseconds UTC.
+    pub changed_ms: Option<i64>,
+    /// What was last said on its line, if its kind may show that.
+    pub exchange: Option<Exchange>,
+    /// What is seen of it and is no sample: levels of pins, raw weights. Only for people on the box.
+    pub seen: BTreeMap<&'static str, f64>,
     /// Samples accepted from it since the agent started.
     pub samples: u64,
     /// Failed readings by kind of error, since the agent started.
@@ -62,6 +70,17 @@ pub struct LastError {
     pub kind: &'static str,
     /// What happened and what to do.
     pub text: String,
+}
+
+/// A question and its answer, as bytes; the first of each.
+#[derive(Debug, Clone, Serialize)]
+pub struct Exchange {
+    /// When, Unix milliseconds UTC.
+    pub at_ms: i64,
+    /// What was sent, in hexadecimal with blanks between the bytes.
+    pub asked: String,
+    /// What came back, the same way; empty if nothing did.
+    pub answered: String,
 }
 
 /// A value with the time of its observation.
@@ -86,6 +105,10 @@ impl Board {
             kind,
             state: None,
             last_good_ms: None,
+            attempts: 0,
+            changed_ms: None,
+            exchange: None,
+            seen: BTreeMap::new(),
             samples: 0,
             errors: BTreeMap::new(),
             last_error: None,

@@ -11,8 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::status::{AgentStatus, StatusState};
 use crate::spool::SpoolStatus;
+use crate::status::{AgentStatus, StatusState};
 use crate::time::ClockStatus;
 use crate::uplink::UplinkState;
 

@@ -3,6 +3,7 @@
 //! Two listeners, so that opening the one to the LAN does not open the other. Both are on loopback unless the
 //! configuration names an interface.
 
+mod action;
 mod metrics;
 mod push;
 mod status;
@@ -14,8 +15,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::status::StatusState;
+
 pub(crate) use self::push::PushState;
-pub(crate) use self::status::StatusState;
 
 /// Serves `/health`, `/status` and `/metrics` until `stop`.
 pub(crate) async fn serve_status(state: Arc<StatusState>, listener: TcpListener, stop: CancellationToken) {

@@ -5,6 +5,7 @@
 //! without an ack that names it, it is sent again.
 
 mod backoff;
+mod cause;
 mod client;
 mod clock;
 mod flight;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 pub use self::backoff::asked;
+pub use self::cause::Cause;
 pub(crate) use self::client::Client;
 pub use self::client::ClientError;
 use self::flight::{Landed, fly};

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::cause::Cause;
+
 /// What the uplink is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,10 @@ pub struct UplinkStatus {
     pub state: UplinkState,
     /// Why, unless it is connected.
     pub reason: Option<String>,
+    /// What exactly is broken on the way, if that is known.
+    pub cause: Option<Cause>,
+    /// Since when it is so, Unix milliseconds UTC.
+    pub since_ms: Option<i64>,
     /// When the last attempt began, Unix milliseconds UTC.
     pub last_attempt_ms: Option<i64>,
     /// When the cloud last acknowledged a batch, Unix milliseconds UTC.
@@ -54,6 +60,8 @@ impl Default for UplinkBoard {
         Self(Arc::new(Mutex::new(UplinkStatus {
             state: UplinkState::Starting,
             reason: None,
+            cause: None,
+            since_ms: None,
             last_attempt_ms: None,
             last_ack_ms: None,
             next_attempt_ms: None,
