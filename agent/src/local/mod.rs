@@ -6,6 +6,7 @@
 mod action;
 mod metrics;
 mod push;
+mod reader;
 mod status;
 
 use std::sync::Arc;
