@@ -5,12 +5,14 @@
 //! own file says. When it panics it is started again; the others never notice.
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
-//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading
+//! failed, [`parse`] what parsers have in common, [`secret`] what must not be shown, [`defaults`] what a setting is that
+//! nobody gave, [`about`] the document of all kinds.
 
 mod about;
 mod book;
 mod changes;
+mod defaults;
 mod ds18b20;
 mod escpos;
 mod fault;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 use sysinfo::{Components, Disks, MemoryRefreshKind, Networks, System};
 
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context};
@@ -24,26 +25,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How often the box is looked at.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     pub interval: Duration,
     /// Where `proc` and `sys` of the box are, in a container that has them elsewhere.
     #[serde(default = "root")]
     pub root: PathBuf,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     pub lane: Lane,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(30)
 }
 
 fn root() -> PathBuf {
     PathBuf::from("/")
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {

@@ -24,6 +24,7 @@ use self::frame::{Answer, Request, exception, is_about_the_question};
 use self::plan::Group;
 use self::register::Register;
 use self::way::Way;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
@@ -50,28 +51,19 @@ pub struct Settings {
     /// Addresses between two registers of a request that nobody asked for.
     #[serde(default)]
     gap: u16,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For one answer.
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn unit() -> u8 {
     1
-}
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-const fn half_a_second() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Settings {
