@@ -39,6 +39,24 @@ fn whenever_the_agent_crashes_every_line_counts_once() {
 }
 
 #[test]
+fn what_was_rotated_away_before_a_restart_is_read_before_there_is_a_new_file() {
+    let mut desk = Desk::new("pos.log", NUMBERED);
+    let (log, rotated) = (desk.path("pos.log"), desk.path("pos.log.1"));
+    append(&log, "");
+    desk.look();
+    append(&log, sale(1));
+    desk.crash();
+    std::fs::rename(&log, &rotated).unwrap();
+    desk.look();
+    assert_eq!(desk.sales(), 1.0, "nothing has been written since");
+    append(&rotated, sale(2));
+    append(&log, sale(3));
+    desk.look();
+    desk.look();
+    assert_eq!((desk.sales(), desk.events.len()), (3.0, 0), "{:?}", desk.events);
+}
+
+#[test]
 fn a_tick_that_was_not_accepted_keeps_its_time() {
     let mut desk = Desk::new("pos.log", NUMBERED);
     let log = desk.path("pos.log");
