@@ -3,8 +3,10 @@
 //! Every field is checked where it stands, so that an error names line and column; unknown and repeated keys are errors.
 //! Errors quote the place, never the surrounding lines, because a key may stand there. Paths are relative to the file.
 
+mod ports;
 mod secrets;
 mod units;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use storepulse_shared::limits::SAMPLES_MAX;
 
 pub use self::secrets::{InlineKey, KeyError, KeySource, TokenFileError, TokenSetting};
 pub(crate) use self::units::duration;
+use self::yaml::Mistake;
 use crate::collector::Kind;
 
 /// The smallest spool that still works.
@@ -281,11 +284,7 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = serde_yaml::from_str(text).map_err(|error| {
-            let place = error.location();
-            let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-            let plain = error.without_snippet().to_string();
-            let why = plain.split(" at line ").next().unwrap_or(&plain).to_owned();
+        let mut config: Self = yaml::parse(text).map_err(|Mistake { line, column, why }| {
             ConfigError::Parse { path: path.to_owned(), line, column, why }
         })?;
         config.check().map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })?;
@@ -323,7 +322,8 @@ impl Config {
         }
         self.devices
             .iter()
-            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))
+            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))?;
+        ports::check(&self.devices)
     }
 
     fn resolve_paths(&mut self, base: &Path) {

@@ -15,13 +15,14 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 
 use self::status::{QUESTIONS, Status};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
-use super::serial::{Bus, Line, PortName, PortSettings};
+use super::serial::{Bus, Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Longest wait for a connection; a printer that is busy would let us wait for a minute.
@@ -38,19 +39,19 @@ pub struct Settings {
     /// `host:port`.
     #[serde(default)]
     tcp: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<1>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// Whether it has a sensor for the near end of the paper.
-    #[serde(default = "near_end_sensor")]
+    #[serde(default = "defaults::yes")]
     near_end_sensor: bool,
     #[serde(default)]
     drawer: Option<DrawerSettings>,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -65,26 +66,6 @@ struct DrawerSettings {
 enum Level {
     High,
     Low,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(1)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn near_end_sensor() -> bool {
-    true
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -142,8 +123,8 @@ impl Collector for Settings {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        self.port.as_ref().map(|port| port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        self.port.as_ref()
     }
 
     fn check(&self) -> Result<(), String> {

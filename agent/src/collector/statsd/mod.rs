@@ -21,6 +21,7 @@ use tokio::net::UdpSocket;
 
 use self::gather::Gather;
 use super::book::Bounds;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::sink::Tick;
@@ -53,7 +54,7 @@ pub struct Settings {
     /// Who may send.
     #[serde(default)]
     from: Vec<IpAddr>,
-    #[serde(default = "flush", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     flush: Duration,
     /// Tags that become labels.
     #[serde(default)]
@@ -61,30 +62,18 @@ pub struct Settings {
     #[serde(default = "Bounds::milliseconds")]
     bounds: Bounds,
     /// A sign before a gauge moves it.
-    #[serde(default = "deltas")]
+    #[serde(default = "defaults::yes")]
     deltas: bool,
     /// No datagram for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_125)
-}
-const fn deltas() -> bool {
-    true
-}
-const fn flush() -> Duration {
-    Duration::from_secs(10)
-}
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
