@@ -24,10 +24,7 @@ pub(super) async fn show_health(
 }
 
 /// `?lang=` is the language of the findings' words; English otherwise.
-pub(super) async fn show_status(
-    State(state): State<Arc<StatusState>>,
-    uri: Uri,
-) -> Json<serde_json::Value> {
+pub(super) async fn show_status(State(state): State<Arc<StatusState>>, uri: Uri) -> Json<serde_json::Value> {
     let asked = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("lang="));
     let language = asked.and_then(Language::of_tag).unwrap_or(Language::En);
     Json(state.look().await.to_json(language))

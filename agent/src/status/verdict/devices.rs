@@ -33,7 +33,8 @@ pub(super) fn look(status: &AgentStatus, findings: &mut Vec<Finding>) {
 /// What the last error was, if it is of after the last good reading; otherwise what the state says.
 fn failed(id: &DeviceId, device: &DeviceStatus, port: Option<&str>) -> Option<Finding> {
     let error = device.last_error.as_ref();
-    let finding = match error.filter(|error| device.last_good_ms.is_none_or(|good_ms| error.at_ms >= good_ms)) {
+    let finding = match error.filter(|error| device.last_good_ms.is_none_or(|good_ms| error.at_ms >= good_ms))
+    {
         Some(error) => of_fault(error.kind, id, &Place::on(port), &error.text),
         None => match device.state? {
             DeviceState::Unreachable => Finding::new(Problem::DeviceSilent).of(id),
