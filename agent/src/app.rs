@@ -125,7 +125,6 @@ pub async fn run_with_clock(
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
-    let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
@@ -133,7 +132,7 @@ pub async fn run_with_clock(
         uplink: uplink_board,
         key,
         clock: clock.clone(),
-        started_boot_ms,
+        started_boot_ms: clock.read().boot_ms,
         places: Places::of(&config),
         looks: Looks::default(),
     };

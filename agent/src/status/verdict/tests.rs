@@ -77,7 +77,7 @@ fn each_cause_of_a_broken_way_is_a_problem_after_a_while() {
         assert_eq!(problems(&of(broken(cause, MINUTE - 1))), [], "{cause:?}: a link may blink");
         let verdict = of(broken(cause, MINUTE));
         assert_eq!((verdict.level, problems(&verdict)), (Level::Degraded, vec![problem]), "{cause:?}");
-        let first = verdict.first().unwrap();
+        let first = verdict.findings.first().unwrap();
         assert_eq!(first.since_ms, Some(NOW - MINUTE));
         assert_eq!(first.evidence.as_deref(), Some("the reason"));
         for language in Language::ALL {
@@ -97,7 +97,7 @@ fn a_refusal_of_the_key_is_told_at_once() {
     ] {
         assert_eq!(problems(&of(broken(cause, 0))), [problem], "{cause:?}");
     }
-    assert!(of(broken(Cause::Key, 0)).first().unwrap().text(Language::En).contains("AbCd1234"));
+    assert!(of(broken(Cause::Key, 0)).findings.first().unwrap().text(Language::En).contains("AbCd1234"));
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn the_clock_is_wrong_from_a_minute_on() {
     assert_eq!(problems(&off(MINUTE - 1)), []);
     let wrong = off(-3 * 60 * MINUTE);
     assert_eq!(problems(&wrong), [ClockWrong]);
-    assert!(wrong.first().unwrap().text(Language::En).contains("3 h"));
-    assert!(wrong.first().unwrap().evidence.as_ref().unwrap().contains("ahead"));
+    assert!(wrong.findings.first().unwrap().text(Language::En).contains("3 h"));
+    assert!(wrong.findings.first().unwrap().evidence.as_ref().unwrap().contains("ahead"));
     let old = of(|status| {
         (status.clock.trusted, status.clock.offset_ms) = (false, None);
         (status.now_ms, status.started_ms) = (0, 0);
@@ -196,7 +196,7 @@ fn that_nobody_sets_the_clock_is_worth_a_note_after_a_while() {
 fn the_spool_tells_of_losses_refusals_and_failure() {
     let verdict = of(|status| status.spool.lost_samples_day = 300);
     assert_eq!((verdict.level, problems(&verdict)), (Level::Degraded, vec![SamplesLost]));
-    assert!(verdict.first().unwrap().text(Language::Es).contains("300"));
+    assert!(verdict.findings.first().unwrap().text(Language::Es).contains("300"));
     assert_eq!(problems(&of(|status| status.spool.lost_samples = 300)), [], "that was before");
     let refused =
         crate::spool::Quarantined { batch: "e/7".to_owned(), samples: 3, refusal: "422".to_owned() };
@@ -247,7 +247,7 @@ fn a_device_that_fails_is_told_by_its_last_error() {
             board.state(device, DeviceState::Unreachable);
         });
         assert_eq!(problems(&verdict), [problem], "{kind}");
-        let first = verdict.first().unwrap();
+        let first = verdict.findings.first().unwrap();
         assert_eq!((first.since_ms, first.evidence.as_deref()), (Some(NOW - 9 * MINUTE), Some("the error")));
         assert!(first.text(Language::En).contains("printer-2"), "{}", first.text(Language::En));
         assert!(!kind.ends_with("_port") || first.text(Language::En).contains("/dev/ttyUSB0"));
