@@ -104,7 +104,7 @@ impl Page {
         self.verdict(&status["verdict"], now_ms);
         self.blank();
         self.store(&status["identity"]);
-        self.uplink(&status["uplink"], now_ms);
+        self.uplink(status, now_ms);
         self.spool(status, now_ms);
         self.the_box(status);
         self.blank();
@@ -164,8 +164,8 @@ impl Page {
         self.row(words.store, &format!("{store} {} {tenant} · {} {key}", words.of, words.key));
     }
 
-    fn uplink(&mut self, uplink: &Value, now_ms: i64) {
-        let words = self.words;
+    fn uplink(&mut self, status: &Value, now_ms: i64) {
+        let (words, uplink) = (self.words, &status["uplink"]);
         let state = words.state(uplink["state"].as_str().unwrap_or("unknown"));
         let mut parts = vec![state.to_owned()];
         if let Some(since_ms) = uplink["since_ms"].as_i64().filter(|since_ms| *since_ms < now_ms) {
@@ -176,7 +176,11 @@ impl Page {
             parts.push(words.next_attempt.replace("{}", &units::duration(next_ms - now_ms)));
         }
         self.row(words.uplink, &parts.join(" · "));
-        self.wrapped(LABEL, Tone::Dim, uplink["reason"].as_str().unwrap_or_default());
+        // What the verdict has said already is not said again.
+        let mut findings = status["verdict"]["findings"].as_array().into_iter().flatten();
+        if !findings.any(|finding| finding["evidence"] == uplink["reason"]) {
+            self.wrapped(LABEL, Tone::Dim, uplink["reason"].as_str().unwrap_or_default());
+        }
     }
 
     fn spool(&mut self, status: &Value, now_ms: i64) {
@@ -204,7 +208,8 @@ impl Page {
             let oldest = words.oldest.replace("{}", &self.age(&lane["oldest_ms"], now_ms));
             let name = lane["lane"].as_str().unwrap_or("-");
             let (batches, samples) = (&lane["waiting_batches"], &lane["waiting_samples"]);
-            let text = format!("{name}: {samples} / {batches} · {bytes} · {oldest}");
+            let [in_, of] = words.samples_in_batches;
+            let text = format!("{name}: {samples} {in_} {batches} {of} · {bytes} · {oldest}");
             self.row(words.waiting, &text);
         }
         self.losses(spool);

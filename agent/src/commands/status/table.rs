@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use storepulse_shared::catalogue::{self, MetricKind};
+use storepulse_shared::ids::AGENT_DEVICE;
 use storepulse_shared::series;
 
 use super::Page;
@@ -26,12 +27,9 @@ struct Line {
 
 impl Page {
     pub(super) fn devices(&mut self, devices: &Value, now_ms: i64) {
-        let lines: Vec<Line> = devices
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(id, device)| self.line(id, device, now_ms))
-            .collect();
+        // The agent's own figures are no device in the shop.
+        let devices = devices.as_object().into_iter().flatten().filter(|(id, _)| *id != AGENT_DEVICE);
+        let lines: Vec<Line> = devices.map(|(id, device)| self.line(id, device, now_ms)).collect();
         if lines.is_empty() {
             return self.lines.push(self.words.no_devices.to_owned());
         }

@@ -51,6 +51,7 @@ fn it_begins_with_the_verdict_its_reason_and_the_next_step() {
     );
     assert!(text.contains("fridge-dairy (modbus)") && text.contains("temperature 4.2 °C"), "{text}");
     assert!(!text.contains('\u{1b}'));
+    assert_eq!(text.matches("dns error").count(), 1, "{text}");
 }
 
 #[test]
@@ -103,5 +104,5 @@ fn what_waits_says_how_much_how_old_and_how_long_it_will_take() {
     status.uplink.bytes_per_s = Some(10_000);
     let text = screen(&status, 100, Language::En).join("\n");
     assert!(text.contains("empty in about 2 min"), "{text}");
-    assert!(text.contains("bulk: 200000 / 40 · 1.2 MB · oldest 3 h ago"), "{text}");
+    assert!(text.contains("bulk: 200000 samples in 40 batches · 1.2 MB · oldest 3 h ago"), "{text}");
 }

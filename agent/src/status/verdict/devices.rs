@@ -41,7 +41,8 @@ fn failed(id: &DeviceId, device: &DeviceStatus, port: Option<&str>) -> Option<Fi
             _ => Finding::new(Problem::DeviceFault).of(id),
         },
     };
-    Some(finding.since(device.last_good_ms))
+    // Who answers for a device that is away (a ping that nobody answers) goes on reading: then the change counts.
+    Some(finding.since(device.last_good_ms.into_iter().chain(device.changed_ms).min()))
 }
 
 fn left_out(id: &DeviceId, device: &DeviceStatus) -> Option<Finding> {

@@ -255,6 +255,21 @@ fn a_device_that_fails_is_told_by_its_last_error() {
 }
 
 #[test]
+fn a_failure_lasts_since_the_last_good_reading_or_since_something_changed_before_that() {
+    let since = |good_ms: Option<i64>, changed_ms| {
+        let verdict = of(|status| {
+            let device = status.devices.values_mut().next().unwrap();
+            (device.state, device.last_good_ms) = (Some(DeviceState::Unreachable), good_ms);
+            device.changed_ms = changed_ms;
+        });
+        verdict.findings[0].since_ms
+    };
+    assert_eq!(since(Some(5), Some(9)), Some(5));
+    assert_eq!(since(Some(9), Some(5)), Some(5), "it says every minute that nobody answers");
+    assert_eq!((since(None, Some(5)), since(None, None)), (Some(5), None));
+}
+
+#[test]
 fn an_old_error_explains_nothing() {
     let since = |state| {
         problems(&with_device("lamp", |board, device| {
