@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState};
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
@@ -125,7 +125,6 @@ pub async fn run_with_clock(
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
-    let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
@@ -133,7 +132,9 @@ pub async fn run_with_clock(
         uplink: uplink_board,
         key,
         clock: clock.clone(),
-        started_boot_ms,
+        started_boot_ms: clock.read().boot_ms,
+        places: Places::of(&config),
+        looks: Looks::default(),
     };
     let control = ControlState { spool: spool.clone(), clock: clock.clone() };
     background.spawn(control::serve(control, &config.state_dir, serving.clone()));
