@@ -8,6 +8,7 @@ pub mod config;
 mod control;
 pub mod finding;
 mod health;
+mod inventory;
 mod key;
 pub mod language;
 mod local;

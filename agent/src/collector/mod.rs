@@ -32,6 +32,7 @@ mod own_time;
 mod pan;
 mod parse;
 mod pattern;
+mod place;
 mod poll;
 mod printer;
 mod probe;
@@ -64,8 +65,13 @@ use tokio_util::sync::CancellationToken;
 pub use self::about::{About, document};
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
+pub(crate) use self::place::Place;
 use self::probe::Introduction;
-pub use self::probe::{Found, probe_host, probe_port};
+#[cfg(test)]
+pub(crate) use self::probe::introduced;
+pub use self::probe::{Found, PROBE_DEVICE, Plan, Tell, probe_host, probe_port};
+#[cfg(test)]
+pub(crate) use self::rig::{Rig, plug};
 use self::serial::PortName;
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
@@ -101,6 +107,11 @@ trait Collector {
 
     /// The serial port that it reads.
     fn port(&self) -> Option<PortName> {
+        None
+    }
+
+    /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+    fn target(&self) -> Option<String> {
         None
     }
 
@@ -159,6 +170,11 @@ macro_rules! kinds {
             /// The serial port that it reads.
             pub(crate) fn port(&self) -> Option<PortName> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+            pub(crate) fn target(&self) -> Option<String> {
+                match self { $(Self::$variant(settings) => settings.target(),)* }
             }
 
             /// What its settings have wrong together.

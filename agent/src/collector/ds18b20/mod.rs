@@ -106,6 +106,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(format!("1-wire {}", self.id))
+    }
+
     fn check(&self) -> Result<(), String> {
         self.series().map(|_| ())
     }

@@ -142,6 +142,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        self.tcp.clone()
+    }
+
     fn port(&self) -> Option<PortName> {
         self.port.as_ref().map(|port| port.name.clone())
     }

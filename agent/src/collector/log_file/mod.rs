@@ -141,6 +141,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.path.display().to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         if self.path.file_name().is_none() || folder.as_os_str().as_encoded_bytes().contains(&b'*') {

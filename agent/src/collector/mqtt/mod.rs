@@ -141,6 +141,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.broker.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         session::host_and_port(&self.broker)?;
         for topic in self.availability.iter().flatten().chain([&self.topic]) {

@@ -90,6 +90,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.listen.to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         label::check_listed(&self.labels)?;
         self.tokens.iter().try_for_each(TokenSetting::check)?;

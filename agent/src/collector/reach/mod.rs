@@ -125,6 +125,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         let (host, port) = host_and_port(&self.target)?;
         let has = |check| self.checks.contains(&check);

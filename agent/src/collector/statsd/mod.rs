@@ -112,6 +112,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.listen.to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.from.is_empty() && !self.listen.ip().is_loopback() {
             return Err(format!("listen: {} is not loopback, so from: [addresses] is required", self.listen));
