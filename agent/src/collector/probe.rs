@@ -111,8 +111,9 @@ impl Plan {
 pub async fn probe_port(ports: &Ports, path: &str, tell: &mut Tell<'_>) -> Result<Option<Found>, String> {
     let device: DeviceId = PROBE_DEVICE.parse().map_err(|_| "no device id".to_owned())?;
     let of = Plan::of_port().questions;
-    let questions = introductions().flat_map(|known| known.lines.iter().map(move |line| (known, *line)));
-    for (done, (introduction, line)) in questions.enumerate() {
+    let questions: Vec<_> =
+        introductions().flat_map(|known| known.lines.iter().map(move |line| (known, *line))).collect();
+    for (done, (introduction, line)) in questions.into_iter().enumerate() {
         tell(done, of, &format!("{path}: {} at {line}", introduction.what));
         let settings = PortSettings::plain(path);
         let mut port = ports.open(&device, &settings, line).await.map_err(|fault| fault.text)?;
@@ -128,9 +129,9 @@ pub async fn probe_port(ports: &Ports, path: &str, tell: &mut Tell<'_>) -> Resul
 pub async fn probe_host(host: &str, tell: &mut Tell<'_>) -> Vec<Found> {
     let of = Plan::of_host().questions;
     let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
-    let questions = introductions().filter_map(|known| Some((known, known.tcp?)));
+    let questions: Vec<_> = introductions().filter_map(|known| Some((known, known.tcp?))).collect();
     let mut all = Vec::new();
-    for (done, (introduction, port)) in questions.enumerate() {
+    for (done, (introduction, port)) in questions.into_iter().enumerate() {
         tell(done, of, &format!("{host}:{port}: {}", introduction.what));
         let target = format!("{host}:{port}");
         if let Ok(mut stream) = connect(&target, CONNECT_TIMEOUT).await

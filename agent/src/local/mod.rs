@@ -7,6 +7,7 @@ mod action;
 mod metrics;
 mod push;
 mod reader;
+mod setup;
 mod status;
 
 use std::sync::Arc;

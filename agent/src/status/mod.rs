@@ -12,6 +12,8 @@ use serde::Serialize;
 use storepulse_shared::ids::DeviceId;
 
 pub(crate) use self::machine::Machine;
+#[cfg(test)]
+pub(crate) use self::network::Interface;
 pub(crate) use self::network::Network;
 pub(crate) use self::verdict::{Level, Verdict};
 use crate::board::{Board, DeviceStatus};
@@ -76,7 +78,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn of(source: &KeySource) -> Self {
+    pub(crate) fn of(source: &KeySource) -> Self {
         match source.read() {
             Ok(key) => Self {
                 tenant: Some(key.tenant().to_string()),
