@@ -12,6 +12,7 @@ mod inventory;
 mod key;
 pub mod language;
 mod local;
+mod maintenance;
 pub mod spool;
 mod status;
 pub mod time;

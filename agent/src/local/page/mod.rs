@@ -1,0 +1,65 @@
+//! A stand-in for the pages, until they are merged: as little HTML as the actions need. Not shipped.
+
+use std::sync::Arc;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use maud::{DOCTYPE, Markup, html};
+use storepulse_shared::ids::DeviceId;
+
+use super::action::{Job, MakeBundle, TestDevice};
+use super::reader::Reader;
+use crate::status::AgentStatus;
+
+pub(crate) fn shell(reader: &Reader, title: &str, body: Markup) -> Response {
+    let page = html! { (DOCTYPE) html lang=(reader.language.code()) { head { title { (title) } } body { main { (body) } } } };
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
+}
+
+pub(crate) fn home(reader: &Reader, status: &AgentStatus) -> Response {
+    let csrf = reader.session.as_ref().map(|session| session.csrf.as_str());
+    let body = html! {
+        h1 { "StorePulse" }
+        @for device in status.devices.keys() { p { (device) } }
+        @if let Some(csrf) = csrf { form { input name="csrf" value=(csrf); } }
+        @if let Some(until) = status.maintenance_until_ms { p .maintenance { (until) } }
+    };
+    shell(reader, "StorePulse", body)
+}
+
+pub(crate) fn fragment(_reader: &Reader, status: &AgentStatus) -> Response {
+    html! { p { (status.version) } }.into_string().into_response()
+}
+
+pub(crate) fn device(reader: &Reader, _status: &AgentStatus, id: &DeviceId) -> Response {
+    shell(reader, "StorePulse", html! { h1 { (id) } })
+}
+
+pub(crate) fn sign_in(reader: &Reader, then: &str, problem: Option<&str>) -> Response {
+    let form = html! { form { input name="then" value=(then); } @if let Some(problem) = problem { p { (problem) } } };
+    shell(reader, "PIN", form)
+}
+
+pub(crate) fn job(reader: &Reader, job: &Job) -> Response {
+    shell(reader, job.what, html! { p { (format!("{:?}", job.state)) } })
+}
+
+pub(crate) async fn show_style() -> &'static str {
+    ""
+}
+
+pub(crate) async fn show_script() -> &'static str {
+    ""
+}
+
+pub(crate) async fn show_icon() -> &'static str {
+    ""
+}
+
+pub(crate) fn unconnected_test() -> TestDevice {
+    Arc::new(|_, _| Box::pin(async { Err("testing is not connected in this build".to_owned()) }))
+}
+
+pub(crate) fn unconnected_bundle() -> MakeBundle {
+    Arc::new(|_| Box::pin(async { Err("bundles are not connected in this build".to_owned()) }))
+}
