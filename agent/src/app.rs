@@ -16,7 +16,7 @@ use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION};
+use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION, Setup, TestDevice};
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::StatusState;
@@ -108,20 +108,13 @@ pub async fn run_with_clock(
     let (cloud, batches) = (&config.cloud, config.batches.clone());
     let uplink =
         Uplink::new(spool.clone(), client, cloud, key.clone(), batches, uplink_board.clone(), clock.clone());
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        spool = %config.state_dir.display(),
-        devices = config.devices.len(),
-        "agent running"
-    );
-    if let Err(error) = key.read() {
-        tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
-    }
-
+    announce(&config, &key);
     let (intake, sending, serving) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let drain = CancellationToken::new();
-    let mut taking_in = start_intake(&config, &spool, (&board, &trial), &clock, listeners.push, &intake);
+    let ports = Ports::default();
+    let on = (&board, &trial, &ports);
+    let mut taking_in = start_intake(&config, &spool, on, &clock, listeners.push, &intake);
     let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
@@ -145,7 +138,7 @@ pub async fn run_with_clock(
         maintenance,
         started_boot_ms,
     };
-    start_page(&mut background, config, status, listeners.status, &serving);
+    start_page(&mut background, config, status, (trial, ports), listeners.status, &serving);
 
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -170,40 +163,68 @@ pub async fn run_with_clock(
     Ok(())
 }
 
+/// What everybody who reads the log wants to know first.
+fn announce(config: &Config, key: &KeySource) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        spool = %config.state_dir.display(),
+        devices = config.devices.len(),
+        "agent running"
+    );
+    if let Err(error) = key.read() {
+        tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
+    }
+}
+
 /// Starts what the box itself serves, and who does what is asked for there.
 fn start_page(
     tasks: &mut JoinSet<()>,
     config: Config,
     status: StatusState,
+    (trial, ports): (Trial, Ports),
     listener: TcpListener,
     stop: &CancellationToken,
 ) {
     let (jobs, runner) = Jobs::new();
+    let (config, status, test) = (Arc::new(config), Arc::new(status), testing(trial));
+    let setup = Setup::new(Arc::clone(&config), ports, Arc::clone(&status), jobs.clone(), Arc::clone(&test));
     tasks.spawn(runner.run(stop.clone()));
     let state = LocalState {
         guard: Arc::new(Guard::new(config.local.hosts.clone())),
         access: Arc::new(Access::new(config.local.pin(), SESSION)),
         jobs,
         maintenance: status.maintenance.clone(),
-        test: local::unconnected_test(),
+        test,
         bundle: local::unconnected_bundle(),
-        status: Arc::new(status),
-        config: Arc::new(config),
+        setup,
+        status,
+        config,
     };
     tasks.spawn(local::serve_status(state, listener, stop.clone()));
+}
+
+/// Tests a device as a job.
+fn testing(trial: Trial) -> TestDevice {
+    Arc::new(move |device, progress| {
+        let trial = trial.clone();
+        Box::pin(async move {
+            let mut tell = |done: usize, of: usize, now: &str| progress.tell(done, of, now);
+            let tested = trial.test(&device, &mut tell).await?;
+            serde_json::to_value(tested).map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// Starts everything that takes samples in.
 fn start_intake(
     config: &Config,
     spool: &Spool,
-    (board, trial): (&Arc<Board>, &Trial),
+    (board, trial, ports): (&Arc<Board>, &Trial, &Ports),
     clock: &BoxClock,
     push: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let ports = Ports::default();
     for (device, kind) in &config.devices {
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());

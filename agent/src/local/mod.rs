@@ -29,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::action::{Jobs, MakeBundle, TestDevice};
 pub(crate) use self::guard::{Access, Guard, SESSION};
-// Go with the stand-in: `app` gives what tests and what makes bundles.
-pub(crate) use self::page::{unconnected_bundle, unconnected_test};
+// Goes with the stand-in: `app` gives what makes bundles.
+pub(crate) use self::page::unconnected_bundle;
 pub(crate) use self::push::PushState;
 use self::reader::Reader;
+pub(crate) use self::setup::Setup;
 use crate::config::Config;
 use crate::maintenance::Maintenance;
 use crate::status::StatusState;
@@ -48,6 +49,7 @@ pub(crate) struct LocalState {
     pub maintenance: Maintenance,
     pub test: TestDevice,
     pub bundle: MakeBundle,
+    pub setup: Setup,
 }
 
 impl FromRef<LocalState> for Arc<StatusState> {
@@ -82,6 +84,7 @@ fn router(state: LocalState) -> Router {
         .route("/support-bundle/{id}", get(action::show_bundle))
         .route("/maintenance", post(action::begin_maintenance))
         .route("/maintenance/end", post(action::end_maintenance))
+        .merge(setup::routes())
         .layer(check)
         .with_state(state)
 }

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Limits, Places};
-use super::{Access, Guard, Jobs, LocalState, SESSION};
+use super::{Access, Guard, Jobs, LocalState, SESSION, Setup};
 use crate::board::Board;
+use crate::collector::Ports;
 use crate::config::{Config, KeySource};
 use crate::local::action::{File, MakeBundle, TestDevice};
 use crate::maintenance::Maintenance;
@@ -104,15 +105,19 @@ impl Scene {
         tasks.spawn(runner.run(stop.clone()));
         let listener = TcpListener::bind(config.local.listen).await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let (config, status, test) = (Arc::new(config), Arc::new(status), testing());
+        let (ports, of_setup) = (Ports::default(), (Arc::clone(&config), Arc::clone(&status)));
+        let setup = Setup::new(of_setup.0, ports, of_setup.1, jobs.clone(), Arc::clone(&test));
         let state = LocalState {
             guard: Arc::new(Guard::new(config.local.hosts.clone()).with_body_time(body_time)),
             access: Arc::new(Access::new(config.local.pin(), session)),
             jobs: jobs.clone(),
             maintenance: maintenance.clone(),
-            test: testing(),
+            test,
+            setup,
             bundle: bundling(),
-            status: Arc::new(status),
-            config: Arc::new(config),
+            status,
+            config,
         };
         tasks.spawn(guard::serve(super::router(state), listener, limits, stop.clone(), "status"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));

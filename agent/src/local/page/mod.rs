@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use storepulse_shared::ids::DeviceId;
 
-use super::action::{Job, MakeBundle, TestDevice};
+use super::action::{Job, MakeBundle};
 use super::reader::Reader;
 use crate::status::AgentStatus;
 
@@ -41,6 +41,10 @@ pub(crate) fn sign_in(reader: &Reader, then: &str, problem: Option<&str>) -> Res
 }
 
 pub(crate) fn job(reader: &Reader, job: &Job) -> Response {
+    if let Some(body) = super::setup::outcome(reader, job) {
+        let title = super::setup::title(reader, job).unwrap_or_default();
+        return shell(reader, &title, body);
+    }
     shell(reader, job.what, html! { p { (format!("{:?}", job.state)) } })
 }
 
@@ -54,10 +58,6 @@ pub(crate) async fn show_script() -> &'static str {
 
 pub(crate) async fn show_icon() -> &'static str {
     ""
-}
-
-pub(crate) fn unconnected_test() -> TestDevice {
-    Arc::new(|_, _| Box::pin(async { Err("testing is not connected in this build".to_owned()) }))
 }
 
 pub(crate) fn unconnected_bundle() -> MakeBundle {

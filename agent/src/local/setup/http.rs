@@ -85,7 +85,11 @@ async fn show_drawer(State(setup): State<Setup>, Path(id): Path<String>, reader:
     show_step(&setup, &id, "escpos", &reader, view::drawer_start)
 }
 
-pub(super) async fn read_drawer(State(setup): State<Setup>, Path(id): Path<String>, signed: Signed) -> Response {
+pub(super) async fn read_drawer(
+    State(setup): State<Setup>,
+    Path(id): Path<String>,
+    signed: Signed,
+) -> Response {
     let Signed { reader, fields } = signed;
     let Some(device) = device(&setup, &id, "escpos") else { return gone(&reader) };
     let closed = match (fields.get("step"), fields.get("closed").parse()) {
@@ -104,7 +108,11 @@ async fn show_scale(State(setup): State<Setup>, Path(id): Path<String>, reader: 
     show_step(&setup, &id, "scale", &reader, view::scale_start)
 }
 
-pub(super) async fn read_scale(State(setup): State<Setup>, Path(id): Path<String>, signed: Signed) -> Response {
+pub(super) async fn read_scale(
+    State(setup): State<Setup>,
+    Path(id): Path<String>,
+    signed: Signed,
+) -> Response {
     let Signed { reader, fields } = signed;
     let Some(device) = device(&setup, &id, "scale") else { return gone(&reader) };
     let Ok(division) = fields.get("division").parse::<Division>() else { return bad_form(&reader) };

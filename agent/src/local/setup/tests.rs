@@ -134,7 +134,8 @@ async fn a_forged_form_reads_nothing() {
 
 #[tokio::test]
 async fn a_scale_is_emptied_and_weighs_what_is_known() {
-    let shop = shop(&[json!({ "weight_kg": 0.0, "stable": 1.0 }), json!({ "weight_kg": 1.98, "stable": 1.0 })]);
+    let shop =
+        shop(&[json!({ "weight_kg": 0.0, "stable": 1.0 }), json!({ "weight_kg": 1.98, "stable": 1.0 })]);
     let first = shop.outcome(shop.scale("step=empty&division=2").await).await;
     assert!(first.contains(r#"data-step="zero" data-good="true""#), "{first}");
     let second = shop.outcome(shop.scale("step=weight&division=2&weight=2%2C0").await).await;
@@ -145,7 +146,9 @@ async fn a_scale_is_emptied_and_weighs_what_is_known() {
 #[tokio::test]
 async fn a_weight_that_says_nothing_is_not_weighed() {
     let shop = shop(&[]);
-    for (weight, why) in [("10+g", "at least 0.100 kg"), ("heavy", "no weight in kilograms"), ("", "no weight")] {
+    for (weight, why) in
+        [("10+g", "at least 0.100 kg"), ("heavy", "no weight in kilograms"), ("", "no weight")]
+    {
         let (status, page) = text(shop.scale(&format!("step=weight&division=5&weight={weight}")).await).await;
         assert!(status == 200 && page.contains(r#"data-step="bad_weight""#) && page.contains(why), "{page}");
     }
