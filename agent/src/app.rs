@@ -153,6 +153,18 @@ pub async fn run_with_clock(
     }
     sending.cancel();
     serving.cancel();
+    close(background, &drain, spool, writer).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Joins what delivers and serves, which has a short time for it; the spool closes last.
+async fn close(
+    mut background: JoinSet<()>,
+    drain: &CancellationToken,
+    spool: Spool,
+    writer: spool::WriterHandle,
+) {
     let joined = async { while background.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, joined).await.is_err() {
         drain.cancel();
@@ -163,8 +175,6 @@ pub async fn run_with_clock(
     if closed.is_err() {
         tracing::error!("the spool's writer could not be joined");
     }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Starts what the box itself serves, and who does what is asked for there.

@@ -30,7 +30,6 @@ pub(crate) const PIN: &str = "739105";
 pub(crate) struct Scene {
     pub address: SocketAddr,
     pub dir: tempfile::TempDir,
-    pub board: Arc<Board>,
     pub maintenance: Maintenance,
     pub jobs: Jobs,
     pub stop: CancellationToken,
@@ -93,7 +92,7 @@ impl Scene {
         let status = StatusState {
             state_dir: config.state_dir.clone(),
             spool,
-            board: Arc::clone(&board),
+            board,
             uplink: UplinkBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
@@ -116,7 +115,7 @@ impl Scene {
         };
         tasks.spawn(guard::serve(super::router(state), listener, limits, stop.clone(), "status"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { address, dir, board, maintenance, jobs, stop, tasks }
+        Self { address, dir, maintenance, jobs, stop, tasks }
     }
 
     pub(crate) fn pin_file(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use storepulse_shared::ids::DeviceId;
 
-use super::action::{Job, MakeBundle, TestDevice};
+use super::action::{File, Job, JobState, MakeBundle, TestDevice};
 use super::reader::Reader;
 use crate::status::AgentStatus;
 
@@ -41,7 +41,13 @@ pub(crate) fn sign_in(reader: &Reader, then: &str, problem: Option<&str>) -> Res
 }
 
 pub(crate) fn job(reader: &Reader, job: &Job) -> Response {
-    shell(reader, job.what, html! { p { (format!("{:?}", job.state)) } })
+    let left = job.expected.saturating_sub(job.begun.elapsed()).as_secs();
+    let state = match &job.state {
+        JobState::Running { done, of, now } => format!("{done}/{of} {now}, {left} s"),
+        JobState::Done(outcome) => outcome.to_string(),
+        JobState::Failed(why) => why.clone(),
+    };
+    shell(reader, job.what, html! { p { (state) } })
 }
 
 pub(crate) async fn show_style() -> &'static str {
@@ -61,5 +67,8 @@ pub(crate) fn unconnected_test() -> TestDevice {
 }
 
 pub(crate) fn unconnected_bundle() -> MakeBundle {
-    Arc::new(|_| Box::pin(async { Err("bundles are not connected in this build".to_owned()) }))
+    Arc::new(|progress| {
+        progress.attach(File { name: "none.txt".to_owned(), media_type: "text/plain", content: Vec::new() });
+        Box::pin(async { Err("bundles are not connected in this build".to_owned()) })
+    })
 }
