@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
+use crate::bundle::Support;
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState};
+use crate::log_tail::LogTail;
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::StatusState;
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
@@ -78,7 +80,20 @@ impl Listeners {
 /// # Errors
 /// The agent could not start; nothing was changed.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), AgentError> {
-    run_with_clock(config, listeners, Arc::new(SystemClock::load()), stop).await
+    run_logged(config, listeners, LogTail::default(), stop).await
+}
+
+/// The same, with the last lines of its log, which a support bundle is to have.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run_logged(
+    config: Config,
+    listeners: Listeners,
+    log: LogTail,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    run_all(config, listeners, Arc::new(SystemClock::load()), log, stop).await
 }
 
 /// The same by another clock than the system's, which is how tests make it wrong.
@@ -89,6 +104,16 @@ pub async fn run_with_clock(
     config: Config,
     listeners: Listeners,
     source: Arc<dyn ClockSource>,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    run_all(config, listeners, source, LogTail::default(), stop).await
+}
+
+async fn run_all(
+    config: Config,
+    listeners: Listeners,
+    source: Arc<dyn ClockSource>,
+    log: LogTail,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
     let last_trusted = LastTrusted::new(&config.state_dir);
@@ -126,7 +151,7 @@ pub async fn run_with_clock(
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
     let started_boot_ms = clock.read().boot_ms;
-    let status = StatusState {
+    let status = Arc::new(StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
         board,
@@ -134,10 +159,11 @@ pub async fn run_with_clock(
         key,
         clock: clock.clone(),
         started_boot_ms,
-    };
-    let control = ControlState { spool: spool.clone(), clock: clock.clone() };
+    });
+    let support = Support { status: Arc::clone(&status), log };
+    let control = ControlState { spool: spool.clone(), clock: clock.clone(), support };
     background.spawn(control::serve(control, &config.state_dir, serving.clone()));
-    background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
+    background.spawn(local::serve_status(status, listeners.status, serving.clone()));
 
     stop.cancelled().await;
     tracing::info!("stopping");

@@ -24,6 +24,8 @@ pub(crate) const ITEMS_MAX: usize = 200;
 pub(crate) const REPLAY: &str = "/quarantine/replay";
 /// Discards batches in quarantine.
 pub(crate) const DISCARD: &str = "/quarantine/discard";
+/// Tells what a support bundle needs; answers with a [`crate::bundle::Heard`].
+pub(crate) const SUPPORT: &str = "/support";
 
 /// Which items of the quarantine.
 #[derive(Debug, Serialize, Deserialize)]

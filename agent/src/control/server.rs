@@ -14,8 +14,9 @@ use storepulse_shared::ids::BatchId;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, REPLAY};
-use crate::spool::{Spool, Unreplayable};
+use super::{DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, REPLAY, SUPPORT};
+use crate::bundle::{Heard, Support};
+use crate::spool::{Spool, SpoolError, Unreplayable};
 use crate::time::BoxClock;
 
 /// What a socket is called until nobody else can open it.
@@ -27,6 +28,7 @@ const PATH_BYTES_MAX: usize = 107;
 pub(crate) struct ControlState {
     pub(crate) spool: Spool,
     pub(crate) clock: BoxClock,
+    pub(crate) support: Support,
 }
 
 /// Makes the socket in this folder, which must be ours alone, and serves it until `stop`.
@@ -46,6 +48,7 @@ pub(crate) fn serve(
         let router = Router::new()
             .route(REPLAY, post(replay))
             .route(DISCARD, post(discard))
+            .route(SUPPORT, post(support))
             .with_state(Arc::new(state));
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
         {
@@ -119,6 +122,11 @@ async fn discard(
         done.push(told(item, result));
     }
     Ok(Json(Done { done }))
+}
+
+async fn support(State(state): State<Arc<ControlState>>) -> Result<Json<Heard>, (StatusCode, String)> {
+    let refused = |error: SpoolError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    state.support.hear().await.map(Json).map_err(refused)
 }
 
 fn within_limit(asked: Items) -> Result<Vec<BatchId>, (StatusCode, String)> {
