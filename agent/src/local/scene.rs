@@ -19,6 +19,7 @@ use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
 use crate::status::StatusState;
 use crate::time::{BoxClock, SystemClock};
+use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
 
 /// Longer than anything here takes.
@@ -32,6 +33,8 @@ pub(crate) struct Scene {
     pub dir: tempfile::TempDir,
     pub maintenance: Maintenance,
     pub jobs: Jobs,
+    pub status: Arc<StatusState>,
+    pub trial: Trial,
     pub stop: CancellationToken,
     pub tasks: JoinSet<()>,
 }
@@ -89,7 +92,8 @@ impl Scene {
         let board = Arc::new(Board::default());
         board.add(&"box".parse().unwrap(), "host");
         let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
-        let status = StatusState {
+        let trial = Trial::new(Arc::clone(&board), &config.devices);
+        let status = Arc::new(StatusState {
             state_dir: config.state_dir.clone(),
             spool,
             board,
@@ -98,7 +102,7 @@ impl Scene {
             started_boot_ms: clock.read().boot_ms,
             clock,
             maintenance: maintenance.clone(),
-        };
+        });
         let ((jobs, runner), stop, mut tasks) = (Jobs::new(), CancellationToken::new(), JoinSet::new());
         tasks.spawn(runner.run(stop.clone()));
         let listener = TcpListener::bind(config.local.listen).await.unwrap();
@@ -110,12 +114,12 @@ impl Scene {
             maintenance: maintenance.clone(),
             test: testing(),
             bundle: bundling(),
-            status: Arc::new(status),
-            config: Arc::new(config),
+            trial: trial.clone(),
+            status: Arc::clone(&status),
         };
         tasks.spawn(guard::serve(super::router(state), listener, limits, stop.clone(), "status"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { address, dir, maintenance, jobs, stop, tasks }
+        Self { address, dir, maintenance, jobs, status, trial, stop, tasks }
     }
 
     pub(crate) fn pin_file(&self) -> PathBuf {

@@ -1,13 +1,11 @@
 //! A stand-in for the pages, until they are merged: as little HTML as the actions need. Not shipped.
 
-use std::sync::Arc;
-
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use storepulse_shared::ids::DeviceId;
 
-use super::action::{File, Job, JobState, MakeBundle, TestDevice};
+use super::action::{Job, JobState};
 use super::reader::Reader;
 use crate::status::AgentStatus;
 
@@ -60,15 +58,4 @@ pub(crate) async fn show_script() -> &'static str {
 
 pub(crate) async fn show_icon() -> &'static str {
     ""
-}
-
-pub(crate) fn unconnected_test() -> TestDevice {
-    Arc::new(|_, _| Box::pin(async { Err("testing is not connected in this build".to_owned()) }))
-}
-
-pub(crate) fn unconnected_bundle() -> MakeBundle {
-    Arc::new(|progress| {
-        progress.attach(File { name: "none.txt".to_owned(), media_type: "text/plain", content: Vec::new() });
-        Box::pin(async { Err("bundles are not connected in this build".to_owned()) })
-    })
 }
