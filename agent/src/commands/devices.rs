@@ -5,14 +5,14 @@
 //! is where a shop begins.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use storepulse_shared::ids::DeviceId;
 
+use super::progress::Progress;
 use crate::collector::{Found, Plan, Ports, probe_host, probe_port};
 use crate::config::Config;
 use crate::inventory::{self, Expected, Instead, Inventory, Known, SeenPort, Standing};
@@ -53,11 +53,14 @@ pub(super) async fn run(
     if let Some(places) = command.probe {
         let places = chosen(places, &inventory);
         let plan = places.iter().fold(Plan::default(), |plan, place| plan.and(plan_of(place)));
-        let mut waiting = Waiting::new(plan);
+        let progress = Progress::begin("asking");
+        let mut before = 0;
         for place in places {
-            probed.push(probe(&ports, place, &mut waiting).await);
+            let questions = plan_of(&place).questions;
+            let tell = |done: usize, what: &str| progress.tell(before + done, plan.questions, what);
+            probed.push(probe(&ports, place, &tell).await);
+            before += questions;
         }
-        waiting.over();
     }
     if command.json {
         let Inventory { devices, ports } = &inventory;
@@ -99,55 +102,16 @@ fn plan_of(place: &str) -> Plan {
     if is_port(place) { Plan::of_port() } else { Plan::of_host() }
 }
 
-async fn probe(ports: &Ports, place: String, waiting: &mut Waiting) -> Probed {
-    let before = waiting.done;
-    let mut tell = |done: usize, _: usize, what: &str| waiting.tell(before + done, what);
-    let (found, problem) = if is_port(&place) {
-        match probe_port(ports, &place, &mut tell).await {
-            Ok(found) => (found.into_iter().collect(), None),
-            Err(problem) => (Vec::new(), Some(problem)),
-        }
-    } else {
-        (probe_host(&place, &mut tell).await, None)
-    };
-    waiting.done = before + plan_of(&place).questions;
-    Probed { place, found, problem }
-}
-
-/// Somebody who waits for the answers: on a terminal one line that changes, elsewhere one for each question.
-struct Waiting {
-    plan: Plan,
-    done: usize,
-    is_terminal: bool,
-}
-
-impl Waiting {
-    fn new(plan: Plan) -> Self {
-        Self { plan, done: 0, is_terminal: std::io::stderr().is_terminal() }
+async fn probe(ports: &Ports, place: String, tell: &(impl Fn(usize, &str) + Sync)) -> Probed {
+    let mut tell = |done: usize, _: usize, what: &str| tell(done, what);
+    if !is_port(&place) {
+        let found = probe_host(&place, &mut tell).await;
+        return Probed { place, found, problem: None };
     }
-
-    fn tell(&self, done: usize, what: &str) {
-        let line = progress(self.plan, done, what);
-        if self.is_terminal {
-            // Where nobody listens there is nothing to be done about it.
-            let _ = write!(std::io::stderr(), "\r{line}\u{1b}[K");
-        } else {
-            super::say(&line);
-        }
+    match probe_port(ports, &place, &mut tell).await {
+        Ok(found) => Probed { place, found: found.into_iter().collect(), problem: None },
+        Err(problem) => Probed { place, found: Vec::new(), problem: Some(problem) },
     }
-
-    fn over(&self) {
-        if self.is_terminal {
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
-        }
-    }
-}
-
-/// `3 of 42, about 12 s left: …`.
-fn progress(plan: Plan, done: usize, what: &str) -> String {
-    let left = plan.left(done).max(Duration::from_secs(1)).as_secs();
-    let what: String = what.chars().filter(|c| !c.is_control()).collect();
-    format!("{} of {}, about {left} s left: {what}", done + 1, plan.questions)
 }
 
 fn tell(inventory: &Inventory, out: &mut impl Write) -> std::io::Result<()> {
@@ -273,16 +237,5 @@ mod tests {
     fn free_ports_are_asked_under_the_name_that_lasts() {
         assert_eq!(chosen(Vec::new(), &inventory()), ["/dev/serial/by-path/pci-1"]);
         assert_eq!(chosen(vec!["192.0.2.1".to_owned()], &inventory()), ["192.0.2.1"]);
-    }
-
-    #[test]
-    fn progress_counts_down_and_never_says_no_time() {
-        let plan = Plan::of_port();
-        let first = progress(plan, 0, "/dev/ttyUSB0: an\u{1b}[2J ESC/POS printer");
-        let all = plan.silent.as_secs();
-        assert!(first.starts_with(&format!("1 of {}, about {all} s left: ", plan.questions)), "{first}");
-        assert!(!first.contains('\u{1b}'));
-        let last = progress(plan, plan.questions - 1, "x");
-        assert!(last.contains(&format!("{0} of {0}, about 1 s left", plan.questions)), "{last}");
     }
 }

@@ -79,10 +79,9 @@ impl Finding {
         let device = self.device.as_ref().map(DeviceId::to_string);
         let device = device.as_ref().map(|id| ("device", id));
         let with = self.with.iter().map(|(name, value)| (*name, value));
-        device
-            .into_iter()
-            .chain(with)
-            .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        device.into_iter().chain(with).fold(template.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        })
     }
 }
 
@@ -93,14 +92,10 @@ mod tests {
     #[test]
     fn words_name_the_particulars() {
         let device: DeviceId = "printer-2".parse().unwrap();
-        let held =
-            Finding::new(Problem::PortHeld).of(&device).with("path", "/dev/ttyUSB0").with("holder", "pos");
+        let held = Finding::new(Problem::PortHeld).of(&device).with("path", "/dev/ttyUSB0").with("holder", "pos");
         for language in Language::ALL {
             let text = held.text(language);
-            assert!(
-                text.contains("printer-2") && text.contains("/dev/ttyUSB0") && text.contains("pos"),
-                "{text}"
-            );
+            assert!(text.contains("printer-2") && text.contains("/dev/ttyUSB0") && text.contains("pos"), "{text}");
             assert!(!text.contains('{') && !held.next(language).contains('{'), "{text}");
         }
     }

@@ -63,8 +63,7 @@ mod tests {
                 assert!(!text.is_empty() && !next.is_empty(), "{code}: {name} has no words");
                 assert!(!text.ends_with('.') && next.ends_with('.'), "{code}: {name}: {text:?} {next:?}");
                 let known: BTreeSet<&str> = problem.particulars().iter().copied().chain(["device"]).collect();
-                let unknown: Vec<_> =
-                    named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
+                let unknown: Vec<_> = named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
                 assert!(unknown.is_empty(), "{code}: {name} names {unknown:?}");
             }
             assert_eq!(words.len(), Problem::ALL.len(), "{}: words without a problem", language.code());

@@ -20,6 +20,7 @@ use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
 use crate::status::StatusState;
 use crate::time::{BoxClock, SystemClock};
+use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
 
 /// Longer than anything here takes.
@@ -31,9 +32,10 @@ pub(crate) const PIN: &str = "739105";
 pub(crate) struct Scene {
     pub address: SocketAddr,
     pub dir: tempfile::TempDir,
-    pub board: Arc<Board>,
     pub maintenance: Maintenance,
     pub jobs: Jobs,
+    pub status: Arc<StatusState>,
+    pub trial: Trial,
     pub stop: CancellationToken,
     pub tasks: JoinSet<()>,
 }
@@ -91,37 +93,37 @@ impl Scene {
         let board = Arc::new(Board::default());
         board.add(&"box".parse().unwrap(), "host");
         let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
-        let status = StatusState {
+        let trial = Trial::new(Arc::clone(&board), &config.devices);
+        let status = Arc::new(StatusState {
             state_dir: config.state_dir.clone(),
             spool,
-            board: Arc::clone(&board),
+            board,
             uplink: UplinkBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
             clock,
             maintenance: maintenance.clone(),
-        };
+        });
         let ((jobs, runner), stop, mut tasks) = (Jobs::new(), CancellationToken::new(), JoinSet::new());
         tasks.spawn(runner.run(stop.clone()));
         let listener = TcpListener::bind(config.local.listen).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (config, status, test) = (Arc::new(config), Arc::new(status), testing());
-        let (ports, of_setup) = (Ports::default(), (Arc::clone(&config), Arc::clone(&status)));
-        let setup = Setup::new(of_setup.0, ports, of_setup.1, jobs.clone(), Arc::clone(&test));
+        let of_setup = (Arc::new(config.clone()), Ports::default(), Arc::clone(&status));
+        let setup = Setup::new(of_setup.0, of_setup.1, of_setup.2, jobs.clone(), testing());
         let state = LocalState {
+            setup,
             guard: Arc::new(Guard::new(config.local.hosts.clone()).with_body_time(body_time)),
             access: Arc::new(Access::new(config.local.pin(), session)),
             jobs: jobs.clone(),
             maintenance: maintenance.clone(),
-            test,
-            setup,
+            test: testing(),
             bundle: bundling(),
-            status,
-            config,
+            trial: trial.clone(),
+            status: Arc::clone(&status),
         };
         tasks.spawn(guard::serve(super::router(state), listener, limits, stop.clone(), "status"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { address, dir, board, maintenance, jobs, stop, tasks }
+        Self { address, dir, maintenance, jobs, status, trial, stop, tasks }
     }
 
     pub(crate) fn pin_file(&self) -> PathBuf {

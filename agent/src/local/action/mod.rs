@@ -1,5 +1,6 @@
 //! What a technician can have done from the page, behind a PIN: always a POST, with a token of the session.
 
+mod connect;
 mod jobs;
 mod routes;
 mod runner;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use storepulse_shared::ids::DeviceId;
 
+pub(crate) use self::connect::{bundle_by, test_by};
 pub(crate) use self::jobs::{File, Job, JobState, Jobs, Progress};
 
 pub(crate) use self::routes::{

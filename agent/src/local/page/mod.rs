@@ -1,13 +1,11 @@
 //! A stand-in for the pages, until they are merged: as little HTML as the actions need. Not shipped.
 
-use std::sync::Arc;
-
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 use storepulse_shared::ids::DeviceId;
 
-use super::action::{Job, MakeBundle};
+use super::action::{Job, JobState};
 use super::reader::Reader;
 use crate::status::AgentStatus;
 
@@ -45,7 +43,13 @@ pub(crate) fn job(reader: &Reader, job: &Job) -> Response {
         let title = super::setup::title(reader, job).unwrap_or_default();
         return shell(reader, &title, body);
     }
-    shell(reader, job.what, html! { p { (format!("{:?}", job.state)) } })
+    let left = job.expected.saturating_sub(job.begun.elapsed()).as_secs();
+    let state = match &job.state {
+        JobState::Running { done, of, now } => format!("{done}/{of} {now}, {left} s"),
+        JobState::Done(outcome) => outcome.to_string(),
+        JobState::Failed(why) => why.clone(),
+    };
+    shell(reader, job.what, html! { p { (state) } })
 }
 
 pub(crate) async fn show_style() -> &'static str {
@@ -58,8 +62,4 @@ pub(crate) async fn show_script() -> &'static str {
 
 pub(crate) async fn show_icon() -> &'static str {
     ""
-}
-
-pub(crate) fn unconnected_bundle() -> MakeBundle {
-    Arc::new(|_| Box::pin(async { Err("bundles are not connected in this build".to_owned()) }))
 }
