@@ -23,6 +23,7 @@ use crate::board::{Board, DeviceStatus};
 use crate::config::{KeyError, KeySource};
 use crate::finding::{Finding, Problem};
 use crate::language::Language;
+use crate::maintenance::Maintenance;
 use crate::spool::{LaneStatus, Spool, SpoolError, SpoolStatus};
 use crate::time::{BoxClock, ClockStatus};
 use crate::uplink::{UplinkBoard, UplinkState, UplinkStatus};
@@ -36,6 +37,7 @@ pub(crate) struct StatusState {
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
     pub(crate) clock: BoxClock,
+    pub(crate) maintenance: Maintenance,
     /// By the clock that nobody sets.
     pub(crate) started_boot_ms: i64,
     /// By the configuration.
@@ -93,7 +95,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn of(source: &KeySource) -> Self {
+    pub(crate) fn of(source: &KeySource) -> Self {
         match source.read() {
             Ok(key) => Self {
                 tenant: Some(key.tenant().to_string()),
@@ -154,7 +156,7 @@ impl StatusState {
             spool_problem,
             machine,
             network,
-            maintenance_until_ms: None,
+            maintenance_until_ms: self.maintenance.under_way().map(|now| now.until_ms),
             devices: self.board.snapshot(),
         };
         status.verdict = Verdict::of(&status);

@@ -95,6 +95,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(web::host_of(&self.url))
+    }
+
     fn check(&self) -> Result<(), String> {
         web::check_url(&self.url)?;
         web::check_credential(self.token.is_some(), self.username.is_some(), self.password.is_some())?;

@@ -127,6 +127,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.path.display().to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         if self.path.file_name().is_none() || folder.as_os_str().as_encoded_bytes().contains(&b'*') {
@@ -162,6 +166,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.path]
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {
@@ -286,7 +294,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         if look.state == Some(DeviceState::Ok) && !look.again.is_empty() {
-            sink.accept(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
+            sink.repeat(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
         }
         if let Some(fault) = look.trouble {
             sink.error(fault.kind, fault.text);

@@ -126,6 +126,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.broker.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         session::host_and_port(&self.broker)?;
         for topic in self.availability.iter().flatten().chain([&self.topic]) {
@@ -157,6 +161,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.password.iter_mut().filter_map(Secret::path_mut).collect()
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

@@ -92,6 +92,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if self.ups.is_empty() || self.ups.len() > 64 || !self.ups.chars().all(is_name) {
@@ -122,6 +126,7 @@ impl Probe for Upsd<'_> {
             timeout: *timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
             ended: FaultKind::Refused,
+            tape: self.ctx.sink.tape(),
         };
         let answer = link::ask(&mut stream, question, |bytes| answer::parse(ups, bytes)).await?;
         // It is polite, and no more: upsd closes, whether it has read this or not.

@@ -83,6 +83,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.listen.to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         label::check_listed(&self.labels)?;
         self.tokens.iter().try_for_each(TokenSetting::check)?;
@@ -94,6 +98,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.tokens.iter_mut().filter_map(|token| token.token_file.as_mut()).collect()
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

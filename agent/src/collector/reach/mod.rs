@@ -106,6 +106,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         let (host, port) = host_and_port(&self.target)?;
         let has = |check| self.checks.contains(&check);
@@ -126,6 +130,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.ca_file.iter_mut().collect()
+    }
+
+    fn floor(&self) -> Duration {
+        if self.checks.contains(&Check::Tls) { TLS_INTERVAL_MIN } else { Duration::ZERO }
     }
 
     async fn run(&self, ctx: &Context) {
