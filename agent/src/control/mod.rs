@@ -12,7 +12,7 @@ mod server;
 use serde::{Deserialize, Serialize};
 use storepulse_shared::ids::BatchId;
 
-pub(crate) use self::client::ask;
+pub(crate) use self::client::{ControlError, ask};
 pub(crate) use self::server::{ControlState, serve};
 
 /// The socket in the state folder.
