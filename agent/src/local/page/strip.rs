@@ -1,0 +1,97 @@
+//! The last 24 hours of a device as a strip: what is wrong is higher than what is well, so that it shows without colours.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+use storepulse_shared::ids::DeviceId;
+
+use super::speaker::Speaker;
+use crate::board::DeviceState;
+
+/// One device's last hours.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Day {
+    /// The worst state in each of equally long slots, the oldest first; `None` where nothing is known.
+    pub slots: Vec<Option<DeviceState>>,
+    /// The share of the known time in which it answered, from 0 to 1; `None` if no time is known.
+    pub ok: Option<f64>,
+    /// How often its state became another one.
+    pub changes: u64,
+}
+
+/// Of all devices.
+pub(crate) type Days = BTreeMap<DeviceId, Day>;
+
+/// What is drawn alike: a class, where it stands and how high it is, of ten.
+const BANDS: [(&str, f64, u8, &[DeviceState]); 3] = [
+    ("a", 7.5, 5, &[DeviceState::Ok]),
+    ("b", 6.0, 8, &[DeviceState::Stale]),
+    ("c", 5.0, 10, &[DeviceState::Fault, DeviceState::Unreachable]),
+];
+
+/// In words.
+pub(super) fn words(speaker: Speaker, day: &Day) -> String {
+    let Some(ok) = day.ok else { return speaker.say("strip_unknown").to_owned() };
+    // Never 100 if it was away for a moment.
+    let percent = if ok < 1.0 { (ok * 100.0).min(99.9) } else { 100.0 };
+    let share = speaker.number(percent, usize::from(percent > 99.0 && percent < 100.0));
+    let changes = speaker.count("strip_changes", day.changes);
+    speaker.fill("strip_ok", &[("share", &share), ("changes", &changes)])
+}
+
+/// As a picture, with the same words.
+pub(super) fn draw(speaker: Speaker, day: &Day) -> Markup {
+    html! {
+        svg.strip role="img" aria-label=(words(speaker, day)) viewBox={ "0 0 " (day.slots.len().max(1)) " 10" }
+            preserveAspectRatio="none" {
+            @for (class, middle, height, states) in BANDS {
+                @let path = path(&day.slots, middle, states);
+                @if !path.is_empty() { path class=(class) stroke-width=(height) d=(path) {} }
+            }
+        }
+    }
+}
+
+/// Lines through the slots of these states, one for each run of them.
+fn path(slots: &[Option<DeviceState>], middle: f64, states: &[DeviceState]) -> String {
+    let mut path = String::new();
+    let mut at = 0;
+    while at < slots.len() {
+        let is_in = |slot: &Option<DeviceState>| slot.is_some_and(|state| states.contains(&state));
+        let run = slots[at..].iter().take_while(|slot| is_in(slot)).count();
+        if run > 0 {
+            // A string takes everything.
+            let _ = write!(path, "M{at} {middle}h{run}");
+        }
+        at += run.max(1);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DeviceState::{Fault, Ok, Unreachable};
+    use super::*;
+    use crate::language::Language;
+
+    #[test]
+    fn runs_are_drawn_once_and_each_band_by_itself() {
+        let slots = [None, Some(Ok), Some(Ok), Some(Fault), Some(Unreachable), Some(Ok)];
+        assert_eq!(path(&slots, 7.5, &[Ok]), "M1 7.5h2M5 7.5h1");
+        assert_eq!(path(&slots, 5.0, &[Fault, Unreachable]), "M3 5h2");
+        assert_eq!(path(&[], 5.0, &[Ok]), "");
+    }
+
+    #[test]
+    fn it_says_in_words_what_it_shows() {
+        let speaker = Speaker::new(Language::En);
+        let day = |ok, changes| Day { slots: vec![Some(Ok); 96], ok, changes };
+        assert_eq!(words(speaker, &day(Some(0.97), 3)), "ok 97 % of 24 h, 3 changes");
+        assert_eq!(words(speaker, &day(Some(1.0), 1)), "ok 100 % of 24 h, 1 change");
+        assert_eq!(words(speaker, &day(Some(0.9999), 2)), "ok 99.9 % of 24 h, 2 changes");
+        assert_eq!(words(speaker, &day(None, 0)), "nothing known of the last 24 h");
+        let drawn = draw(speaker, &day(Some(0.97), 3)).into_string();
+        assert!(drawn.contains("aria-label=\"ok 97 % of 24 h, 3 changes\"") && drawn.contains("role=\"img\""));
+    }
+}
