@@ -5,6 +5,7 @@
 
 mod action;
 mod metrics;
+pub(crate) mod page;
 mod push;
 mod reader;
 mod status;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use storepulse_shared::ids::DeviceId;
 
 pub(crate) use self::machine::Machine;
+#[cfg(test)]
+pub(crate) use self::network::Interface;
 pub(crate) use self::network::Network;
 pub(crate) use self::verdict::{Level, Verdict};
 use crate::board::{Board, DeviceStatus};

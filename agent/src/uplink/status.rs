@@ -43,6 +43,8 @@ pub struct UplinkStatus {
     pub failures: u32,
     /// Batches acknowledged since the agent started.
     pub acked_batches: u64,
+    /// The pace that the cloud last gave for what has waited, in bytes a second.
+    pub backlog_bytes_per_s: Option<u64>,
     /// Samples that the cloud did not take from them, one by one.
     pub rejected_samples: u64,
     /// The last ack said that an operator waits for a new key.
@@ -67,6 +69,7 @@ impl Default for UplinkBoard {
             next_attempt_ms: None,
             failures: 0,
             acked_batches: 0,
+            backlog_bytes_per_s: None,
             rejected_samples: 0,
             new_key_wished: false,
             clock_offset_ms: None,

@@ -48,7 +48,7 @@ pub(super) fn device_markup(
     let speaker = Speaker::new(reader.language);
     let device = status.devices.get(id)?;
     let body = html! {
-        p { a href="/" { "\u{2039} " (speaker.say("back")) } }
+        p.back { a href="/" { "\u{2039} " (speaker.say("back")) } }
         (top(speaker, status, id, device, days.get(id)))
         (all_values(speaker, status, device))
         (errors(speaker, status, id, device))
@@ -87,8 +87,9 @@ fn top(
             }
             @if let Some(day) = day {
                 figure {
+                    p.small.soft aria-hidden="true" { (strip::words(speaker, day)) }
                     (strip::draw(speaker, day))
-                    figcaption { span { (speaker.say("a_day_ago")) } span { (strip::words(speaker, day)) } span { (speaker.say("now")) } }
+                    figcaption { span { (speaker.say("a_day_ago")) } span { (speaker.say("now")) } }
                 }
             }
         }
@@ -129,30 +130,40 @@ fn all_values(speaker: Speaker, status: &AgentStatus, device: &DeviceStatus) -> 
 }
 
 fn errors(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &DeviceStatus) -> Markup {
+    let last = device.last_error.as_ref();
     html! {
         section.card #errors {
             h2 { (speaker.say("errors")) }
-            @if device.errors.is_empty() {
-                p.tell { (shape("ok")) (speaker.say("no_errors")) }
-            }
-            @if let Some(error) = &device.last_error {
-                div.error {
+            @if device.errors.is_empty() { p.tell { (shape("ok")) (speaker.say("no_errors")) } }
+            @if let Some(error) = last {
+                div.error data-error=(error.kind) {
                     p.tell { (shape("fault")) (fault_word(speaker, error.kind)) }
                     p.soft.small { (pooled(speaker, status, device, error)) }
+                    (meaning(speaker, status, id, error.kind))
                     code.verbatim { (error.text) }
-                    @if let Some(bytes) = &error.bytes { (said(speaker, bytes)) }
+                    
                 }
             }
-            @if !device.errors.is_empty() {
-                ul.rows { @for (&kind, &count) in &device.errors {
+            ul.rows {
+                @for (&kind, &count) in device.errors.iter().filter(|(kind, _)| last.is_none_or(|last| last.kind != **kind)) {
                     li data-error=(kind) {
-                        @let meaning = finding::of_fault(kind, id, &Place::default(), "");
                         p { b { (fault_word(speaker, kind)) } " \u{b7} " (speaker.count("times", count)) }
-                        p.small { (sentence(speaker, &meaning)) }
-                        p.next.small { (meaning.next(speaker.language())) }
+                        (meaning(speaker, status, id, kind))
                     }
-                } }
+                }
             }
+        }
+    }
+}
+
+/// What a kind of error means and what to do, unless that stands at the top of the page already.
+fn meaning(speaker: Speaker, status: &AgentStatus, id: &DeviceId, kind: &str) -> Markup {
+    let meaning = finding::of_fault(kind, id, &Place::default(), "");
+    let is_told = |told: &Finding| told.device.as_ref() == Some(id) && told.problem == meaning.problem;
+    html! {
+        @if !status.verdict.findings.iter().any(is_told) {
+            p.small { (sentence(speaker, &meaning)) }
+            p.next.small { (meaning.next(speaker.language())) }
         }
     }
 }

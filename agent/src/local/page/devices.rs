@@ -98,10 +98,7 @@ fn one(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &DeviceSta
     html! {
         li.device id={ "device-" (id) } data-device=(id) data-state=(state) {
             (shape(state))
-            div {
-                a.name href={ "/device/" (id) } { (id) }
-                p.about { b { (state_word(speaker, device.state)) } " \u{b7} " (kind_word(speaker, device.kind)) }
-            }
+            a.name href={ "/device/" (id) } { (id) }
             (value(speaker, status.now_ms, device))
             (error(speaker, status, device))
             @if let Some(day) = days.get(id) { (strip::draw(speaker, day)) }
@@ -116,21 +113,25 @@ pub(super) fn is_stale(device: &DeviceStatus, t: i64) -> bool {
 }
 
 fn value(speaker: Speaker, now_ms: i64, device: &DeviceStatus) -> Markup {
+    let about = html! {
+        p.about { b { (state_word(speaker, device.state)) } " \u{b7} " (kind_word(speaker, device.kind)) }
+    };
     html! {
-        div.now {
-            @match values::most_telling(&device.values) {
-                Some((series, reading)) => {
-                    @let stale = is_stale(device, reading.t);
-                    p.value data-stale[stale] { (values::write(speaker, series, reading.value)) }
+        @match values::most_telling(&device.values) {
+            Some((series, reading)) => {
+                @let stale = is_stale(device, reading.t);
+                p.value data-stale[stale] { (values::write(speaker, series, reading.value)) }
+                div.meta {
+                    (about)
                     p.age {
                         @if stale { (speaker.say("last_value")) ", " } @else { (values::name(speaker, series)) ", " }
                         (speaker.ago(reading.t, now_ms))
                     }
                 }
-                None => {
-                    p.value data-stale { "\u{2013}" }
-                    p.age { (speaker.say("no_value")) }
-                }
+            }
+            None => {
+                p.value data-stale { "\u{2013}" }
+                div.meta { (about) p.age { (speaker.say("no_value")) } }
             }
         }
     }

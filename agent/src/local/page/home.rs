@@ -29,7 +29,7 @@ pub(super) fn home_markup(reader: &Reader, status: &AgentStatus, days: &Days) ->
     let fresh = format!("/fragment?lang={}", reader.language.code());
     shell::whole(&Sheet {
         reader,
-        title: &speaker.fill("store_title", &[("store", title)]),
+        title,
         verdict: Some(level_name(status.verdict.level)),
         fresh: Some((&fresh, FRESH_SECONDS)),
         body: inside(reader, status, days),
@@ -46,6 +46,10 @@ pub(crate) fn fragment(reader: &Reader, status: &AgentStatus, days: &Days) -> Re
 pub(super) fn inside(reader: &Reader, status: &AgentStatus, days: &Days) -> Markup {
     let speaker = Speaker::new(reader.language);
     html! {
+        p.place {
+            (status.identity.store.as_deref().unwrap_or_else(|| speaker.say("this_store")))
+            span { (speaker.say("as_of")) " " (speaker.time(status.now_ms, status.now_ms)) }
+        }
         (verdict(speaker, status))
         (devices::devices(speaker, status, days))
         (uplink::uplink(speaker, status))

@@ -33,7 +33,7 @@ pub(super) fn job_markup(reader: &Reader, job: &Job, used: Duration) -> Markup {
     let title = title(speaker, job);
     let back = if job.what == "test" { format!("/device/{}", job.subject) } else { "/".to_owned() };
     let body = html! {
-        p { a href=(back) { "\u{2039} " (speaker.say("back")) } }
+        p.back { a href=(back) { "\u{2039} " (speaker.say("back")) } }
         section.card data-job=(job.what) data-job-state=(state_name(&job.state)) {
             h1 { (title) }
             @match &job.state {

@@ -49,7 +49,9 @@ pub(crate) fn shell(reader: &Reader, title: &str, body: Markup) -> Response {
 /// HTML with the headers of all pages.
 pub(super) fn respond(status: StatusCode, markup: Markup) -> Response {
     let mut response = (status, markup.into_string()).into_response();
-    response.headers_mut().extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    for (name, value) in ALWAYS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

@@ -22,7 +22,7 @@ pub(super) fn sign_in_markup(reader: &Reader, then: &str, problem: Option<&str>)
     let speaker = Speaker::new(reader.language);
     let title = speaker.say("sign_in");
     let body = html! {
-        p { a href="/" { "\u{2039} " (speaker.say("back")) } }
+        p.back { a href="/" { "\u{2039} " (speaker.say("back")) } }
         section.card {
             h1 { (title) }
             @if reader.can_sign_in { (form(speaker, then, problem)) } @else {

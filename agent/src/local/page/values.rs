@@ -73,7 +73,7 @@ pub(super) fn write(speaker: Speaker, text: &str, value: f64) -> String {
 fn state(speaker: Speaker, names: &[&str], value: f64) -> String {
     let named = names.iter().zip(0_u8..).find(|(_, number)| f64::from(*number) == value).map(|(name, _)| name);
     let words = named.and_then(|name| speaker.call("value", name));
-    words.map_or_else(|| speaker.number(value, 3), str::to_owned)
+    words.map_or_else(|| loose(speaker, value), str::to_owned)
 }
 
 /// A value of this UCUM unit, in the unit that people use.

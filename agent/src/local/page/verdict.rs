@@ -59,6 +59,7 @@ fn worst(speaker: Speaker, level: Level, finding: &Finding, now_ms: i64) -> Mark
                 p.next { (finding.next(speaker.language())) }
             }
             (particulars(speaker, finding, now_ms))
+            @if let Some(evidence) = &finding.evidence { code.verbatim { (evidence) } }
         }
     }
 }
@@ -105,6 +106,8 @@ fn one(speaker: Speaker, finding: &Finding, now_ms: i64) -> Markup {
             p.tell { (shape(picture)) span.text { (sentence(speaker, finding)) } }
             p.next { (finding.next(speaker.language())) }
             (particulars(speaker, finding, now_ms))
+            // What a device said stands with the device.
+            @if let (Some(evidence), None) = (&finding.evidence, &finding.device) { code.verbatim { (evidence) } }
         }
     }
 }
@@ -120,7 +123,7 @@ pub(super) fn sentence(speaker: Speaker, finding: &Finding) -> String {
     }
 }
 
-/// Since when, by what evidence, of which device.
+/// Since when, and of which device.
 fn particulars(speaker: Speaker, finding: &Finding, now_ms: i64) -> Markup {
     html! {
         @if finding.since_ms.is_some() || finding.device.is_some() {
@@ -133,6 +136,5 @@ fn particulars(speaker: Speaker, finding: &Finding, now_ms: i64) -> Markup {
                 }
             }
         }
-        @if let Some(evidence) = &finding.evidence { code.verbatim { (evidence) } }
     }
 }
