@@ -6,9 +6,10 @@
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
 //! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! have in common, [`tape`] what was said on a line, [`asked`] a person's wish for a reading, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod asked;
 mod book;
 mod changes;
 mod ds18b20;
@@ -19,7 +20,7 @@ mod gathered;
 mod host;
 mod http_json;
 mod json;
-mod kept;
+pub(crate) mod kept;
 mod label;
 mod link;
 mod listen;
@@ -38,7 +39,7 @@ mod probe;
 mod prometheus;
 mod reach;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 mod scale;
 mod scanner;
 mod secret;
@@ -48,6 +49,7 @@ mod sink;
 mod snmp;
 mod sql;
 mod statsd;
+mod tape;
 mod web;
 #[cfg(test)]
 mod web_server;
@@ -62,6 +64,7 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 pub use self::about::{About, document};
+pub(crate) use self::asked::{Asked, Ended, Wish};
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 use self::probe::Introduction;
@@ -83,6 +86,8 @@ pub struct Context {
     pub ports: Ports,
     /// A folder of the device's own for what must outlive the agent; made by who writes into it.
     pub(crate) state: PathBuf,
+    /// Where people wish for a reading.
+    pub(crate) asked: Asked,
     /// When it fires, `run` returns.
     pub stop: CancellationToken,
 }
@@ -95,6 +100,8 @@ trait Collector {
     const SUBJECTS: &'static [Subject] = &[];
     /// What it may ask a stranger.
     const INTRODUCTIONS: &'static [Introduction] = &[];
+    /// Whether the bytes of its line may be shown: only if no frame of it can hold card data, names or secrets.
+    const SHOWS_BYTES: bool = false;
 
     /// The lane of its samples.
     fn lane(&self) -> Lane;
@@ -102,6 +109,16 @@ trait Collector {
     /// The serial port that it reads.
     fn port(&self) -> Option<PortName> {
         None
+    }
+
+    /// Whether it is not asked: it talks by itself, or others write what is read.
+    fn talks_by_itself(&self) -> bool {
+        false
+    }
+
+    /// However often people wish for it, it is not read more often than this.
+    fn floor(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What its settings have wrong together; each for itself is checked where it is read.
@@ -132,6 +149,9 @@ macro_rules! kinds {
             pub const ALL: &'static [(&'static str, About)] =
                 &[$((stringify!($name), <$name::Settings as Collector>::ABOUT)),*];
 
+            /// Whether the bytes of a kind's line may be shown, in the order of [`Self::ALL`].
+            pub const SHOWS_BYTES: &'static [bool] = &[$(<$name::Settings as Collector>::SHOWS_BYTES),*];
+
             /// The parsers of all kinds.
             pub const SUBJECTS: &'static [&'static [Subject]] =
                 &[$(<$name::Settings as Collector>::SUBJECTS),*];
@@ -159,6 +179,21 @@ macro_rules! kinds {
             /// The serial port that it reads.
             pub(crate) fn port(&self) -> Option<PortName> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// Whether the bytes of its line may be shown.
+            const fn shows_bytes(&self) -> bool {
+                match self { $(Self::$variant(_) => <$name::Settings as Collector>::SHOWS_BYTES,)* }
+            }
+
+            /// Whether it is not asked.
+            pub(crate) fn talks_by_itself(&self) -> bool {
+                match self { $(Self::$variant(settings) => settings.talks_by_itself(),)* }
+            }
+
+            /// However often people wish for it, it is not read more often than this.
+            pub(crate) fn floor(&self) -> Duration {
+                match self { $(Self::$variant(settings) => settings.floor(),)* }
             }
 
             /// What its settings have wrong together.
@@ -219,7 +254,9 @@ kinds! {
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
-pub(crate) async fn supervise(kind: Kind, ctx: Context) {
+pub(crate) async fn supervise(kind: Kind, mut ctx: Context) {
+    ctx.sink = ctx.sink.of_kind(&kind);
+    ctx.asked = ctx.asked.with_floor(kind.floor());
     while !ctx.stop.is_cancelled() {
         let outcome = AssertUnwindSafe(kind.run(&ctx)).catch_unwind().await;
         if ctx.stop.is_cancelled() {

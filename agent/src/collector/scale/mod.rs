@@ -151,6 +151,7 @@ impl Collector for Settings {
     };
 
     const INTRODUCTIONS: &'static [Introduction] = asked::INTRODUCTIONS;
+    const SHOWS_BYTES: bool = true;
     const SUBJECTS: &'static [Subject] =
         &[toledo::STANDARD, toledo::BRAZIL, nci::ANSWER, cas::READY, cas::ASKED, cas::STREAMED];
 
@@ -172,6 +173,10 @@ impl Collector for Settings {
         Ok(())
     }
 
+    fn talks_by_itself(&self) -> bool {
+        self.protocol == Protocol::CasStream
+    }
+
     async fn run(&self, ctx: &Context) {
         let expected = self.protocol.line();
         if self.protocol == Protocol::CasStream {
@@ -185,7 +190,7 @@ impl Collector for Settings {
             timeout: self.timeout * asked::QUESTIONS_MAX + asked::OPENING_MAX,
             jitter: self.jitter,
         };
-        poll::run(schedule, ctx, &mut Asked::new(self, bus)).await;
+        poll::run(schedule, ctx, &mut Asked::new(self, bus, ctx.sink.tape())).await;
     }
 }
 

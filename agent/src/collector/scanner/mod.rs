@@ -111,6 +111,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         let hearing =
             Hearing { port: &self.port, expected: Line::eight_n_one(9_600), stale_after: self.stale_after };

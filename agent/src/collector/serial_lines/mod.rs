@@ -68,6 +68,10 @@ impl Collector for Settings {
         Some(self.port.name.clone())
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         let hearing =
             Hearing { port: &self.port, expected: Line::eight_n_one(9_600), stale_after: self.stale_after };
@@ -109,7 +113,7 @@ fn read(patterns: &[Pattern], piece: Piece) -> Result<Reading, Fault> {
     match pattern::read(patterns, &line) {
         pattern::Reading::Matched { values, event } => {
             let events = event.into_iter().map(|event| (Cow::Owned(event.kind), event.text)).collect();
-            Ok(Reading { values, events })
+            Ok(Reading { values, events, ..Reading::default() })
         }
         pattern::Reading::Unknown => {
             Err(Fault::new(FaultKind::Parse, format!("a line of {} bytes matches no pattern", line.len())))
