@@ -16,7 +16,8 @@ use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, PushState};
+use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION};
+use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::StatusState;
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
@@ -49,7 +50,7 @@ pub enum AgentError {
 /// The sockets that the agent serves on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// `/health`, `/status`, `/metrics`.
+    /// The page, `/health`, `/status`, `/metrics`.
     pub status: TcpListener,
     /// Pushes, if they are configured.
     pub push: Option<TcpListener>,
@@ -128,6 +129,11 @@ pub async fn run_with_clock(
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
     background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
+    let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
+    background.spawn(maintenance.clone().run(serving.clone()));
+    let control =
+        ControlState { spool: spool.clone(), clock: clock.clone(), maintenance: maintenance.clone() };
+    background.spawn(control::serve(control, &config.state_dir, serving.clone()));
     let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
         state_dir: config.state_dir.clone(),
@@ -136,11 +142,10 @@ pub async fn run_with_clock(
         uplink: uplink_board,
         key,
         clock: clock.clone(),
+        maintenance,
         started_boot_ms,
     };
-    let control = ControlState { spool: spool.clone(), clock: clock.clone() };
-    background.spawn(control::serve(control, &config.state_dir, serving.clone()));
-    background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
+    start_page(&mut background, config, status, listeners.status, &serving);
 
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -163,6 +168,29 @@ pub async fn run_with_clock(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts what the box itself serves, and who does what is asked for there.
+fn start_page(
+    tasks: &mut JoinSet<()>,
+    config: Config,
+    status: StatusState,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) {
+    let (jobs, runner) = Jobs::new();
+    tasks.spawn(runner.run(stop.clone()));
+    let state = LocalState {
+        guard: Arc::new(Guard::new(config.local.hosts.clone())),
+        access: Arc::new(Access::new(config.local.pin(), SESSION)),
+        jobs,
+        maintenance: status.maintenance.clone(),
+        test: local::unconnected_test(),
+        bundle: local::unconnected_bundle(),
+        status: Arc::new(status),
+        config: Arc::new(config),
+    };
+    tasks.spawn(local::serve_status(state, listener, stop.clone()));
 }
 
 /// Starts everything that takes samples in.

@@ -11,6 +11,7 @@ mod health;
 mod key;
 pub mod language;
 mod local;
+mod maintenance;
 pub mod spool;
 mod status;
 pub mod time;

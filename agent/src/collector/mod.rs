@@ -30,7 +30,7 @@ mod mqtt;
 mod nut;
 mod otlp;
 mod own_time;
-mod pan;
+pub(crate) mod pan;
 mod parse;
 mod pattern;
 mod poll;

@@ -3,6 +3,7 @@
 mod check;
 mod devices;
 mod health;
+mod maintenance;
 mod quarantine;
 mod run;
 pub(crate) mod screen;
@@ -54,6 +55,9 @@ enum Command {
     Devices(devices::DevicesCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
+    /// Say that somebody works in the shop, so that its alerts wait; the agent must run
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
@@ -110,6 +114,7 @@ async fn command(command: Command, config: Option<Config>) -> anyhow::Result<Exi
         Command::Check => check::run(&config, out),
         Command::Devices(command) => devices::run(Some(&config), command, out).await,
         Command::Health => health::run(&config).await,
+        Command::Maintenance(command) => maintenance::run(&config, command, out).await,
         Command::Spool(command) => spool::run(&config, command, out),
         Command::Quarantine(command) => quarantine::run(&config, command, out).await,
     }

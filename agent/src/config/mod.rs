@@ -3,6 +3,8 @@
 //! Every field is checked where it stands, so that an error names line and column; unknown and repeated keys are errors.
 //! Errors quote the place, never the surrounding lines, because a key may stand there. Paths are relative to the file.
 
+mod hosts;
+mod pin;
 mod secrets;
 mod units;
 
@@ -16,6 +18,8 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::{AGENT_DEVICE, DeviceId};
 use storepulse_shared::limits::SAMPLES_MAX;
 
+pub use self::hosts::HostName;
+pub(crate) use self::pin::PinFile;
 pub use self::secrets::{InlineKey, KeyError, KeySource, TokenFileError, TokenSetting};
 pub(crate) use self::units::duration;
 use crate::collector::Kind;
@@ -159,9 +163,22 @@ pub struct Batches {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Local {
-    /// Where `/health`, `/status` and `/metrics` are served.
+    /// Where the page, `/health`, `/status` and `/metrics` are served.
     #[serde(default = "local_listen")]
     pub listen: SocketAddr,
+    /// The file with the PIN for what does something; without it the page only shows.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
+    /// How else browsers call this box.
+    #[serde(default)]
+    pub hosts: Vec<HostName>,
+}
+
+impl Local {
+    /// Where the PIN stands, if there is one.
+    pub(crate) fn pin(&self) -> Option<PinFile> {
+        self.pin_file.clone().map(PinFile::new)
+    }
 }
 
 /// `health:`
@@ -261,7 +278,7 @@ impl Default for HealthConfig {
 
 impl Default for Local {
     fn default() -> Self {
-        Self { listen: local_listen() }
+        Self { listen: local_listen(), pin_file: None, hosts: Vec::new() }
     }
 }
 
@@ -328,7 +345,8 @@ impl Config {
 
     fn resolve_paths(&mut self, base: &Path) {
         self.state_dir = base.join(&self.state_dir);
-        for path in [&mut self.cloud.key_file, &mut self.cloud.ca_file].into_iter().flatten() {
+        let files = [&mut self.cloud.key_file, &mut self.cloud.ca_file, &mut self.local.pin_file];
+        for path in files.into_iter().flatten() {
             *path = base.join(&*path);
         }
         let tokens = self.push.iter_mut().flat_map(|push| &mut push.tokens);

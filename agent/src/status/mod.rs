@@ -18,6 +18,7 @@ pub(crate) use self::network::Network;
 pub(crate) use self::verdict::{Level, Verdict};
 use crate::board::{Board, DeviceStatus};
 use crate::config::KeySource;
+use crate::maintenance::Maintenance;
 use crate::spool::{Spool, SpoolStatus};
 use crate::time::{BoxClock, ClockStatus};
 use crate::uplink::{UplinkBoard, UplinkStatus};
@@ -31,6 +32,7 @@ pub(crate) struct StatusState {
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
     pub(crate) clock: BoxClock,
+    pub(crate) maintenance: Maintenance,
     /// By the clock that nobody sets.
     pub(crate) started_boot_ms: i64,
 }
@@ -105,7 +107,7 @@ impl StatusState {
             spool: self.spool.status().await?,
             machine: Machine::read(&self.state_dir),
             network: Network::read(),
-            maintenance_until_ms: None,
+            maintenance_until_ms: self.maintenance.under_way().map(|now| now.until_ms),
             devices: self.board.snapshot(),
         };
         status.verdict = Verdict::of(&status);

@@ -8,10 +8,10 @@ use storepulse_shared::ids::DeviceId;
 use super::devices::{fault_word, is_stale, kind_word, pooled, state_name, state_word};
 use super::shell::{self, Sheet, shape};
 use super::speaker::Speaker;
-use super::strip::{self, Day, Days};
+use super::strip::{self, Days};
 use super::verdict::sentence;
 use super::{actions, values};
-use crate::board::{DeviceState, DeviceStatus, Exchange};
+use crate::board::{DeviceState, DeviceStatus, Exchange, Strip};
 use crate::finding::{self, Finding, Place};
 use crate::local::reader::Reader;
 use crate::status::AgentStatus;
@@ -65,7 +65,7 @@ fn top(
     status: &AgentStatus,
     id: &DeviceId,
     device: &DeviceStatus,
-    day: Option<&Day>,
+    day: Option<&Strip>,
 ) -> Markup {
     let state = state_name(device.state);
     let found = status.verdict.findings.iter().filter(|finding| finding.device.as_ref() == Some(id));
@@ -141,7 +141,7 @@ fn errors(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &Device
                     p.soft.small { (pooled(speaker, status, device, error)) }
                     (meaning(speaker, status, id, error.kind))
                     code.verbatim { (error.text) }
-                    
+                    @if let Some(bytes) = &error.bytes { (said(speaker, bytes)) }
                 }
             }
             ul.rows {

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use storepulse_shared::batch::Loss;
 use storepulse_shared::ids::DeviceId;
 
-use super::strip::{Day, Days};
-use crate::board::{Board, DeviceState, DeviceStatus, LastError};
+use super::strip::Days;
+use crate::board::{Board, DeviceState, DeviceStatus, Exchange, LastError, SLOT_MS, SLOTS, Slot, Strip};
 use crate::finding::{Finding, Problem};
-use crate::local::reader::{Reader, Session};
 use crate::language::Language;
+use crate::local::reader::{Reader, Session};
 use crate::spool::{LaneStatus, Quarantined, SpoolStatus, WritesStatus};
 use crate::status::{AgentStatus, Identity, Interface, Machine, Network, Verdict};
 use crate::time::{Authority, ClockStatus};
@@ -20,7 +20,6 @@ use crate::uplink::{Cause, UplinkBoard, UplinkState, UplinkStatus};
 pub(super) const NOW: i64 = 1_795_344_130_000;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-const SLOTS: usize = 96;
 
 pub(super) fn id(text: &str) -> DeviceId {
     text.parse().unwrap()
@@ -38,7 +37,12 @@ pub(super) fn signed_in(language: Language) -> Reader {
 }
 
 /// A device that answered so long ago.
-pub(super) fn device(kind: &'static str, state: Option<DeviceState>, age_ms: i64, values: &[(&str, f64)]) -> DeviceStatus {
+pub(super) fn device(
+    kind: &'static str,
+    state: Option<DeviceState>,
+    age_ms: i64,
+    values: &[(&str, f64)],
+) -> DeviceStatus {
     let (board, name) = (Board::default(), id("any"));
     board.add(&name, kind);
     board.good(&name, NOW - age_ms, values);
@@ -49,17 +53,19 @@ pub(super) fn device(kind: &'static str, state: Option<DeviceState>, age_ms: i64
 }
 
 /// With failed readings of this kind.
-pub(super) fn failed(mut device: DeviceStatus, count: u64, age_ms: i64, kind: &'static str, text: &str) -> DeviceStatus {
-    let (board, name) = (Board::default(), id("any"));
-    board.add(&name, "host");
-    bad(&board, &name, NOW - age_ms, kind, text);
-    device.last_error = board.snapshot().remove(&name).unwrap().last_error;
+pub(super) fn failed(
+    mut device: DeviceStatus,
+    count: u64,
+    age_ms: i64,
+    kind: &'static str,
+    text: &str,
+) -> DeviceStatus {
+    let at_ms = NOW - age_ms;
+    let (asked, answered) = ("01 03 00 00 00 02 c4 0b".to_owned(), String::new());
+    let bytes = Some(Exchange { at_ms, asked, answered });
+    device.last_error = Some(LastError { at_ms, kind, text: text.to_owned(), bytes });
     device.errors.insert(kind, count);
     device
-}
-
-fn bad(board: &Board, name: &DeviceId, at_ms: i64, kind: &'static str, text: &str) {
-    board.bad(name, at_ms, kind, text.to_owned());
 }
 
 fn lane(lane: &'static str, waiting: u64, oldest_ms: Option<i64>) -> LaneStatus {
@@ -116,9 +122,33 @@ fn machine() -> Machine {
 pub(super) fn status() -> AgentStatus {
     let ok = Some(DeviceState::Ok);
     let devices = BTreeMap::from([
-        (id("fridge-dairy"), device("modbus", ok, 4_000, &[("hw.temperature", 4.12), ("hw.humidity", 0.65), ("retail.cabinet.door.open", 0.0), ("retail.cabinet.setpoint", 4.0)])),
-        (id("printer-1"), device("escpos", ok, 2_000, &[("retail.printer.paper.state", 0.0), ("retail.printer.cover.open", 0.0)])),
-        (id("scale-deli"), device("scale", ok, 1_000, &[("retail.scale.weight", 1.245), ("retail.scale.reads", 812.0)])),
+        (
+            id("fridge-dairy"),
+            device(
+                "modbus",
+                ok,
+                4_000,
+                &[
+                    ("hw.temperature", 4.12),
+                    ("hw.humidity", 0.65),
+                    ("retail.cabinet.door.open", 0.0),
+                    ("retail.cabinet.setpoint", 4.0),
+                ],
+            ),
+        ),
+        (
+            id("printer-1"),
+            device(
+                "escpos",
+                ok,
+                2_000,
+                &[("retail.printer.paper.state", 0.0), ("retail.printer.cover.open", 0.0)],
+            ),
+        ),
+        (
+            id("scale-deli"),
+            device("scale", ok, 1_000, &[("retail.scale.weight", 1.245), ("retail.scale.reads", 812.0)]),
+        ),
         (id("ups-main"), device("nut", ok, 9_000, &[("hw.battery.charge", 0.98), ("retail.ups.load", 0.31)])),
     ]);
     AgentStatus {
@@ -170,14 +200,25 @@ fn loss(samples: u64, reason: &str, from: i64, to: i64) -> Loss {
 pub(super) fn troubled() -> AgentStatus {
     let mut shop = status();
     let (fridge, printer, scale) = (id("fridge-dairy"), id("printer-1"), id("scale-deli"));
-    let silent = device("modbus", Some(DeviceState::Unreachable), 42 * MINUTE, &[("hw.temperature", 4.12), ("hw.humidity", 0.65)]);
+    let silent = device(
+        "modbus",
+        Some(DeviceState::Unreachable),
+        42 * MINUTE,
+        &[("hw.temperature", 4.12), ("hw.humidity", 0.65)],
+    );
     let timeout = "no answer from unit 1 within 500ms: is it on, is the cable in, is the address right?";
     shop.devices.insert(fridge.clone(), failed(silent, 84, 6_000, "timeout", timeout));
-    shop.devices.insert(printer.clone(), device("escpos", Some(DeviceState::Ok), 2_000, &[("retail.printer.paper.state", 2.0)]));
+    shop.devices.insert(
+        printer.clone(),
+        device("escpos", Some(DeviceState::Ok), 2_000, &[("retail.printer.paper.state", 2.0)]),
+    );
     let rubbish = device("scale", Some(DeviceState::Fault), 3 * HOUR, &[("retail.scale.weight", 1.245)]);
     let framing = "bytes that are no frame: is the speed 9600 8N1?";
     shop.devices.insert(scale.clone(), failed(rubbish, 5_120, 1_000, "framing", framing));
-    shop.devices.insert(id("pos-02"), device("http_json", Some(DeviceState::Stale), 9 * MINUTE, &[("retail.pos.up", 1.0)]));
+    shop.devices.insert(
+        id("pos-02"),
+        device("http_json", Some(DeviceState::Stale), 9 * MINUTE, &[("retail.pos.up", 1.0)]),
+    );
     shop.devices.insert(id("scanner-3"), {
         let mut new = device("scanner", None, 0, &[]);
         new.last_good_ms = None;
@@ -187,7 +228,8 @@ pub(super) fn troubled() -> AgentStatus {
     shop.devices.insert(id("ups-main"), failed(ups, 3, 5 * HOUR, "timeout", "no answer"));
     shop.uplink.state = UplinkState::Failing;
     shop.uplink.cause = Some(Cause::Dns);
-    shop.uplink.reason = Some("error sending request: dns error: failed to lookup address information".to_owned());
+    shop.uplink.reason =
+        Some("error sending request: dns error: failed to lookup address information".to_owned());
     shop.uplink.since_ms = Some(NOW - 2 * HOUR);
     shop.uplink.last_ack_ms = Some(NOW - 2 * HOUR - 7_000);
     shop.uplink.next_attempt_ms = Some(NOW + 24_000);
@@ -209,10 +251,17 @@ pub(super) fn troubled() -> AgentStatus {
         refusal: "span_too_long: 31 h from the first to the last sample".to_owned(),
     }];
     shop.verdict = Verdict::from_findings(vec![
-        Finding::new(Problem::CloudDns).with("host", "ingest.example.com").since(Some(NOW - 2 * HOUR)).shown_by("failed to lookup address information"),
+        Finding::new(Problem::CloudDns)
+            .with("host", "ingest.example.com")
+            .since(Some(NOW - 2 * HOUR))
+            .shown_by("failed to lookup address information"),
         Finding::new(Problem::PaperOut).of(&printer).since(Some(NOW - 61 * MINUTE)),
         Finding::new(Problem::DeviceSilent).of(&fridge).since(Some(NOW - 42 * MINUTE)).shown_by(timeout),
-        Finding::new(Problem::LineWrong).of(&scale).with("path", "/dev/ttyUSB1").with("line", "9600 8N1").since(Some(NOW - 3 * HOUR)),
+        Finding::new(Problem::LineWrong)
+            .of(&scale)
+            .with("path", "/dev/ttyUSB1")
+            .with("line", "9600 8N1")
+            .since(Some(NOW - 3 * HOUR)),
         Finding::new(Problem::SamplesLost).with("samples", "18300"),
         Finding::new(Problem::DeviceStale).of(&id("pos-02")),
         Finding::new(Problem::Quarantined).with("batches", "1"),
@@ -226,30 +275,33 @@ pub(super) fn sixty() -> AgentStatus {
     for no in 0..60 - shop.devices.len() {
         let metric = format!("hw.temperature{{sensor=\"rack-{no:02}\"}}");
         let value = f64::from(u8::try_from(no).unwrap()) / 7.0 - 4.0;
-        shop.devices.insert(id(&format!("fridge-{no:02}")), device("modbus", Some(DeviceState::Ok), 3_000, &[(&metric, value)]));
+        shop.devices.insert(
+            id(&format!("fridge-{no:02}")),
+            device("modbus", Some(DeviceState::Ok), 3_000, &[(&metric, value)]),
+        );
     }
     shop
 }
 
 /// Their last hours: well, or with the troubles that their state suggests.
 pub(super) fn days(shop: &AgentStatus) -> Days {
-    let day = |no: usize, device: &DeviceStatus| {
-        let worst = device.state.filter(|state| *state != DeviceState::Ok);
-        let slots: Vec<Option<DeviceState>> = (0..SLOTS)
-            .map(|slot| match slot {
-                0..9 => None,
-                88.. if worst.is_some() => worst,
-                slot if (slot * 7 + no * 5) % 41 == 0 => Some(DeviceState::Unreachable),
-                slot if (slot + no) % 37 == 3 => Some(DeviceState::Stale),
-                _ => Some(DeviceState::Ok),
-            })
-            .collect();
-        Day { slots, ok: Some(0.97), changes: 3 }
+    let state = |no: usize, slot: usize, device: &DeviceStatus| match slot {
+        0..9 => None,
+        88.. if device.state != Some(DeviceState::Ok) => device.state,
+        slot if (slot * 7 + no * 5).is_multiple_of(41) => Some(DeviceState::Unreachable),
+        slot if (slot + no) % 37 == 3 => Some(DeviceState::Stale),
+        _ => Some(DeviceState::Ok),
     };
+    let day = |no: usize, device: &DeviceStatus| strip((0..SLOTS).map(|slot| state(no, slot, device)));
     shop.devices.iter().enumerate().map(|(no, (id, device))| (id.clone(), day(no, device))).collect()
 }
 
-/// A last error as it is.
-pub(super) fn last_error(device: &DeviceStatus) -> &LastError {
-    device.last_error.as_ref().unwrap()
+/// A strip of these states.
+pub(super) fn strip(states: impl Iterator<Item = Option<DeviceState>>) -> Strip {
+    let slot = |worst: Option<DeviceState>| {
+        let ok = worst.map(|state| if state == DeviceState::Ok { 1.0 } else { 0.6 });
+        let known = if worst.is_some() { 1.0 } else { 0.0 };
+        Slot { ok, known, worst, changes: u16::from(ok.is_some_and(|ok| ok < 1.0)) }
+    };
+    Strip { from_ms: NOW - 24 * HOUR, slot_ms: SLOT_MS, slots: states.map(slot).collect() }
 }

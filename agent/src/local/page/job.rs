@@ -104,7 +104,19 @@ fn running(speaker: Speaker, job: &Job, used: Duration, done: usize, of: usize, 
                 }
             }
         }
-        @if !now.is_empty() { p { b { (speaker.say("job_now")) } " " (now) } }
+        @if let Some(now) = now_words(speaker, job, of, now) { p { b { (speaker.say("job_now")) } " " (now) } }
+    }
+}
+
+/// What is done now, in the language of the reader where it is known what that is.
+fn now_words<'a>(speaker: Speaker, job: &Job, of: usize, now: &'a str) -> Option<&'a str> {
+    match job.what {
+        // A device that talks by itself is watched for so many steps; the others are asked once.
+        "test" if of > 1 => Some(speaker.say("test_listens")),
+        "test" => Some(speaker.say("test_asks")),
+        "watch" if now == "quiet" => Some(speaker.say("watch_quiet")),
+        "watch" if now == "touch" => Some(speaker.say("watch_touch")),
+        _ => Some(now).filter(|now| !now.is_empty()),
     }
 }
 
@@ -149,23 +161,34 @@ fn tested(speaker: Speaker, outcome: &Value) -> Markup {
         @if let Some(read) = outcome["values"].as_object().filter(|read| !read.is_empty()) {
             dl { @for (series, reading) in read {
                 dt { (values::name(speaker, series)) }
-                @let value = reading.as_f64().or_else(|| reading["value"].as_f64());
-                dd { @if let Some(value) = value { (values::write(speaker, series, value)) } @else { "\u{2013}" } }
+                dd {
+                    @if let Some(value) = reading["value"].as_f64() {
+                        span.value data-stale[!good] { (values::write(speaker, series, value)) }
+                    }
+                }
             } }
+        }
+        @if let Some(seen) = outcome["seen"].as_object().filter(|seen| !seen.is_empty()) {
+            dl { @for (what, value) in seen { dt { code { (what) } } dd { (value) } } }
         }
     }
 }
 
-/// Which devices changed, the last one first: a list of their ids, by itself or under `devices`.
+/// Which devices changed: `{touched: {device: [what]}, left_out: [device]}`.
 fn identified(speaker: Speaker, outcome: &Value) -> Markup {
-    let list = outcome.as_array().or_else(|| outcome["devices"].as_array());
-    let devices: Vec<&str> = list.into_iter().flatten().filter_map(Value::as_str).collect();
+    let touched: Vec<&String> =
+        outcome["touched"].as_object().into_iter().flat_map(|all| all.keys()).collect();
+    let left_out: Vec<&str> =
+        outcome["left_out"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     html! {
-        @if devices.is_empty() {
+        @if touched.is_empty() {
             p.tell { (shape("unknown")) (speaker.say("identified_none")) }
         } @else {
             p.tell { (shape("ok")) (speaker.say("identified")) }
-            ul.rows { @for device in devices { li { a href={ "/device/" (device) } { (device) } } } }
+            ul.rows { @for device in touched { li { a href={ "/device/" (device) } { (device) } } } }
+        }
+        @if !left_out.is_empty() {
+            p.soft.small { (speaker.say("left_out")) " " (left_out.join(", ")) }
         }
     }
 }

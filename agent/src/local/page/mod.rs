@@ -35,14 +35,12 @@ mod tests;
 mod uplink;
 mod values;
 mod verdict;
-pub(crate) mod words;
+mod words;
 
-pub(crate) use self::device::{device, not_found};
+pub(crate) use self::device::device;
 pub(crate) use self::files::{show_icon, show_script, show_style};
 pub(crate) use self::handlers::{show_device, show_fragment, show_home};
 pub(crate) use self::home::{fragment, home};
 pub(crate) use self::job::job;
 pub(crate) use self::shell::shell;
-pub(crate) use self::sign_in::{pin_unusable, pin_wait, pin_wrong, sign_in};
-pub(crate) use self::speaker::Speaker;
-pub(crate) use self::strip::{Day, Days};
+pub(crate) use self::sign_in::sign_in;

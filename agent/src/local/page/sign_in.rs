@@ -1,7 +1,5 @@
 //! Where the PIN is typed.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -13,8 +11,7 @@ use crate::local::reader::Reader;
 /// The page with the form. `then` is the path of ours to go to afterwards, `problem` what was wrong with the last attempt.
 #[must_use]
 pub(crate) fn sign_in(reader: &Reader, then: &str, problem: Option<&str>) -> Response {
-    let status = if problem.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-    shell::respond(status, sign_in_markup(reader, then, problem))
+    shell::respond(StatusCode::OK, sign_in_markup(reader, then, problem))
 }
 
 /// The same as HTML.
@@ -46,23 +43,4 @@ fn form(speaker: Speaker, then: &str, problem: Option<&str>) -> Markup {
             button.primary { (speaker.say("sign_in")) }
         }
     }
-}
-
-/// That the PIN was another one.
-#[must_use]
-pub(crate) fn pin_wrong(reader: &Reader) -> String {
-    Speaker::new(reader.language).say("pin_wrong").to_owned()
-}
-
-/// That there were too many attempts, and how long to wait.
-#[must_use]
-pub(crate) fn pin_wait(reader: &Reader, wait: Duration) -> String {
-    let speaker = Speaker::new(reader.language);
-    speaker.fill("pin_wait", &[("span", &speaker.span(wait.as_secs_f64().ceil()))])
-}
-
-/// That the PIN of this box cannot be used, and why.
-#[must_use]
-pub(crate) fn pin_unusable(reader: &Reader, why: &str) -> String {
-    Speaker::new(reader.language).fill("pin_unusable", &[("why", why)])
 }

@@ -69,7 +69,8 @@ impl Speaker {
             return format!("{value:e}");
         }
         let plain = format!("{value:.decimals$}");
-        let (sign, digits) = plain.strip_prefix('-').map_or(("", plain.as_str()), |digits| ("\u{2212}", digits));
+        let (sign, digits) =
+            plain.strip_prefix('-').map_or(("", plain.as_str()), |digits| ("\u{2212}", digits));
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
         let nothing = whole == "0" && part.bytes().all(|digit| digit == b'0');
         let point = if self.language == Language::En { "." } else { "," };

@@ -7,25 +7,15 @@ use maud::{Markup, html};
 use storepulse_shared::ids::DeviceId;
 
 use super::speaker::Speaker;
-use crate::board::DeviceState;
+use crate::board::{Board, DeviceState, Strip};
+use crate::status::AgentStatus;
 
-/// One device's last hours.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Day {
-    /// The worst state in each of equally long slots, the oldest first; `None` where nothing is known.
-    pub slots: Vec<Option<DeviceState>>,
-    /// The share of the known time in which it answered, from 0 to 1; `None` if no time is known.
-    pub ok: Option<f64>,
-    /// How often its state became another one.
-    pub changes: u64,
-}
-
-/// Of all devices.
-pub(crate) type Days = BTreeMap<DeviceId, Day>;
+/// The strips of all devices.
+pub(crate) type Days = BTreeMap<DeviceId, Strip>;
 
 /// As the board knows them.
-pub(super) fn days(_board: &crate::board::Board, _status: &crate::status::AgentStatus) -> Days {
-    Days::new()
+pub(super) fn days(board: &Board, status: &AgentStatus) -> Days {
+    status.devices.keys().map(|id| (id.clone(), board.history(id))).collect()
 }
 
 /// What is drawn alike: a class, where it stands and how high it is, of ten.
@@ -36,22 +26,32 @@ const BANDS: [(&str, f64, u8, &[DeviceState]); 3] = [
 ];
 
 /// In words.
-pub(super) fn words(speaker: Speaker, day: &Day) -> String {
-    let Some(ok) = day.ok else { return speaker.say("strip_unknown").to_owned() };
+pub(super) fn words(speaker: Speaker, day: &Strip) -> String {
+    let (mut ok, mut known, mut changes) = (0.0, 0.0, 0_u64);
+    for slot in &day.slots {
+        ok += slot.ok.unwrap_or_default() * slot.known;
+        known += slot.known;
+        changes += u64::from(slot.changes);
+    }
+    if known <= 0.0 {
+        return speaker.say("strip_unknown").to_owned();
+    }
+    let percent = ok / known * 100.0;
     // Never 100 if it was away for a moment.
-    let percent = if ok < 1.0 { (ok * 100.0).min(99.9) } else { 100.0 };
+    let percent = if percent < 99.999 { percent.min(99.9) } else { 100.0 };
     let share = speaker.number(percent, usize::from(percent > 99.0 && percent < 100.0));
-    let changes = speaker.count("strip_changes", day.changes);
+    let changes = speaker.count("strip_changes", changes);
     speaker.fill("strip_ok", &[("share", &share), ("changes", &changes)])
 }
 
 /// As a picture, with the same words.
-pub(super) fn draw(speaker: Speaker, day: &Day) -> Markup {
+pub(super) fn draw(speaker: Speaker, day: &Strip) -> Markup {
+    let slots: Vec<Option<DeviceState>> = day.slots.iter().map(|slot| slot.worst).collect();
     html! {
-        svg.strip role="img" aria-label=(words(speaker, day)) viewBox={ "0 0 " (day.slots.len().max(1)) " 10" }
+        svg.strip role="img" aria-label=(words(speaker, day)) viewBox={ "0 0 " (slots.len().max(1)) " 10" }
             preserveAspectRatio="none" {
             @for (class, middle, height, states) in BANDS {
-                @let path = path(&day.slots, middle, states);
+                @let path = path(&slots, middle, states);
                 @if !path.is_empty() { path class=(class) stroke-width=(height) d=(path) {} }
             }
         }
@@ -78,6 +78,7 @@ fn path(slots: &[Option<DeviceState>], middle: f64, states: &[DeviceState]) -> S
 mod tests {
     use super::DeviceState::{Fault, Ok, Unreachable};
     use super::*;
+    use crate::board::{SLOT_MS, Slot};
     use crate::language::Language;
 
     #[test]
@@ -88,15 +89,26 @@ mod tests {
         assert_eq!(path(&[], 5.0, &[Ok]), "");
     }
 
+    fn day(slots: &[Slot]) -> Strip {
+        Strip { from_ms: 0, slot_ms: SLOT_MS, slots: slots.to_vec() }
+    }
+
+    fn slot(ok: f64, known: f64, changes: u16) -> Slot {
+        Slot { ok: Some(ok), known, worst: Some(if ok < 1.0 { Unreachable } else { Ok }), changes }
+    }
+
     #[test]
     fn it_says_in_words_what_it_shows() {
         let speaker = Speaker::new(Language::En);
-        let day = |ok, changes| Day { slots: vec![Some(Ok); 96], ok, changes };
-        assert_eq!(words(speaker, &day(Some(0.97), 3)), "ok 97 % of 24 h, 3 changes");
-        assert_eq!(words(speaker, &day(Some(1.0), 1)), "ok 100 % of 24 h, 1 change");
-        assert_eq!(words(speaker, &day(Some(0.9999), 2)), "ok 99.9 % of 24 h, 2 changes");
-        assert_eq!(words(speaker, &day(None, 0)), "nothing known of the last 24 h");
-        let drawn = draw(speaker, &day(Some(0.97), 3)).into_string();
-        assert!(drawn.contains("aria-label=\"ok 97 % of 24 h, 3 changes\"") && drawn.contains("role=\"img\""));
+        let said = |slots: &[Slot]| words(speaker, &day(slots));
+        assert_eq!(said(&[slot(1.0, 1.0, 1), slot(0.94, 1.0, 2)]), "ok 97 % of 24 h, 3 changes");
+        assert_eq!(said(&[slot(1.0, 1.0, 1), Slot::default()]), "ok 100 % of 24 h, 1 change");
+        assert_eq!(said(&[slot(0.9999, 1.0, 2)]), "ok 99.9 % of 24 h, 2 changes");
+        assert_eq!(said(&[slot(0.0, 0.5, 0), slot(1.0, 1.0, 0)]), "ok 67 % of 24 h, 0 changes");
+        assert_eq!(said(&[Slot::default()]), "nothing known of the last 24 h");
+        let drawn = draw(speaker, &day(&[slot(1.0, 1.0, 0), slot(0.94, 1.0, 3)])).into_string();
+        assert!(
+            drawn.contains("aria-label=\"ok 97 % of 24 h, 3 changes\"") && drawn.contains("role=\"img\"")
+        );
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn write(speaker: Speaker, text: &str, value: f64) -> String {
 
 /// The name of a state; a number that is no state is shown as it is.
 fn state(speaker: Speaker, names: &[&str], value: f64) -> String {
-    let named = names.iter().zip(0_u8..).find(|(_, number)| f64::from(*number) == value).map(|(name, _)| name);
+    let named =
+        names.iter().zip(0_u8..).find(|(_, number)| f64::from(*number) == value).map(|(name, _)| name);
     let words = named.and_then(|name| speaker.call("value", name));
     words.map_or_else(|| loose(speaker, value), str::to_owned)
 }

@@ -98,7 +98,12 @@ mod tests {
                 let text = say(language, key);
                 assert!(!text.trim().is_empty(), "{}: {key}", language.code());
                 assert_eq!(named(text), named(english), "{}: {key}", language.code());
-                assert_eq!(text.matches('|').count(), english.matches('|').count(), "{}: {key}", language.code());
+                assert_eq!(
+                    text.matches('|').count(),
+                    english.matches('|').count(),
+                    "{}: {key}",
+                    language.code()
+                );
             }
         }
     }
