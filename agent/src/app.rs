@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{self, Board};
+use crate::bundle::Support;
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION};
+use crate::log_tail::LogTail;
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::StatusState;
@@ -80,7 +82,20 @@ impl Listeners {
 /// # Errors
 /// The agent could not start; nothing was changed.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), AgentError> {
-    run_with_clock(config, listeners, Arc::new(SystemClock::load()), stop).await
+    run_logged(config, listeners, LogTail::default(), stop).await
+}
+
+/// The same, with the last lines of its log, which a support bundle is to have.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run_logged(
+    config: Config,
+    listeners: Listeners,
+    log: LogTail,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    run_all(config, listeners, Arc::new(SystemClock::load()), log, stop).await
 }
 
 /// The same by another clock than the system's, which is how tests make it wrong.
@@ -91,6 +106,16 @@ pub async fn run_with_clock(
     config: Config,
     listeners: Listeners,
     source: Arc<dyn ClockSource>,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    run_all(config, listeners, source, LogTail::default(), stop).await
+}
+
+async fn run_all(
+    config: Config,
+    listeners: Listeners,
+    source: Arc<dyn ClockSource>,
+    log: LogTail,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
     let last_trusted = LastTrusted::new(&config.state_dir);
@@ -131,21 +156,22 @@ pub async fn run_with_clock(
     background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
     let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
     background.spawn(maintenance.clone().run(serving.clone()));
-    let control =
-        ControlState { spool: spool.clone(), clock: clock.clone(), maintenance: maintenance.clone() };
-    background.spawn(control::serve(control, &config.state_dir, serving.clone()));
     let started_boot_ms = clock.read().boot_ms;
-    let status = StatusState {
+    let status = Arc::new(StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
         board,
         uplink: uplink_board,
         key,
         clock: clock.clone(),
-        maintenance,
+        maintenance: maintenance.clone(),
         started_boot_ms,
-    };
-    start_page(&mut background, config, status, listeners.status, &serving);
+    });
+    let support = Support { status: Arc::clone(&status), log };
+    let control =
+        ControlState { spool: spool.clone(), clock: clock.clone(), maintenance, support: support.clone() };
+    background.spawn(control::serve(control, &config.state_dir, serving.clone()));
+    start_page(&mut background, config, (status, trial, support), listeners.status, &serving);
 
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -156,6 +182,18 @@ pub async fn run_with_clock(
     }
     sending.cancel();
     serving.cancel();
+    close(background, &drain, spool, writer).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Joins what delivers and serves, which has a short time for it; the spool closes last.
+async fn close(
+    mut background: JoinSet<()>,
+    drain: &CancellationToken,
+    spool: Spool,
+    writer: spool::WriterHandle,
+) {
     let joined = async { while background.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, joined).await.is_err() {
         drain.cancel();
@@ -166,15 +204,13 @@ pub async fn run_with_clock(
     if closed.is_err() {
         tracing::error!("the spool's writer could not be joined");
     }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Starts what the box itself serves, and who does what is asked for there.
 fn start_page(
     tasks: &mut JoinSet<()>,
     config: Config,
-    status: StatusState,
+    (status, trial, support): (Arc<StatusState>, Trial, Support),
     listener: TcpListener,
     stop: &CancellationToken,
 ) {
@@ -185,10 +221,10 @@ fn start_page(
         access: Arc::new(Access::new(config.local.pin(), SESSION)),
         jobs,
         maintenance: status.maintenance.clone(),
-        test: local::unconnected_test(),
-        bundle: local::unconnected_bundle(),
-        status: Arc::new(status),
-        config: Arc::new(config),
+        test: local::test_by(trial.clone()),
+        trial,
+        bundle: local::bundle_by(config.path.clone(), support),
+        status,
     };
     tasks.spawn(local::serve_status(state, listener, stop.clone()));
 }

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod board;
+mod bundle;
 pub mod collector;
 mod commands;
 pub mod config;
@@ -11,6 +12,7 @@ mod health;
 mod key;
 pub mod language;
 mod local;
+pub mod log_tail;
 mod maintenance;
 pub mod spool;
 mod status;

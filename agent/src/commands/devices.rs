@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::say;
+use super::progress::Progress;
 use crate::collector::{Found, PortEntry, Ports, probe_host, probe_port};
 use crate::config::Config;
 
@@ -51,8 +51,10 @@ pub(super) async fn run(
         entries.into_iter().map(|entry| Shown { device: device_of(config, &entry.path), entry }).collect();
     let mut probed = Vec::new();
     if let Some(places) = command.probe {
-        for place in chosen(places, &shown) {
-            probed.push(probe(&ports, place).await);
+        let places = chosen(places, &shown);
+        let progress = Progress::begin("asking");
+        for (done, place) in places.iter().enumerate() {
+            probed.push(probe(&ports, place.clone(), &|what| progress.tell(done, places.len(), what)).await);
         }
     }
     if command.json {
@@ -73,8 +75,8 @@ fn chosen(places: Vec<String>, shown: &[Shown]) -> Vec<String> {
     free.map(|port| port.entry.path.display().to_string()).collect()
 }
 
-async fn probe(ports: &Ports, place: String) -> Probed {
-    let mut tell = |what: &str| say(&format!("asking {what}"));
+async fn probe(ports: &Ports, place: String, tell: &(impl Fn(&str) + Sync)) -> Probed {
+    let mut tell = |what: &str| tell(what);
     if !place.starts_with('/') {
         let found = probe_host(&place, &mut tell).await;
         return Probed { place, found, problem: None };

@@ -64,6 +64,9 @@ pub enum ConfigError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub path: PathBuf,
     /// Where batches go, and with which key.
     pub cloud: Cloud,
     /// The folder of the spool; nothing else writes into it.
@@ -306,6 +309,7 @@ impl Config {
             ConfigError::Parse { path: path.to_owned(), line, column, why }
         })?;
         config.check().map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })?;
+        config.path = path.to_owned();
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(config)
     }

@@ -26,6 +26,8 @@ pub(crate) const ITEMS_MAX: usize = 200;
 pub(crate) const REPLAY: &str = "/quarantine/replay";
 /// Discards batches in quarantine.
 pub(crate) const DISCARD: &str = "/quarantine/discard";
+/// Tells what a support bundle needs; answers with a [`crate::bundle::Heard`].
+pub(crate) const SUPPORT: &str = "/support";
 
 /// Begins maintenance.
 pub(crate) const MAINTENANCE_BEGIN: &str = "/maintenance/begin";

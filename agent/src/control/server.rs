@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::maintenance;
 use super::{
     DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, MAINTENANCE_BEGIN, MAINTENANCE_END, MAINTENANCE_SHOW,
-    REPLAY,
+    REPLAY, SUPPORT,
 };
+use crate::bundle::{Heard, Support};
 use crate::maintenance::Maintenance;
-use crate::spool::{Spool, Unreplayable};
+use crate::spool::{Spool, SpoolError, Unreplayable};
 use crate::time::BoxClock;
 
 /// What a socket is called until nobody else can open it.
@@ -33,6 +34,7 @@ pub(crate) struct ControlState {
     pub(crate) spool: Spool,
     pub(crate) clock: BoxClock,
     pub(crate) maintenance: Maintenance,
+    pub(crate) support: Support,
 }
 
 /// Makes the socket in this folder, which must be ours alone, and serves it until `stop`.
@@ -55,6 +57,7 @@ pub(crate) fn serve(
             .route(MAINTENANCE_BEGIN, post(maintenance::begin))
             .route(MAINTENANCE_END, post(maintenance::end))
             .route(MAINTENANCE_SHOW, post(maintenance::show))
+            .route(SUPPORT, post(support))
             .with_state(Arc::new(state));
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
         {
@@ -128,6 +131,11 @@ async fn discard(
         done.push(told(item, result));
     }
     Ok(Json(Done { done }))
+}
+
+async fn support(State(state): State<Arc<ControlState>>) -> Result<Json<Heard>, (StatusCode, String)> {
+    let refused = |error: SpoolError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    state.support.hear().await.map(Json).map_err(refused)
 }
 
 fn within_limit(asked: Items) -> Result<Vec<BatchId>, (StatusCode, String)> {

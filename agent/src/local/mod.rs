@@ -25,25 +25,23 @@ use maud::html;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::action::{Jobs, MakeBundle, TestDevice};
+pub(crate) use self::action::{Jobs, MakeBundle, TestDevice, bundle_by, test_by};
 pub(crate) use self::guard::{Access, Guard, SESSION};
-// Go once `app` gives what tests and what makes bundles.
-pub(crate) use self::action::{unconnected_bundle, unconnected_test};
 pub(crate) use self::push::PushState;
 use self::reader::Reader;
-use crate::config::Config;
 use crate::maintenance::Maintenance;
 use crate::status::StatusState;
+use crate::trial::Trial;
 
 /// What the page works with. Clones are one.
 #[derive(Clone)]
 pub(crate) struct LocalState {
     pub status: Arc<StatusState>,
-    pub config: Arc<Config>,
     pub guard: Arc<Guard>,
     pub access: Arc<Access>,
     pub jobs: Jobs,
     pub maintenance: Maintenance,
+    pub trial: Trial,
     pub test: TestDevice,
     pub bundle: MakeBundle,
 }

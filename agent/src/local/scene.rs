@@ -19,6 +19,7 @@ use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
 use crate::status::StatusState;
 use crate::time::{BoxClock, SystemClock};
+use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
 
 /// Longer than anything here takes.
@@ -30,9 +31,10 @@ pub(crate) const PIN: &str = "739105";
 pub(crate) struct Scene {
     pub address: SocketAddr,
     pub dir: tempfile::TempDir,
-    pub board: Arc<Board>,
     pub maintenance: Maintenance,
     pub jobs: Jobs,
+    pub status: Arc<StatusState>,
+    pub trial: Trial,
     pub stop: CancellationToken,
     pub tasks: JoinSet<()>,
 }
@@ -90,16 +92,17 @@ impl Scene {
         let board = Arc::new(Board::default());
         board.add(&"box".parse().unwrap(), "host");
         let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
-        let status = StatusState {
+        let trial = Trial::new(Arc::clone(&board), &config.devices);
+        let status = Arc::new(StatusState {
             state_dir: config.state_dir.clone(),
             spool,
-            board: Arc::clone(&board),
+            board,
             uplink: UplinkBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
             clock,
             maintenance: maintenance.clone(),
-        };
+        });
         let ((jobs, runner), stop, mut tasks) = (Jobs::new(), CancellationToken::new(), JoinSet::new());
         tasks.spawn(runner.run(stop.clone()));
         let listener = TcpListener::bind(config.local.listen).await.unwrap();
@@ -111,12 +114,12 @@ impl Scene {
             maintenance: maintenance.clone(),
             test: testing(),
             bundle: bundling(),
-            status: Arc::new(status),
-            config: Arc::new(config),
+            trial: trial.clone(),
+            status: Arc::clone(&status),
         };
         tasks.spawn(guard::serve(super::router(state), listener, limits, stop.clone(), "status"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { address, dir, board, maintenance, jobs, stop, tasks }
+        Self { address, dir, maintenance, jobs, status, trial, stop, tasks }
     }
 
     pub(crate) fn pin_file(&self) -> PathBuf {

@@ -1,10 +1,10 @@
 //! What a technician can have done from the page, behind a PIN: always a POST, with a token of the session.
 
+mod connect;
 mod jobs;
 mod routes;
 mod runner;
 mod sign_in;
-mod unconnected;
 mod watch;
 
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use storepulse_shared::ids::DeviceId;
 
+pub(crate) use self::connect::{bundle_by, test_by};
 pub(crate) use self::jobs::{File, Job, JobState, Jobs, Progress};
 
 pub(crate) use self::routes::{
     begin_maintenance, end_maintenance, identify, make_bundle, show_bundle, show_job, test_device,
 };
 pub(crate) use self::sign_in::{show_sign_in, sign_in, sign_out};
-pub(crate) use self::unconnected::{unconnected_bundle, unconnected_test};
 
 /// Work of a job, until its outcome.
 pub(crate) type Outcome = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;

@@ -15,8 +15,6 @@ use crate::local::reader::Reader;
 use crate::local::{LocalState, page, refuse};
 use crate::maintenance::{MaintenanceError, Plan};
 
-/// How long a test takes, as a rule: a device that talks by itself is waited for.
-const TEST_EXPECTED: Duration = Duration::from_secs(15);
 /// How long a bundle takes, as a rule.
 const BUNDLE_EXPECTED: Duration = Duration::from_secs(10);
 
@@ -26,16 +24,14 @@ pub(crate) async fn test_device(
     Path(id): Path<String>,
     signed: Signed,
 ) -> Response {
-    let known = id.parse::<DeviceId>().ok().filter(|device| local.config.devices.contains_key(device));
-    let Some(device) = known else {
+    let device = id.parse::<DeviceId>().ok();
+    let known = device.and_then(|device| local.trial.expected(&device).map(|expected| (device, expected)));
+    let Some((device, expected)) = known else {
         return refuse(&signed.reader, StatusCode::NOT_FOUND, signed.reader.words().no_device);
     };
     let test = Arc::clone(&local.test);
     let subject = device.to_string();
-    to_job(
-        &signed.reader,
-        local.jobs.begin("test", subject, TEST_EXPECTED, |progress| test(device, progress)),
-    )
+    to_job(&signed.reader, local.jobs.begin("test", subject, expected, |progress| test(device, progress)))
 }
 
 /// `POST /identify`.

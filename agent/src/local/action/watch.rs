@@ -24,8 +24,10 @@ pub(super) const LOOKS: usize = 60;
 /// What became of it.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Watched {
-    /// Devices that changed, and what of them; those of one look.
-    pub touched: BTreeMap<DeviceId, Vec<&'static str>>,
+    /// Devices that changed; those of one look.
+    pub devices: BTreeSet<DeviceId>,
+    /// What of them: `state`, `value`, `error`, `seen`.
+    pub what: BTreeMap<DeviceId, Vec<&'static str>>,
     /// Devices that changed while nobody touched anything, and were not looked at.
     pub left_out: BTreeSet<DeviceId>,
 }
@@ -48,10 +50,10 @@ pub(super) async fn watch(board: Arc<Board>, look: Duration, progress: Progress)
         let mut touched = changes(&before, &board.snapshot());
         touched.retain(|device, _| !left_out.contains(device));
         if !touched.is_empty() {
-            return Watched { touched, left_out };
+            return Watched { devices: touched.keys().cloned().collect(), what: touched, left_out };
         }
     }
-    Watched { touched: BTreeMap::new(), left_out }
+    Watched { devices: BTreeSet::new(), what: BTreeMap::new(), left_out }
 }
 
 type Devices = BTreeMap<DeviceId, DeviceStatus>;
@@ -158,12 +160,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_touched_device_is_named_and_the_restless_one_left_out() {
-        let expected = serde_json::json!({ "touched": { "scale-1": ["state"] }, "left_out": ["box"] });
+        let expected = serde_json::json!({
+            "devices": ["scale-1"], "what": { "scale-1": ["state"] }, "left_out": ["box"]
+        });
         assert_eq!(watched(true).await, expected);
     }
 
     #[tokio::test]
     async fn when_nothing_is_touched_nothing_is_named() {
-        assert_eq!(watched(false).await, serde_json::json!({ "touched": {}, "left_out": ["box"] }));
+        assert_eq!(
+            watched(false).await,
+            serde_json::json!({ "devices": [], "what": {}, "left_out": ["box"] })
+        );
     }
 }

@@ -131,6 +131,9 @@ fn all_values(speaker: Speaker, status: &AgentStatus, device: &DeviceStatus) -> 
 
 fn errors(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &DeviceStatus) -> Markup {
     let last = device.last_error.as_ref();
+    let is_other = |kind: &str| last.is_none_or(|last| last.kind != kind);
+    let all = device.errors.iter().map(|(kind, count)| (*kind, *count));
+    let others: Vec<(&str, u64)> = all.filter(|(kind, _)| is_other(kind)).collect();
     html! {
         section.card #errors {
             h2 { (speaker.say("errors")) }
@@ -144,14 +147,14 @@ fn errors(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &Device
                     @if let Some(bytes) = &error.bytes { (said(speaker, bytes)) }
                 }
             }
-            ul.rows {
-                @for (&kind, &count) in device.errors.iter().filter(|(kind, _)| last.is_none_or(|last| last.kind != **kind)) {
+            @if !others.is_empty() { ul.rows {
+                @for (kind, count) in others {
                     li data-error=(kind) {
                         p { b { (fault_word(speaker, kind)) } " \u{b7} " (speaker.count("times", count)) }
                         (meaning(speaker, status, id, kind))
                     }
                 }
-            }
+            } }
         }
     }
 }

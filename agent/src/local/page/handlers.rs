@@ -13,7 +13,7 @@ use crate::status::StatusState;
 /// `GET /`.
 pub(crate) async fn show_home(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
     match state.read().await {
-        Ok(status) => home::home(&reader, &status, &strip::days(&state.board, &status)),
+        Ok(status) => home::home(&reader, &status, &strip::days(&state.board, status.devices.keys())),
         Err(error) => home::failing(&reader, &error.to_string(), Some("/")),
     }
 }
@@ -21,7 +21,7 @@ pub(crate) async fn show_home(State(state): State<Arc<StatusState>>, reader: Rea
 /// `GET /fragment`: the inside of the main part of home.
 pub(crate) async fn show_fragment(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
     match state.read().await {
-        Ok(status) => home::fragment(&reader, &status, &strip::days(&state.board, &status)),
+        Ok(status) => home::fragment(&reader, &status, &strip::days(&state.board, status.devices.keys())),
         Err(error) => home::failing(&reader, &error.to_string(), None),
     }
 }
@@ -34,7 +34,7 @@ pub(crate) async fn show_device(
 ) -> Response {
     let Ok(id) = id.parse::<DeviceId>() else { return device::not_found(&reader) };
     match state.read().await {
-        Ok(status) => device::device(&reader, &status, &id, &strip::days(&state.board, &status)),
+        Ok(status) => device::device(&reader, &status, &id, &strip::days(&state.board, [&id])),
         Err(error) => home::failing(&reader, &error.to_string(), Some(&format!("/device/{id}"))),
     }
 }

@@ -37,10 +37,8 @@ mod values;
 mod verdict;
 mod words;
 
-pub(crate) use self::device::device;
 pub(crate) use self::files::{show_icon, show_script, show_style};
 pub(crate) use self::handlers::{show_device, show_fragment, show_home};
-pub(crate) use self::home::{fragment, home};
 pub(crate) use self::job::job;
 pub(crate) use self::shell::shell;
 pub(crate) use self::sign_in::sign_in;

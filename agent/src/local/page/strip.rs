@@ -8,14 +8,13 @@ use storepulse_shared::ids::DeviceId;
 
 use super::speaker::Speaker;
 use crate::board::{Board, DeviceState, Strip};
-use crate::status::AgentStatus;
 
 /// The strips of all devices.
 pub(crate) type Days = BTreeMap<DeviceId, Strip>;
 
-/// As the board knows them.
-pub(super) fn days(board: &Board, status: &AgentStatus) -> Days {
-    status.devices.keys().map(|id| (id.clone(), board.history(id))).collect()
+/// Those of these devices, as the board knows them.
+pub(super) fn days<'a>(board: &Board, devices: impl IntoIterator<Item = &'a DeviceId>) -> Days {
+    devices.into_iter().map(|id| (id.clone(), board.history(id))).collect()
 }
 
 /// What is drawn alike: a class, where it stands and how high it is, of ten.

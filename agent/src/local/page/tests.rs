@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use axum::http::header;
 use maud::Markup;
 
+use super::device::device;
 use super::example::{NOW, days, device as known, failed, id, reader, signed_in, sixty, status, troubled};
 use super::files::{SCRIPT, STYLE};
-use super::home::{home_markup, inside};
+use super::home::{fragment, home, home_markup, inside};
 use super::job::job_markup;
 use super::shell::POLICY;
 use super::sign_in::sign_in_markup;
@@ -18,6 +19,7 @@ use crate::finding::{Finding, Problem};
 use crate::language::Language::{self, En, Es, Pt};
 use crate::local::action::{Job, JobState};
 use crate::local::reader::Reader;
+use crate::local::scene::Scene;
 use crate::status::{AgentStatus, Verdict};
 
 /// What a first visit may cost, unpacked.
@@ -372,6 +374,33 @@ fn every_page_comes_with_the_policy_and_is_not_kept() {
         assert_eq!(header(header::REFERRER_POLICY), "same-origin", "without it a form has no origin");
     }
     assert_eq!(device(&reader, &shop, &id("nobody"), &none).status(), 404);
+}
+
+#[tokio::test]
+async fn the_pages_are_served() {
+    let scene = Scene::start("").await;
+    let home = scene.get("/", "localhost", "Accept-Language: pt-BR\r\n").await;
+    assert_eq!(home.status, 200);
+    assert_has(
+        &home.body,
+        &["<html lang=\"pt\">", "data-device=\"box\" data-state=\"unknown\"", "aria-label=\"nada se sabe"],
+    );
+    let fragment = scene.get("/fragment?lang=es", "localhost", "").await;
+    assert!(fragment.status == 200 && fragment.body.starts_with("<p class=\"place\">"), "{}", fragment.body);
+    let device = scene.get("/device/box", "localhost", "").await;
+    assert!(device.status == 200 && device.body.contains("class=\"strip\""), "{}", device.body);
+    for none in ["/device/none", "/device/%3Cb%3E", "/device/a%20b"] {
+        let answer = scene.get(none, "localhost", "").await;
+        assert!(answer.status == 404 && !answer.body.contains("<b>"), "{none}");
+    }
+    for file in ["/style.css", "/page.js", "/icon.svg"] {
+        let address = between(&home.body, &format!("\"{file}?v="), "\"");
+        let answer = scene.get(&format!("{file}?v={address}"), "localhost", "").await;
+        assert_eq!(
+            (answer.status, answer.header("cache-control")),
+            (200, "public, max-age=31536000, immutable")
+        );
+    }
 }
 
 /// Pages to look at, where a folder for them is named at compile time.
