@@ -18,12 +18,11 @@ mod status;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Path, State};
+use axum::extract::FromRef;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use maud::html;
-use storepulse_shared::ids::DeviceId;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -67,9 +66,9 @@ fn router(state: LocalState) -> Router {
         .route("/health", get(status::show_health))
         .route("/status", get(status::show_status))
         .route("/metrics", get(metrics::show_metrics))
-        .route("/", get(show_home))
-        .route("/fragment", get(show_fragment))
-        .route("/device/{id}", get(show_device))
+        .route("/", get(page::show_home))
+        .route("/fragment", get(page::show_fragment))
+        .route("/device/{id}", get(page::show_device))
         .route("/style.css", get(page::show_style))
         .route("/page.js", get(page::show_script))
         .route("/icon.svg", get(page::show_icon))
@@ -87,38 +86,15 @@ fn router(state: LocalState) -> Router {
         .with_state(state)
 }
 
-async fn show_home(State(local): State<LocalState>, reader: Reader) -> Response {
-    match local.status.read().await {
-        Ok(status) => page::home(&reader, &status),
-        Err(error) => refuse(&reader, StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    }
-}
-
-async fn show_fragment(State(local): State<LocalState>, reader: Reader) -> Response {
-    match local.status.read().await {
-        Ok(status) => page::fragment(&reader, &status),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
-    }
-}
-
-async fn show_device(State(local): State<LocalState>, Path(id): Path<String>, reader: Reader) -> Response {
-    let status = match local.status.read().await {
-        Ok(status) => status,
-        Err(error) => return refuse(&reader, StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    };
-    match id.parse::<DeviceId>().ok().filter(|id| status.devices.contains_key(id)) {
-        Some(id) => page::device(&reader, &status, &id),
-        None => refuse(&reader, StatusCode::NOT_FOUND, reader.words().no_device),
-    }
-}
-
 /// A page that says why something was not done, and leads back.
 fn refuse(reader: &Reader, status: StatusCode, why: &str) -> Response {
     let words = reader.words();
     let body = html! {
-        h1 { (words.not_done) }
-        p .problem { (why) }
-        p { a href="/" { "StorePulse" } }
+        section.card {
+            h1 { (words.not_done) }
+            p.problem { (why) }
+            p { a href="/" { "StorePulse" } }
+        }
     };
     let mut response = page::shell(reader, words.not_done, body);
     *response.status_mut() = status;

@@ -89,7 +89,7 @@ async fn whoever_knows_the_pin_has_a_device_tested_and_a_bundle_made() {
     let expected = JobState::Done(serde_json::json!({ "device": "box", "good": true }));
     assert_eq!(outcome(&scene, begun.header("location")).await, expected);
     let page = scene.get(begun.header("location"), "localhost", &format!("Cookie: {cookie}\r\n")).await;
-    assert!(page.status == 200 && page.body.contains("good"), "{page:?}");
+    assert!(page.status == 200 && page.body.contains("data-job-state=\"done\""), "{page:?}");
     for unknown in ["/device/none/test", "/device/%3Cb%3E/test", "/device/a%20b/test"] {
         let answer = act(&scene, unknown, &cookie, &csrf).await;
         assert!(answer.status == 404 && !answer.body.contains("<b>"), "{answer:?}");
@@ -189,9 +189,9 @@ async fn without_a_pin_file_nobody_signs_in() {
     let scene = Scene::start("").await;
     for form in ["pin=", "pin=000000", ""] {
         let refused = scene.post("/sign-in", "", form).await;
-        assert!(refused.status == 403 && refused.body.contains("local.pin_file"), "{refused:?}");
+        assert!(refused.status == 403 && refused.body.contains("pin_file: page.pin"), "{refused:?}");
     }
-    assert!(scene.get("/sign-in", "localhost", "").await.body.contains("local.pin_file"));
+    assert!(scene.get("/sign-in", "localhost", "").await.body.contains("pin_file: page.pin"));
     assert_eq!(act(&scene, "/identify", "", "csrf=").await.status, 303);
 }
 

@@ -1,65 +1,44 @@
-//! A stand-in for the pages, until they are merged: as little HTML as the actions need. Not shipped.
+//! The pages for whoever stands in the shop with a telephone: no internet, no account, three languages, with or without script.
+//!
+//! Everything is HTML that is made here, by maud, which escapes whatever comes from outside; a file of style and one of script
+//! are compiled in. The script only brings the same HTML again. Nothing here changes anything: what a form asks for is done by
+//! [`super::action`], and who may ask is decided elsewhere.
+//!
+//! ```text
+//! handlers ─► home    = verdict, devices, uplink, spool, machine, actions   ─► shell ─► Response
+//!          ├► device, job, sign_in                                          ─┘
+//!          └► files   = style.css, page.js, icon.svg
+//! speaker = words in a language, numbers, ages, times       values = what a series says       strip = 24 hours
+//! ```
+//!
+//! The contract with its tests in a browser: `main[data-verdict]`, `[data-finding]` with `.text` and `.next`,
+//! `[data-device][data-state]` with `.value`, `.age`, `.error`, `.strip`, `section#uplink[data-cause][data-broken]` with
+//! `[data-step][data-is]`, `section#spool`, `section#box`, `nav.languages a[hreflang]`, `form[data-action]`, `form#sign-in`.
 
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
-use maud::{DOCTYPE, Markup, html};
-use storepulse_shared::ids::DeviceId;
+mod actions;
+mod device;
+mod devices;
+#[cfg(test)]
+mod example;
+mod files;
+mod handlers;
+mod home;
+mod job;
+mod machine;
+mod shell;
+mod sign_in;
+mod speaker;
+mod spool;
+mod strip;
+#[cfg(test)]
+mod tests;
+mod uplink;
+mod values;
+mod verdict;
+mod words;
 
-use super::action::{Job, JobState};
-use super::reader::Reader;
-use crate::status::AgentStatus;
-
-pub(crate) fn shell(reader: &Reader, title: &str, body: Markup) -> Response {
-    let page = html! { (DOCTYPE) html lang=(reader.language.code()) { head { title { (title) } } body { main { (body) } } } };
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
-}
-
-pub(crate) fn home(reader: &Reader, status: &AgentStatus) -> Response {
-    let csrf = reader.session.as_ref().map(|session| session.csrf.as_str());
-    let body = html! {
-        h1 { "StorePulse" }
-        @for device in status.devices.keys() { p { (device) } }
-        @if let Some(csrf) = csrf { form { input name="csrf" value=(csrf); } }
-        @if let Some(until) = status.maintenance_until_ms { p .maintenance { (until) } }
-    };
-    shell(reader, "StorePulse", body)
-}
-
-pub(crate) fn fragment(_reader: &Reader, status: &AgentStatus) -> Response {
-    html! { p { (status.version) } }.into_string().into_response()
-}
-
-pub(crate) fn device(reader: &Reader, _status: &AgentStatus, id: &DeviceId) -> Response {
-    shell(reader, "StorePulse", html! { h1 { (id) } })
-}
-
-pub(crate) fn sign_in(reader: &Reader, then: &str, problem: Option<&str>) -> Response {
-    let form = html! { form { input name="then" value=(then); } @if let Some(problem) = problem { p { (problem) } } };
-    shell(reader, "PIN", form)
-}
-
-pub(crate) fn job(reader: &Reader, job: &Job) -> Response {
-    if let Some(body) = super::setup::outcome(reader, job) {
-        let title = super::setup::title(reader, job).unwrap_or_default();
-        return shell(reader, &title, body);
-    }
-    let left = job.expected.saturating_sub(job.begun.elapsed()).as_secs();
-    let state = match &job.state {
-        JobState::Running { done, of, now } => format!("{done}/{of} {now}, {left} s"),
-        JobState::Done(outcome) => outcome.to_string(),
-        JobState::Failed(why) => why.clone(),
-    };
-    shell(reader, job.what, html! { p { (state) } })
-}
-
-pub(crate) async fn show_style() -> &'static str {
-    ""
-}
-
-pub(crate) async fn show_script() -> &'static str {
-    ""
-}
-
-pub(crate) async fn show_icon() -> &'static str {
-    ""
-}
+pub(crate) use self::files::{show_icon, show_script, show_style};
+pub(crate) use self::handlers::{show_device, show_fragment, show_home};
+pub(crate) use self::job::job;
+pub(crate) use self::shell::shell;
+pub(crate) use self::sign_in::sign_in;
