@@ -18,7 +18,7 @@ use crate::config::{Config, KeySource};
 use crate::local::action::{File, MakeBundle, TestDevice};
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
-use crate::status::StatusState;
+use crate::status::{self, Looks, StatusState};
 use crate::time::{BoxClock, SystemClock};
 use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
@@ -103,6 +103,8 @@ impl Scene {
             started_boot_ms: clock.read().boot_ms,
             clock,
             maintenance: maintenance.clone(),
+            places: status::Places::of(&config),
+            looks: Looks::default(),
         });
         let ((jobs, runner), stop, mut tasks) = (Jobs::new(), CancellationToken::new(), JoinSet::new());
         tasks.spawn(runner.run(stop.clone()));
