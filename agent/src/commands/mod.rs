@@ -7,6 +7,7 @@ mod maintenance;
 mod progress;
 mod quarantine;
 mod run;
+pub(crate) mod screen;
 mod spool;
 mod status;
 mod support_bundle;

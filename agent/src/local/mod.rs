@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use maud::html;
 use storepulse_shared::ids::DeviceId;
@@ -84,24 +84,15 @@ fn router(state: LocalState) -> Router {
 }
 
 async fn show_home(State(local): State<LocalState>, reader: Reader) -> Response {
-    match local.status.read().await {
-        Ok(status) => page::home(&reader, &status),
-        Err(error) => refuse(&reader, StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    }
+    page::home(&reader, &local.status.look().await)
 }
 
 async fn show_fragment(State(local): State<LocalState>, reader: Reader) -> Response {
-    match local.status.read().await {
-        Ok(status) => page::fragment(&reader, &status),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
-    }
+    page::fragment(&reader, &local.status.look().await)
 }
 
 async fn show_device(State(local): State<LocalState>, Path(id): Path<String>, reader: Reader) -> Response {
-    let status = match local.status.read().await {
-        Ok(status) => status,
-        Err(error) => return refuse(&reader, StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    };
+    let status = local.status.look().await;
     match id.parse::<DeviceId>().ok().filter(|id| status.devices.contains_key(id)) {
         Some(id) => page::device(&reader, &status, &id),
         None => refuse(&reader, StatusCode::NOT_FOUND, reader.words().no_device),

@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use serde_json::Value;
+use axum::http::{StatusCode, Uri};
 
-use super::reader::Reader;
-use crate::finding::Finding;
 use crate::language::Language;
 use crate::status::StatusState;
 
@@ -26,22 +23,9 @@ pub(super) async fn show_health(
     }
 }
 
-/// The status, each finding with its words in the reader's language (`?lang=`).
-pub(super) async fn show_status(
-    State(state): State<Arc<StatusState>>,
-    reader: Reader,
-) -> Result<Json<Value>, (StatusCode, String)> {
-    let status = state.read().await.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
-    let mut told =
-        serde_json::to_value(&status).map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-    put_into_words(&status.verdict.findings, reader.language, &mut told["verdict"]["findings"]);
-    Ok(Json(told))
-}
-
-/// Adds `text` and `next` to findings that were written as JSON.
-fn put_into_words(findings: &[Finding], language: Language, told: &mut Value) {
-    for (finding, told) in findings.iter().zip(told.as_array_mut().into_iter().flatten()) {
-        told["text"] = finding.text(language).into();
-        told["next"] = finding.next(language).into();
-    }
+/// `?lang=` is the language of the findings' words; English otherwise.
+pub(super) async fn show_status(State(state): State<Arc<StatusState>>, uri: Uri) -> Json<serde_json::Value> {
+    let asked = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("lang="));
+    let language = asked.and_then(Language::of_tag).unwrap_or(Language::En);
+    Json(state.look().await.to_json(language))
 }

@@ -7,7 +7,7 @@ use storepulse_shared::ids::DeviceId;
 
 use super::action::{Job, JobState};
 use super::reader::Reader;
-use crate::status::AgentStatus;
+use crate::status::{AgentStatus, Level};
 
 pub(crate) fn shell(reader: &Reader, title: &str, body: Markup) -> Response {
     let page = html! { (DOCTYPE) html lang=(reader.language.code()) { head { title { (title) } } body { main { (body) } } } };
@@ -18,6 +18,7 @@ pub(crate) fn home(reader: &Reader, status: &AgentStatus) -> Response {
     let csrf = reader.session.as_ref().map(|session| session.csrf.as_str());
     let body = html! {
         h1 { "StorePulse" }
+        @if status.verdict.level != Level::Ok { p { "!" } }
         @for device in status.devices.keys() { p { (device) } }
         @if let Some(csrf) = csrf { form { input name="csrf" value=(csrf); } }
         @if let Some(until) = status.maintenance_until_ms { p .maintenance { (until) } }
