@@ -105,8 +105,6 @@ impl Scene {
             looks: Looks::default(),
             clock,
             maintenance: maintenance.clone(),
-            places: Places::of(&config),
-            looks: Looks::default(),
         });
         let ((jobs, runner), stop, mut tasks) = (Jobs::new(), CancellationToken::new(), JoinSet::new());
         tasks.spawn(runner.run(stop.clone()));
