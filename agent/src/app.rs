@@ -17,7 +17,7 @@ use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState};
-use crate::spool::{self, Limits, Spool, SpoolError};
+use crate::spool::{self, Limits, Spool, SpoolError, WriterHandle};
 use crate::status::StatusState;
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
@@ -156,13 +156,18 @@ pub async fn run_with_clock(
         drain.cancel();
         background.shutdown().await;
     }
+    close(spool, writer).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Closes the spool; nobody else may have it any more.
+async fn close(spool: Spool, writer: WriterHandle) {
     drop(spool);
     let closed = tokio::task::spawn_blocking(move || writer.join()).await;
     if closed.is_err() {
         tracing::error!("the spool's writer could not be joined");
     }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Starts everything that takes samples in.
