@@ -111,7 +111,6 @@ async fn hear(
             Ok(Ok(0)) => return Some(format!("{name} was unplugged")),
             Ok(Err(error)) => return Some(format!("{name} was unplugged: {error}")),
             Ok(Ok(n)) => {
-                ctx.sink.tape().rewind();
                 ctx.sink.tape().hears(&buffer[..n]);
                 listener.take(&buffer[..n])
             }
@@ -127,6 +126,7 @@ async fn hear(
             ctx.sink.error(fault.kind, fault.text);
         }
         accept(ctx, &mut clock, readings).await;
+        ctx.sink.tape().rewind();
     }
 }
 

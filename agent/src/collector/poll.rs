@@ -119,7 +119,6 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
         if trouble.rests() && !ctx.asked.is_wished() {
             continue;
         }
-        ctx.sink.tape().rewind();
         let turn = ctx.asked.begin();
         let read = tokio::select! {
             () = ctx.stop.cancelled() => return,

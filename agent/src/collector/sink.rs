@@ -214,9 +214,11 @@ impl Sink {
         self.board.failed(&self.device, LastError { at_ms, kind, text, bytes });
     }
 
-    /// Notes that a reading has ended, well or not; it is an attempt. What was said is shown, if it may be, and returned.
+    /// Notes that a reading has ended, well or not; it is an attempt. What was said is shown, if it may be, and returned; no
+    /// later fault is taken for one of this reading.
     pub(crate) fn ended(&self, is_good: bool) -> Option<Exchange> {
-        let exchange = self.tape.exchange(self.now_ms());
+        let exchange = self.exchange();
+        self.tape.rewind();
         let good = u64::from(is_good);
         self.board.ended(&self.device, good, 1 - good, exchange.clone());
         exchange

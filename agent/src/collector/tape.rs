@@ -13,6 +13,8 @@ use crate::board::Exchange;
 
 /// Bytes of a question or an answer that are shown.
 const SHOWN_BYTES: usize = 64;
+/// Digits at either end of what was heard that may be part of a card number that was cut there. No frame has so many.
+const CUT_DIGITS: usize = 7;
 /// Bytes that are looked at: a card number that begins among those shown ends here.
 const KEPT_BYTES: usize = 128;
 
@@ -32,7 +34,7 @@ impl Tape {
         Self(shows_bytes.then(Arc::default))
     }
 
-    /// Forgets: a reading begins.
+    /// Forgets: a reading is over.
     pub(crate) fn rewind(&self) {
         if let Some(mut said) = self.said() {
             said.asked.clear();
@@ -85,7 +87,13 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8]) {
 /// Also with a parity bit on each character.
 fn is_card_like(bytes: &[u8]) -> bool {
     let text: String = bytes.iter().map(|byte| char::from(byte & 0x7f)).collect();
-    matches!(pan::scrub(&text, ""), Cow::Owned(_))
+    matches!(pan::scrub(&text, ""), Cow::Owned(_)) || is_cut(text.chars()) || is_cut(text.chars().rev())
+}
+
+/// Whether it begins with what may be the rest of a card number.
+fn is_cut(text: impl Iterator<Item = char>) -> bool {
+    let chain = text.take_while(|c| c.is_ascii_digit() || matches!(c, ' ' | '-'));
+    chain.filter(char::is_ascii_digit).count() >= CUT_DIGITS
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -141,6 +149,11 @@ mod tests {
             assert_eq!(said(b"W", &[&vec![b'x'; before], card]), None, "after {before} bytes");
         }
         assert!(said(b"W", &[b"\x0201.234\r"]).is_some());
+        for cut in CUT_DIGITS..card.len() {
+            // The rest came later, or what came before was another piece.
+            assert_eq!(said(b"", &[&[b"\x02", &card[..cut]].concat()]), None, "the first {cut}");
+            assert_eq!(said(b"", &[&[&card[cut - CUT_DIGITS..], b"\r"].concat()]), None, "the last");
+        }
     }
 
     #[test]

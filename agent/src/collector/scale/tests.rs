@@ -160,6 +160,9 @@ async fn a_scale_that_talks_by_itself_is_heard_and_not_written_to() {
     };
     let status = rig.until("babble", babbles).await;
     assert!(status.errors["framing"] > 0 && !format!("{status:?}").contains("4111"), "{status:?}");
+    let digits = "31 31 31 31 31 31 31";
+    assert!(!format!("{status:?}").contains(digits), "a card number is not shown: {status:?}");
+    assert!(status.exchange.unwrap().answered.contains("53 54 2c 47 53"), "what it says is");
     let talks = |status: &crate::board::DeviceStatus| {
         plugged.say(frame);
         status.state == Some(DeviceState::Ok)
