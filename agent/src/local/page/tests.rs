@@ -158,7 +158,7 @@ fn a_first_visit_to_sixty_devices_is_small() {
     }
     let bytes =
         home_markup(&signed_in(Es), &shop, &torn).into_string().len() + STYLE.text.len() + SCRIPT.text.len();
-    assert!(bytes < 2 * BYTES_MAX, "{bytes}");
+    assert!(bytes < BYTES_MAX, "{bytes}");
 }
 
 #[test]
