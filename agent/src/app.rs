@@ -21,7 +21,7 @@ use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION};
 use crate::log_tail::LogTail;
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
 use crate::trial::Trial;
@@ -166,6 +166,8 @@ async fn run_all(
         clock: clock.clone(),
         maintenance: maintenance.clone(),
         started_boot_ms,
+        places: Places::of(&config),
+        looks: Looks::default(),
     });
     let support = Support { status: Arc::clone(&status), log };
     let control =

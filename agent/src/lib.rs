@@ -9,6 +9,7 @@ pub mod config;
 mod control;
 pub mod finding;
 mod health;
+mod kernel;
 mod key;
 pub mod language;
 mod local;

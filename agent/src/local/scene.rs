@@ -17,7 +17,7 @@ use crate::config::{Config, KeySource};
 use crate::local::action::{File, MakeBundle, TestDevice};
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
-use crate::status::StatusState;
+use crate::status::{Looks, Places as Where, StatusState};
 use crate::time::{BoxClock, SystemClock};
 use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
@@ -100,6 +100,8 @@ impl Scene {
             uplink: UplinkBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
+            places: Where::of(&config),
+            looks: Looks::default(),
             clock,
             maintenance: maintenance.clone(),
         });
