@@ -89,6 +89,10 @@ pub(super) fn kernel() -> Result<Vec<String>, String> {
 /// `<priority>,<number>,<microseconds since the start>,<flags>;<text>`, with lines of details behind it.
 fn message(record: &str) -> Option<String> {
     let (head, text) = record.split_once(';')?;
+    // What the box was started with can be a secret.
+    if text.to_lowercase().contains("command line") {
+        return None;
+    }
     let micros: u64 = head.split(',').nth(2)?.parse().ok()?;
     Some(format!("[{:>10.3}] {}", micros as f64 / 1e6, text.lines().next().unwrap_or_default()))
 }
@@ -122,6 +126,7 @@ mod tests {
         let shown = message("6,1189,5140900,-;usb 1-1: FTDI attached\n SUBSYSTEM=usb\n").unwrap();
         assert_eq!(shown, "[     5.141] usb 1-1: FTDI attached");
         assert_eq!(message("nonsense"), None);
+        assert_eq!(message("6,1,0,-;Kernel command line: luks.key=CANARY"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::redact::Configuration;
-use crate::control;
+use crate::control::{self, ControlError};
 use crate::language::Language;
 use crate::log_tail::LogTail;
 use crate::spool::SpoolError;
@@ -90,7 +90,11 @@ impl From<Result<Heard, String>> for Told {
 /// Asks the agent of this configuration: over the control socket, which tells all; else over its page.
 pub(super) async fn ask(configuration: &Configuration) -> Told {
     let by_socket = match &configuration.state_dir {
-        Some(dir) => control::ask(dir, control::SUPPORT, &json!({})).await.map_err(|error| error.to_string()),
+        Some(dir) => control::ask(dir, control::SUPPORT, &json!({})).await.map_err(|error| match error {
+            ControlError::NotRunning(path) => format!("nothing answers on {}", path.display()),
+            ControlError::NoAnswer(error) => format!("the agent gave no answer: {error}"),
+            error => error.to_string(),
+        }),
         None => Err("the configuration names no state folder".to_owned()),
     };
     let why = match by_socket {
@@ -101,7 +105,7 @@ pub(super) async fn ask(configuration: &Configuration) -> Told {
         Ok(status) => {
             Told { status: Ok(status), history: BTreeMap::new(), log: Err(format!("{why}; {OTHER_LOG}")) }
         }
-        Err(error) => Told::from(Err(format!("{why}. And on {}: {error}", configuration.listen))),
+        Err(error) => Told::from(Err(format!("{why}; and on {}: {error}", configuration.listen))),
     }
 }
 

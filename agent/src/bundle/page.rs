@@ -1,23 +1,35 @@
 //! The file around the parts: its head, the list of what is in it, its style; and a last look for secrets.
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
 
 use super::gather::Gathered;
 use super::redact::Redactor;
 use super::section::{Section, size};
-use super::{Bundle, report, told};
+use super::{BYTES_MAX, Bundle, report, told};
 
 /// Characters of the store's name in the name of the file.
 const STORE_CHARS_MAX: usize = 50;
 
 /// Writes all of it down.
 pub(super) fn write(of: &Gathered) -> Bundle {
-    let sections = report::sections(of);
+    let mut sections = report::sections(of);
     let redactor = &of.configuration.redactor;
-    let status = of.agent.status.as_ref().ok();
-    let store = status.and_then(|status| status["identity"]["store"].as_str()).unwrap_or("unknown");
-    let tenant = status.and_then(|status| status["identity"]["tenant"].as_str()).unwrap_or("unknown");
-    let page = html! {
+    let identity = of.agent.status.as_ref().map_or(&Value::Null, |status| &status["identity"]);
+    let name = |field: &str| identity[field].as_str().unwrap_or("unknown").to_owned();
+    let (tenant, store) = (name("tenant"), name("store"));
+    let file_name = redactor.clean(&file_name(&store, of.made_ms));
+    loop {
+        let html = clean_page(&page(&tenant, &store, of.made_ms, &sections).into_string(), redactor);
+        // The limits of its parts keep it below; marks could be longer than what they stand for.
+        if html.len() <= BYTES_MAX || sections.pop().is_none() {
+            return Bundle { file_name, html };
+        }
+    }
+}
+
+fn page(tenant: &str, store: &str, made_ms: i64, sections: &[Section<'_>]) -> Markup {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -29,21 +41,19 @@ pub(super) fn write(of: &Gathered) -> Bundle {
             }
             body {
                 h1 { "StorePulse support bundle" }
-                p { "Store " b { (store) } " of " b { (tenant) } ", " (told::time(of.made_ms)) }
+                p { "Store " b { (store) } " of " b { (tenant) } ", " (told::time(made_ms)) }
                 p class="note" {
-                    "Keys, passwords and card numbers were taken out. What a technician can do is at the top; what a program can read is at the end."
+                    "Keys, passwords and card numbers were taken out. What matters most is at the top; what a program can read is at the end."
                 }
-                (contents(&sections))
-                main { @for section in &sections { (section.render()) } }
+                (contents(sections))
+                main { @for section in sections { (section.render()) } }
             }
         }
-    };
-    let html = clean_page(&page.into_string(), redactor);
-    Bundle { file_name: redactor.clean(&file_name(store, of.made_ms)), html }
+    }
 }
 
 /// What is in it, with sizes.
-fn contents(sections: &[Section<'_>]) -> maud::Markup {
+fn contents(sections: &[Section<'_>]) -> Markup {
     html! {
         nav { ul {
             @for section in sections {

@@ -1,13 +1,19 @@
 //! Bundles as a whole: what is in them, and what never is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::gather::{self, Gathered};
 use super::heard::Told;
 use super::redact::tests::Shop;
 use super::{BYTES_MAX, Bundle, BundleSource, Configuration, page};
+use crate::app::{self, Listeners};
+use crate::config::Config;
+use crate::log_tail::LogTail;
 
 /// Everything that an agent could tell, with its shop's secrets in every text.
 fn gathered(shop: &Shop) -> Gathered {
@@ -145,6 +151,36 @@ fn a_bundle_is_never_larger_than_its_limit_and_says_what_was_cut() {
     assert!(html.len() <= BYTES_MAX, "{}", html.len());
     assert!(html.len() > BYTES_MAX / 2 && html.matches("class=\"cut\">Cut: ").count() >= 10);
     assert!(html.contains("99999 &lt;"), "the end of the log is kept");
+}
+
+#[tokio::test]
+async fn a_running_agent_tells_of_itself_over_its_socket() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.yaml");
+    let text = "cloud: {url: 'http://127.0.0.1:1', key: store_acme_S9_CANARY-old, imported_key: true}\nstate_dir: state\nlocal: {listen: '127.0.0.1:0'}\n";
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap();
+    let log = LogTail::new(Configuration::load(&path).redactor);
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || tracing::info!("seen store_acme_S9_CANARY-old"));
+    let listeners = Listeners::bind(&config).await.unwrap();
+    let stop = CancellationToken::new();
+    let source = BundleSource { config_path: path, support: None, doctor: None };
+    let make = async {
+        while !dir.path().join("state/control.sock").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let bundle = super::make(source, &mut |_, _, _| {}).await.unwrap();
+        stop.cancel();
+        bundle
+    };
+    let (ran, bundle) = tokio::join!(app::run_logged(config, listeners, log, stop.clone()), make);
+    ran.unwrap();
+    let html = bundle.html;
+    assert!(bundle.file_name.starts_with("storepulse-support-S9-"), "{}", bundle.file_name);
+    assert!(html.contains("seen [redacted]") && html.contains("agent that runs"), "{html}");
+    assert!(!html.contains("CANARY") && !html.contains("The agent does not run"), "{html}");
 }
 
 #[tokio::test]

@@ -27,11 +27,14 @@ pub(super) fn cell(name: &str, value: &Value) -> String {
             Some(bytes) if name.ends_with("bytes") && bytes >= 10 << 20 => {
                 format!("{bytes} ({} MiB)", bytes >> 20)
             }
-            _ => number.to_string(),
+            Some(whole) => whole.to_string(),
+            // Values are such numbers, also where they have no fraction.
+            None => number.as_f64().map_or_else(|| number.to_string(), |value| value.to_string()),
         },
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::Array(items) if items.is_empty() => NOTHING.to_owned(),
         Value::Array(items) => items.iter().map(|item| cell(name, item)).collect::<Vec<_>>().join(", "),
+        Value::Object(entries) if entries.is_empty() => NOTHING.to_owned(),
         Value::Object(entries) => {
             let told = entries.iter().map(|(name, value)| format!("{} {}", words(name), cell(name, value)));
             told.collect::<Vec<_>>().join(", ")
@@ -92,6 +95,10 @@ mod tests {
                 "tags: x, y",
                 "window: 250 ms"
             ]
+        );
+        assert_eq!(
+            (cell("", &json!(30_343_168.0)).as_str(), cell("", &json!({})).as_str()),
+            ("30343168", NOTHING)
         );
         assert_eq!(rows(&json!([{"a": 1}, {"b": 2}]), &["a"]), [["1"], ["–"]]);
     }

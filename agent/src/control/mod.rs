@@ -13,7 +13,7 @@ mod server;
 use serde::{Deserialize, Serialize};
 use storepulse_shared::ids::BatchId;
 
-pub(crate) use self::client::ask;
+pub(crate) use self::client::{ControlError, ask};
 pub(crate) use self::server::{ControlState, serve};
 use crate::maintenance::UnderWay;
 

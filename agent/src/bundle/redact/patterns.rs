@@ -19,29 +19,34 @@ struct Form {
 /// Characters of a line of key material, at least.
 const MATERIAL_MIN: usize = 60;
 
+/// Words are those of ASCII: the tables of all others would cost a mebibyte for as long as the agent runs.
 static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     let form = |hints, regex: &str, kept| Regex::new(regex).ok().map(|regex| Form { hints, regex, kept });
     let forms = [
         // Keys of stores, ours and those that were taken over.
-        form(&["store_"], r#"\b(store_)[A-Za-z0-9-]+_[A-Za-z0-9-]+_[^\s"'<>,;]+"#, &[1]),
-        form(&["push_"], r"\b(push_)[0-9A-Za-z]{16,}", &[1]),
+        form(&["store_"], r#"(?-u:\b)(store_)[A-Za-z0-9-]+_[A-Za-z0-9-]+_[^\s"'<>,;]+"#, &[1]),
+        form(&["push_"], r"(?-u:\b)(push_)[0-9A-Za-z]{16,}", &[1]),
         // Whatever else the house issues: a prefix and 46 letters and digits.
-        form(&["_"], r"\b([a-z]{3,12}_)(?:[A-Za-z0-9-]+_)*[0-9A-Za-z]{46}\b", &[1]),
+        form(&["_"], r"(?-u:\b)([a-z]{3,12}_)(?:[A-Za-z0-9-]+_)*[0-9A-Za-z]{46}(?-u:\b)", &[1]),
         form(
             &["authorization"],
-            r#"(?i)\b(authorization["']?[ \t]*[:=][ \t]*["']?)(?:[A-Za-z]+[ \t]+)?[^\s"'<>,;\[]+"#,
+            r#"(?i)(?-u:\b)(authorization["']?[ \t]*[:=][ \t]*["']?)(?:[A-Za-z]+[ \t]+)?[^\s"'<>,;\[]+"#,
             &[1],
         ),
-        form(&["bearer"], r#"(?i)\b(bearer[ \t]+)[^\s"'<>,;\[]+"#, &[1]),
-        form(&["basic"], r"\b([Bb]asic[ \t]+)[A-Za-z0-9+/]{4,}(?:=|[0-9+/A-Z][A-Za-z0-9+/]{2,}={0,2})", &[1]),
-        form(&["://"], r#"(?i)\b([a-z][a-z0-9+.-]*://)[^\s"<>]*(@)"#, &[1, 2]),
+        form(&["bearer"], r#"(?i)(?-u:\b)(bearer[ \t]+)[^\s"'<>,;\[]+"#, &[1]),
+        form(
+            &["basic"],
+            r"(?-u:\b)([Bb]asic[ \t]+)[A-Za-z0-9+/]{4,}(?:=|[0-9+/A-Z][A-Za-z0-9+/]{2,}={0,2})",
+            &[1],
+        ),
+        form(&["://"], r#"(?i)(?-u:\b)([a-z][a-z0-9+.-]*://)[^\s"<>]*(@)"#, &[1, 2]),
         form(
             &["=", ":"],
-            r#"(?i)([\w.-]*(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|community|credentials?|\bpin|cookie|contraseña|\bclave|\bsenha)["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)+"|'[^']+'|[^\s,;&}\])({\["'#<][^\s,;&}\])<]*)"#,
+            r#"(?i)([A-Za-z0-9_.-]*(?:password|passwd|passphrase|(?-u:\b)pwd|secret|token|api[_-]?key|private[_-]?key|access[_-]?key|community|credentials?|(?-u:\b)pin|cookie|contraseña|(?-u:\b)clave|(?-u:\b)senha)["']?[ \t]*[=:][ \t]*)(?:"(?:[^"\\]|\\.)+"|'[^']+'|[^\s,;&}\])({\["'#<][^\s,;&}\])<]*)"#,
             &[1],
         ),
         form(&["?", "&"], r#"(?i)([?&](?:key|sig|signature|auth|code|k|apikey)=)[^&\s"'<>#\[]+"#, &[1]),
-        form(&["eyj"], r"\b()eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?", &[1]),
+        form(&["eyj"], r"(?-u:\b)()eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?", &[1]),
     ];
     forms.into_iter().flatten().collect()
 });

@@ -9,8 +9,7 @@ use super::*;
 use crate::config::Config;
 
 /// Settings that take several forms and hold no secret, by how they end.
-const FORMS: &[&str] =
-    &[".port", ".drawer", ".flow", ".invalid.[]", ".values.[]", ".labels.*", ".metrics.*", ".columns.*"];
+const FORMS: &[&str] = &[".port", ".labels.*", ".metrics.*"];
 /// Settings whose names speak of secrets and that hold none.
 const INNOCENT: &[&str] = &["cloud.imported_key"];
 

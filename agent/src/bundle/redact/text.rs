@@ -93,14 +93,13 @@ impl Reader {
         }
         let entry = ENTRY.as_ref()?.captures(bare);
         let Some(entry) = entry else {
-            if matches!(below, Some(Below::Secret | Below::AllSecret))
-                && !bare.starts_with(['{', '[', '}', ']'])
-            {
-                let dashes = bare.len() - bare.trim_start_matches(['-', ' ']).len();
-                removed.push(bare[dashes..].to_owned());
-                return Some(format!("{}{}{MARK}", &line[..indent], &bare[..dashes]));
+            let (dashes, value) = bare.split_at(bare.len() - bare.trim_start_matches(['-', ' ']).len());
+            let is_secret = matches!(below, Some(Below::Secret | Below::AllSecret));
+            if !is_secret || value.starts_with(['{', '[', '}', ']']) {
+                return Some(inline(line, trust, false, removed));
             }
-            return Some(inline(line, trust, false, removed));
+            removed.push(value.to_owned());
+            return Some(format!("{}{dashes}{MARK}", &line[..indent]));
         };
         let (dashes, name) = (entry.get(1).map_or(0, |m| m.len()), entry.get(3).map_or("", |m| m.as_str()));
         let end = indent + entry.get(0).map_or(0, |m| m.end());
