@@ -1,6 +1,6 @@
 //! What goes into a bundle, collected from where it is: the agent, the spool, the box. Nothing here is redacted yet.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ pub(super) async fn gather(source: BundleSource, tell: &mut Tell<'_>) -> Result<
     let ports = blocking(|| json!(Ports::default().list())).await?;
     tell(4, STEPS, "looking at the box");
     let dir = configuration.state_dir.clone().unwrap_or_default();
-    let root = Path::new("/");
+    let root = std::path::Path::new("/");
     let (machine, network) =
         blocking(move || (json!(Machine::read(root, &dir)), json!(Network::read(root)))).await?;
     let (container, kernel) = blocking(|| (facts::container("/".as_ref()), facts::kernel())).await?;
