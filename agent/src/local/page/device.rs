@@ -161,7 +161,8 @@ fn errors(speaker: Speaker, status: &AgentStatus, id: &DeviceId, device: &Device
 
 /// What a kind of error means and what to do, unless that stands at the top of the page already.
 fn meaning(speaker: Speaker, status: &AgentStatus, id: &DeviceId, kind: &str) -> Markup {
-    let meaning = finding::of_fault(kind, id, &Place::default(), "");
+    let place = Place::on(status.places.ports.get(id).map(String::as_str));
+    let meaning = finding::of_fault(kind, id, &place, "");
     let is_told = |told: &Finding| told.device.as_ref() == Some(id) && told.problem == meaning.problem;
     html! {
         @if !status.verdict.findings.iter().any(is_told) {

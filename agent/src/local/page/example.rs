@@ -11,8 +11,8 @@ use crate::board::{Board, DeviceState, DeviceStatus, Exchange, LastError, SLOT_M
 use crate::finding::{Finding, Problem};
 use crate::language::Language;
 use crate::local::reader::{Reader, Session};
-use crate::spool::{LaneStatus, Quarantined, SpoolStatus, WritesStatus};
-use crate::status::{AgentStatus, Identity, Interface, Machine, Network, Places, Verdict};
+use crate::spool::{LaneStatus, Quarantined, SpoolStatus};
+use crate::status::{AgentStatus, Identity, Interface, Machine, Network, Verdict};
 use crate::time::{Authority, ClockStatus};
 use crate::uplink::{Cause, UplinkBoard, UplinkState, UplinkStatus};
 
@@ -84,23 +84,16 @@ fn uplink() -> UplinkStatus {
     uplink.state = UplinkState::Connected;
     uplink.last_ack_ms = Some(NOW - 8_000);
     uplink.acked_batches = 4_711;
-    uplink.bytes_per_s = Some(125_000);
+    uplink.bytes_per_s = Some(25_000);
     uplink
 }
 
 fn spool() -> SpoolStatus {
     SpoolStatus {
-        epoch: None,
         lanes: vec![lane("critical", 0, None), lane("normal", 0, Some(NOW - 5_000)), lane("bulk", 0, None)],
-        epochs: Vec::new(),
         acked_batches: 812,
-        quarantine: Vec::new(),
-        losses: 0,
-        lost_samples: 0,
-        lost_samples_day: 0,
-        latest_losses: Vec::new(),
         bytes: 18_400_000,
-        writes: WritesStatus { day: 20_000, bytes: 0, bytes_max: None, commits: 0, window_ms: 0 },
+        ..SpoolStatus::default()
     }
 }
 
@@ -154,8 +147,6 @@ pub(super) fn status() -> AgentStatus {
     ]);
     AgentStatus {
         version: "1.4.0",
-        verdict: Verdict::from_findings(Vec::new()),
-        now_ms: NOW,
         started_ms: NOW - 26 * HOUR,
         clock: ClockStatus {
             trusted: true,
@@ -172,8 +163,6 @@ pub(super) fn status() -> AgentStatus {
             problem: None,
             finding: None,
         },
-        places: Places::default(),
-        spool_problem: None,
         uplink: uplink(),
         spool: spool(),
         machine: machine(),
@@ -187,8 +176,8 @@ pub(super) fn status() -> AgentStatus {
             gateway_interface: Some("eth0".to_owned()),
             name_servers: vec!["192.168.1.1".to_owned()],
         },
-        maintenance_until_ms: None,
         devices,
+        ..AgentStatus::well(NOW)
     }
 }
 
@@ -203,6 +192,7 @@ fn loss(samples: u64, reason: &str, from: i64, to: i64) -> Loss {
 /// A printer without paper, a silent fridge, a scale that talks rubbish, no name server, losses.
 pub(super) fn troubled() -> AgentStatus {
     let mut shop = status();
+    shop.places.ports.insert(id("scale-deli"), "/dev/ttyUSB1".to_owned());
     let (fridge, printer, scale) = (id("fridge-dairy"), id("printer-1"), id("scale-deli"));
     let silent = device(
         "modbus",

@@ -12,18 +12,14 @@ use crate::status::StatusState;
 
 /// `GET /`.
 pub(crate) async fn show_home(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
-    match state.read().await {
-        Ok(status) => home::home(&reader, &status, &strip::days(&state.board, status.devices.keys())),
-        Err(error) => home::failing(&reader, &error.to_string(), Some("/")),
-    }
+    let status = state.look().await;
+    home::home(&reader, &status, &strip::days(&state.board, status.devices.keys()))
 }
 
 /// `GET /fragment`: the inside of the main part of home.
 pub(crate) async fn show_fragment(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
-    match state.read().await {
-        Ok(status) => home::fragment(&reader, &status, &strip::days(&state.board, status.devices.keys())),
-        Err(error) => home::failing(&reader, &error.to_string(), None),
-    }
+    let status = state.look().await;
+    home::fragment(&reader, &status, &strip::days(&state.board, status.devices.keys()))
 }
 
 /// `GET /device/{id}`.
@@ -33,8 +29,6 @@ pub(crate) async fn show_device(
     Path(id): Path<String>,
 ) -> Response {
     let Ok(id) = id.parse::<DeviceId>() else { return device::not_found(&reader) };
-    match state.read().await {
-        Ok(status) => device::device(&reader, &status, &id, &strip::days(&state.board, [&id])),
-        Err(error) => home::failing(&reader, &error.to_string(), Some(&format!("/device/{id}"))),
-    }
+    let status = state.look().await;
+    device::device(&reader, &status, &id, &strip::days(&state.board, [&id]))
 }

@@ -9,7 +9,6 @@ use super::speaker::Speaker;
 use super::strip::Days;
 use super::verdict::{level_name, verdict};
 use super::{actions, devices, machine, spool, uplink};
-use crate::finding::{Finding, Problem};
 use crate::local::reader::Reader;
 use crate::status::AgentStatus;
 
@@ -57,21 +56,4 @@ pub(super) fn inside(reader: &Reader, status: &AgentStatus, days: &Days) -> Mark
         (machine::machine(speaker, status))
         (actions::actions(reader, status))
     }
-}
-
-/// The page of an agent whose spool does not answer: there is nothing else to show then, and nothing worse. With a path the
-/// whole page, which comes again from there; else its inside.
-pub(super) fn failing(reader: &Reader, error: &str, path: Option<&str>) -> Response {
-    let speaker = Speaker::new(reader.language);
-    let finding = Finding::new(Problem::SpoolFailing).shown_by(error);
-    let body = super::verdict::broken(speaker, &finding);
-    let markup = match path {
-        Some(path) => {
-            let title = speaker.say("level_broken");
-            let fresh = Some((path, FRESH_SECONDS));
-            shell::whole(&Sheet { reader, title, verdict: Some("broken"), fresh, body })
-        }
-        None => body,
-    };
-    shell::respond(StatusCode::SERVICE_UNAVAILABLE, markup)
 }

@@ -15,6 +15,15 @@ const SHOWN: usize = 5;
 /// The whole section.
 pub(super) fn spool(speaker: Speaker, status: &AgentStatus) -> Markup {
     let spool = &status.spool;
+    if let Some(problem) = &status.spool_problem {
+        return html! {
+            section.card #spool {
+                h2 { (speaker.say("spool")) }
+                p.tell { (shape("unreachable")) (speaker.say("spool_silent")) }
+                code.verbatim { (problem) }
+            }
+        };
+    }
     html! {
         section.card #spool {
             h2 { (speaker.say("spool")) }
@@ -58,16 +67,21 @@ fn waiting(speaker: Speaker, status: &AgentStatus) -> Markup {
     }
 }
 
-/// How long it takes to send all that, at the pace that the cloud last gave.
+/// How long it takes to send all that, at the speed of late.
 fn drain(speaker: Speaker, status: &AgentStatus, bytes: u64) -> Markup {
-    let Some(pace) = status.uplink.bytes_per_s.filter(|pace| *pace > 0) else {
-        return html! { (speaker.say("drain_unknown")) };
-    };
-    let span = speaker.span((float(bytes) / float(pace)).max(1.0).ceil());
-    let words = if status.uplink.state == UplinkState::Connected {
-        speaker.fill("drain", &[("span", &span)])
-    } else {
-        speaker.fill("drain_once", &[("span", &span)])
+    let connected = status.uplink.state == UplinkState::Connected;
+    let words = match (status.uplink.bytes_per_s, connected) {
+        (None, true) => return html! {},
+        (None, false) => speaker.say("drain_unknown").to_owned(),
+        (Some(per_s), _) => {
+            let seconds = bytes.div_ceil(per_s.max(1)).max(1);
+            let span = speaker.span(float(seconds));
+            if connected {
+                speaker.fill("drain", &[("span", &span)])
+            } else {
+                speaker.fill("drain_once", &[("span", &span)])
+            }
+        }
     };
     html! { span.drain { (words) } }
 }

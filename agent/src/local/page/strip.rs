@@ -17,11 +17,11 @@ pub(super) fn days<'a>(board: &Board, devices: impl IntoIterator<Item = &'a Devi
     devices.into_iter().map(|id| (id.clone(), board.history(id))).collect()
 }
 
-/// What is drawn alike: a class, where it stands and how high it is, of ten.
-const BANDS: [(&str, f64, u8, &[DeviceState]); 3] = [
-    ("a", 7.5, 5, &[DeviceState::Ok]),
-    ("b", 6.0, 8, &[DeviceState::Stale]),
-    ("c", 5.0, 10, &[DeviceState::Fault, DeviceState::Unreachable]),
+/// What is drawn alike: a class, where its middle is and how high it is, of twenty.
+const BANDS: [(&str, u8, u8, &[DeviceState]); 3] = [
+    ("a", 15, 10, &[DeviceState::Ok]),
+    ("b", 12, 16, &[DeviceState::Stale]),
+    ("c", 10, 20, &[DeviceState::Fault, DeviceState::Unreachable]),
 ];
 
 /// In words.
@@ -47,7 +47,7 @@ pub(super) fn words(speaker: Speaker, day: &Strip) -> String {
 pub(super) fn draw(speaker: Speaker, day: &Strip) -> Markup {
     let slots: Vec<Option<DeviceState>> = day.slots.iter().map(|slot| slot.worst).collect();
     html! {
-        svg.strip role="img" aria-label=(words(speaker, day)) viewBox={ "0 0 " (slots.len().max(1)) " 10" }
+        svg.strip role="img" aria-label=(words(speaker, day)) viewBox={ "0 0 " (slots.len().max(1)) " 20" }
             preserveAspectRatio="none" {
             @for (class, middle, height, states) in BANDS {
                 @let path = path(&slots, middle, states);
@@ -57,16 +57,20 @@ pub(super) fn draw(speaker: Speaker, day: &Strip) -> Markup {
     }
 }
 
-/// Lines through the slots of these states, one for each run of them.
-fn path(slots: &[Option<DeviceState>], middle: f64, states: &[DeviceState]) -> String {
+/// Lines through the slots of these states, one for each run of them, each from where the last one ended.
+fn path(slots: &[Option<DeviceState>], middle: u8, states: &[DeviceState]) -> String {
     let mut path = String::new();
-    let mut at = 0;
+    let (mut at, mut drawn_to) = (0, 0);
     while at < slots.len() {
         let is_in = |slot: &Option<DeviceState>| slot.is_some_and(|state| states.contains(&state));
         let run = slots[at..].iter().take_while(|slot| is_in(slot)).count();
         if run > 0 {
             // A string takes everything.
-            let _ = write!(path, "M{at} {middle}h{run}");
+            let _ = match path.is_empty() {
+                true => write!(path, "M{at} {middle}h{run}"),
+                false => write!(path, "m{} 0h{run}", at - drawn_to),
+            };
+            drawn_to = at + run;
         }
         at += run.max(1);
     }
@@ -83,9 +87,9 @@ mod tests {
     #[test]
     fn runs_are_drawn_once_and_each_band_by_itself() {
         let slots = [None, Some(Ok), Some(Ok), Some(Fault), Some(Unreachable), Some(Ok)];
-        assert_eq!(path(&slots, 7.5, &[Ok]), "M1 7.5h2M5 7.5h1");
-        assert_eq!(path(&slots, 5.0, &[Fault, Unreachable]), "M3 5h2");
-        assert_eq!(path(&[], 5.0, &[Ok]), "");
+        assert_eq!(path(&slots, 15, &[Ok]), "M1 15h2m2 0h1");
+        assert_eq!(path(&slots, 10, &[Fault, Unreachable]), "M3 10h2");
+        assert_eq!(path(&[], 10, &[Ok]), "");
     }
 
     fn day(slots: &[Slot]) -> Strip {

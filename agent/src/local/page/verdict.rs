@@ -38,13 +38,6 @@ pub(super) fn verdict(speaker: Speaker, status: &AgentStatus) -> Markup {
     }
 }
 
-/// The verdict of an agent that cannot tell more than this.
-pub(super) fn broken(speaker: Speaker, finding: &Finding) -> Markup {
-    html! {
-        section.card.verdict data-level=(level_name(Level::Broken)) { (worst(speaker, Level::Broken, finding, 0)) }
-    }
-}
-
 /// What makes the verdict. Only this is read aloud when it changes, and its age is not part of it.
 fn worst(speaker: Speaker, level: Level, finding: &Finding, now_ms: i64) -> Markup {
     let (picture, word) = match level {
