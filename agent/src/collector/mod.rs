@@ -66,7 +66,7 @@ pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 use self::probe::Introduction;
 pub use self::probe::{Found, probe_host, probe_port};
-use self::serial::PortName;
+use self::serial::PortSettings;
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
 pub(crate) use self::sink::Tick;
@@ -95,12 +95,14 @@ trait Collector {
     const SUBJECTS: &'static [Subject] = &[];
     /// What it may ask a stranger.
     const INTRODUCTIONS: &'static [Introduction] = &[];
+    /// Whether others of its kind may be asked on its line too, each by an address of its own.
+    const SHARES_ITS_LINE: bool = false;
 
     /// The lane of its samples.
     fn lane(&self) -> Lane;
 
     /// The serial port that it reads.
-    fn port(&self) -> Option<PortName> {
+    fn port(&self) -> Option<&PortSettings> {
         None
     }
 
@@ -157,8 +159,16 @@ macro_rules! kinds {
             }
 
             /// The serial port that it reads.
-            pub(crate) fn port(&self) -> Option<PortName> {
+            pub(crate) fn port(&self) -> Option<&PortSettings> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// Whether both may be asked on one line.
+            pub(crate) const fn shares_its_line_with(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$variant(_), Self::$variant(_)) => <$name::Settings as Collector>::SHARES_ITS_LINE,)*
+                    _ => false,
+                }
             }
 
             /// What its settings have wrong together.

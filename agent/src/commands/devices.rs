@@ -88,7 +88,8 @@ async fn probe(ports: &Ports, place: String) -> Probed {
 /// The device that reads this port, by its path or by a link to it.
 fn device_of(config: Option<&Config>, path: &Path) -> Option<String> {
     let reads = |kind: &crate::collector::Kind| {
-        kind.port().is_some_and(|port| Ports::default().path_of(&port).is_some_and(|found| found == path))
+        kind.port()
+            .is_some_and(|port| Ports::default().path_of(&port.name).is_some_and(|found| found == path))
     };
     config?.devices.iter().find(|(_, kind)| reads(kind)).map(|(id, _)| id.to_string())
 }

@@ -3,6 +3,7 @@
 //! Every field is checked where it stands, so that an error names line and column; unknown and repeated keys are errors.
 //! Errors quote the place, never the surrounding lines, because a key may stand there. Paths are relative to the file.
 
+mod ports;
 mod secrets;
 mod units;
 
@@ -323,7 +324,8 @@ impl Config {
         }
         self.devices
             .iter()
-            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))
+            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))?;
+        ports::check(&self.devices)
     }
 
     fn resolve_paths(&mut self, base: &Path) {

@@ -21,7 +21,7 @@ use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
-use super::serial::{Bus, Line, PortName, PortSettings};
+use super::serial::{Bus, Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Longest wait for a connection; a printer that is busy would let us wait for a minute.
@@ -142,8 +142,8 @@ impl Collector for Settings {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        self.port.as_ref().map(|port| port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        self.port.as_ref()
     }
 
     fn check(&self) -> Result<(), String> {

@@ -147,6 +147,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.counters && self.protocol != Protocol::Hka {
             return Err("counters are read from the protocol hka only".to_owned());

@@ -28,7 +28,7 @@ use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::probe::Introduction;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context, Sink};
 
 /// The longest that a unit waits for others on its line; they are many, and some may be silent.
@@ -136,7 +136,7 @@ impl Collector for Settings {
             "An invalid number, a state without a name and an address that the device refuses are counted (`parse`, `exception`), and the other values are taken. The device has a fault if none is left.",
             "A request has at most 125 registers or 2,000 bits. Neighbours share one; each device has at most 200 registers.",
             "Nothing is asked twice: what failed is asked again at the next interval.",
-            "Devices of one line share it by the name of its port, which must be written alike; the first one says its speed and format.",
+            "Devices of one line share it by the name of its port, which must be written alike, as must its speed, format and `dtr`. No other kind may name that port.",
             "Over TCP each device has a connection of its own, which stays open; a gateway must allow as many as it has devices.",
         ],
         untested: &[
@@ -146,13 +146,14 @@ impl Collector for Settings {
     };
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;
     const INTRODUCTIONS: &'static [Introduction] = frame::INTRODUCTIONS;
+    const SHARES_ITS_LINE: bool = true;
 
     fn lane(&self) -> Lane {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        self.port.as_ref().map(|port| port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        self.port.as_ref()
     }
 
     fn check(&self) -> Result<(), String> {

@@ -25,7 +25,7 @@ use super::listen::{self, Hearing};
 use super::parse::Subject;
 use super::poll::{self, Schedule};
 use super::probe::Introduction;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Most digits after the point.
@@ -154,8 +154,8 @@ impl Collector for Settings {
     const SUBJECTS: &'static [Subject] =
         &[toledo::STANDARD, toledo::BRAZIL, nci::ANSWER, cas::READY, cas::ASKED, cas::STREAMED];
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn lane(&self) -> Lane {

@@ -19,7 +19,7 @@ use storepulse_shared::batch::Lane;
 use self::hearing::Hearer;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Longest prefix, suffix or text for nothing read.
@@ -103,8 +103,8 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[scan::SCAN];
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn lane(&self) -> Lane {

@@ -21,7 +21,7 @@ use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
 use super::fault::{Fault, FaultKind};
 use super::listen::{self, Hearing, Listener};
 use super::poll::Reading;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// `serial_lines:` in the configuration.
@@ -64,8 +64,8 @@ impl Collector for Settings {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     async fn run(&self, ctx: &Context) {
