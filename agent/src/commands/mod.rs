@@ -5,6 +5,7 @@ mod devices;
 mod health;
 mod quarantine;
 mod run;
+pub(crate) mod screen;
 mod spool;
 mod status;
 
