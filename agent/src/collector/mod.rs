@@ -32,6 +32,7 @@ mod own_time;
 mod pan;
 mod parse;
 mod pattern;
+mod place;
 mod poll;
 mod printer;
 mod probe;
@@ -48,6 +49,7 @@ mod sink;
 mod snmp;
 mod sql;
 mod statsd;
+mod stranger;
 mod web;
 #[cfg(test)]
 mod web_server;
@@ -62,13 +64,16 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 pub use self::about::{About, document};
+pub(crate) use self::fault::Fault;
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 use self::probe::Introduction;
 pub use self::probe::{Found, probe_host, probe_port};
-use self::serial::PortSettings;
+pub(crate) use self::place::Place;
+pub(crate) use self::serial::{Holder, Line, PortSettings};
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
+pub(crate) use self::stranger::{Answered, introduce, lines_of};
 pub(crate) use self::sink::Tick;
 
 /// How long a collector that failed rests before it is started again.
@@ -104,6 +109,11 @@ trait Collector {
     /// The serial port that it reads.
     fn port(&self) -> Option<&PortSettings> {
         None
+    }
+
+    /// Where its device is found.
+    fn place(&self) -> Place<'_> {
+        Place::Here
     }
 
     /// What its settings have wrong together; each for itself is checked where it is read.
@@ -161,6 +171,11 @@ macro_rules! kinds {
             /// The serial port that it reads.
             pub(crate) fn port(&self) -> Option<&PortSettings> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// Where its device is found.
+            pub(crate) fn place(&self) -> Place<'_> {
+                match self { $(Self::$variant(settings) => settings.place(),)* }
             }
 
             /// Whether both may be asked on one line.

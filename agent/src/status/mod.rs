@@ -12,7 +12,7 @@ use serde::Serialize;
 use storepulse_shared::ids::DeviceId;
 
 pub(crate) use self::machine::Machine;
-pub(crate) use self::network::Network;
+pub(crate) use self::network::{Interface, Network};
 pub(crate) use self::verdict::{Level, Verdict};
 use crate::board::{Board, DeviceStatus};
 use crate::config::KeySource;

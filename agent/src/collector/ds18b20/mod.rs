@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use self::scratchpad::TEXT_BYTES_MAX;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, Unread};
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context};
 
@@ -101,6 +102,10 @@ impl Collector for Settings {
         untested: &["the kernel's own driver: the tests write its files"],
     };
     const SUBJECTS: &'static [Subject] = scratchpad::SUBJECTS;
+
+    fn place(&self) -> Place<'_> {
+        Place::File(&self.root)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -18,6 +18,7 @@ use self::status::{QUESTIONS, Status};
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
@@ -137,6 +138,14 @@ impl Collector for Settings {
         kind: "escpos",
         settings: &[],
     }];
+
+    fn place(&self) -> Place<'_> {
+        match (&self.port, &self.tcp) {
+            (Some(port), _) => Place::asked(port, Line::eight_n_one(9_600)),
+            (None, Some(tcp)) => Place::Tcp(tcp.clone()),
+            (None, None) => Place::Here,
+        }
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -24,6 +24,7 @@ use self::status::{FiscalWatch, Status};
 use self::wire::{CLEAR_TIMEOUT, Wire};
 use super::fault::Fault;
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
@@ -90,6 +91,16 @@ const fn lane() -> Lane {
     Lane::Normal
 }
 
+impl Protocol {
+    /// As the manuals have it.
+    const fn line(self) -> Line {
+        match self {
+            Self::Hka => Line::eight_e_one(9_600),
+            Self::Bematech | Self::Hasar | Self::Epson => Line::eight_n_one(9_600),
+        }
+    }
+}
+
 impl Collector for Settings {
     const ABOUT: About = About {
         summary: "A fiscal printer of Latin America (The Factory HKA, Bematech, Hasar, Epson of Argentina): its status only. It is \
@@ -143,6 +154,10 @@ impl Collector for Settings {
         argentina::SUBJECTS[1],
     ];
 
+    fn place(&self) -> Place<'_> {
+        Place::asked(&self.port, self.protocol.line())
+    }
+
     fn lane(&self) -> Lane {
         self.lane
     }
@@ -162,14 +177,10 @@ impl Collector for Settings {
     }
 
     async fn run(&self, ctx: &Context) {
-        let expected = match self.protocol {
-            Protocol::Hka => Line::eight_e_one(9_600),
-            Protocol::Bematech | Protocol::Hasar | Protocol::Epson => Line::eight_n_one(9_600),
-        };
         let wire = Wire {
             ctx,
             settings: &self.port,
-            expected,
+            expected: self.protocol.line(),
             handshake: self.handshake,
             timeout: self.timeout,
             port: None,

@@ -18,6 +18,7 @@ use self::pointer::{Found, Target, TimeUnit};
 use super::fault::{Fault, FaultKind};
 use super::own_time::{self, OwnTime};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::secret::Secret;
 use super::sink::{Sink, Tick};
@@ -105,6 +106,10 @@ impl Collector for Settings {
         outcomes: &["all", "some", "parse", "short_frame", "too_large"],
         outcome: of_document,
     }];
+
+    fn place(&self) -> Place<'_> {
+        Place::of_url(&self.url)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -33,6 +33,7 @@ use self::tail::{Look, Pending, Tail};
 use super::book::Book;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
+use super::place::Place;
 use super::sink::Tick;
 use super::{About, Collector, Context, pan};
 use crate::board::DeviceState;
@@ -136,6 +137,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
+
+    fn place(&self) -> Place<'_> {
+        Place::File(&self.path)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

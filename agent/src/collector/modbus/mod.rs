@@ -26,6 +26,7 @@ use self::register::Register;
 use self::way::Way;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::probe::Introduction;
 use super::serial::{Line, PortSettings};
@@ -147,6 +148,14 @@ impl Collector for Settings {
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;
     const INTRODUCTIONS: &'static [Introduction] = frame::INTRODUCTIONS;
     const SHARES_ITS_LINE: bool = true;
+
+    fn place(&self) -> Place<'_> {
+        match (&self.port, &self.tcp) {
+            (Some(port), _) => Place::asked(port, Line::eight_n_one(9_600)),
+            (None, Some(host)) => Place::Tcp(with_port(host)),
+            (None, None) => Place::Here,
+        }
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -31,6 +31,7 @@ use time::UtcOffset;
 use self::format::Format;
 use self::json::Field;
 use super::secret::Secret;
+use super::place::Place;
 use super::{About, Collector, Context, Subject};
 
 /// Longest topic that is subscribed to.
@@ -136,6 +137,11 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] =
         &[availability::SUBJECT, json::SUBJECT, shelly::SUBJECT, tasmota::SUBJECT, zigbee2mqtt::SUBJECT];
+
+    fn place(&self) -> Place<'_> {
+        session::host_and_port(&self.broker)
+            .map_or(Place::Here, |(host, port)| Place::Tcp(format!("{host}:{port}")))
+    }
 
     fn lane(&self) -> Lane {
         self.lane

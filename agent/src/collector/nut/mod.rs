@@ -17,6 +17,7 @@ use super::changes::Changes;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context};
 
@@ -102,6 +103,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = &[answer::SUBJECT];
+
+    fn place(&self) -> Place<'_> {
+        Place::Tcp(self.target.clone())
+    }
 
     fn lane(&self) -> Lane {
         self.lane

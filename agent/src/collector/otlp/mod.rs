@@ -29,6 +29,7 @@ use self::serve::Receiver;
 use super::fault::FaultKind;
 use super::label;
 use super::parse::Subject;
+use super::place::Place;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
 use crate::config::TokenSetting;
@@ -85,6 +86,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = &[vectors::PROTOBUF, vectors::JSON];
+
+    fn place(&self) -> Place<'_> {
+        Place::Listens(self.listen)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

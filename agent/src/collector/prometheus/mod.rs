@@ -21,6 +21,7 @@ use self::page::{Form, Taken, Wanted};
 use super::fault::{Fault, FaultKind};
 use super::label;
 use super::parse::{Subject, outcome};
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::secret::Secret;
 use super::sink::{Sink, Tick};
@@ -115,6 +116,10 @@ impl Collector for Settings {
             outcome: of_page,
         },
     ];
+
+    fn place(&self) -> Place<'_> {
+        Place::of_url(&self.url)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -23,6 +23,7 @@ use storepulse_shared::batch::Lane;
 
 use self::endpoint::Endpoint;
 use super::fault::FaultKind;
+use super::place::Place;
 use super::poll::{self, Schedule};
 use super::{About, Collector, Context, Subject};
 
@@ -120,6 +121,14 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = &[certificate::SUBJECT, ping::SUBJECT];
+
+    fn place(&self) -> Place<'_> {
+        match host_and_port(&self.target) {
+            Ok((host, Some(port))) if host.contains(':') => Place::Tcp(format!("[{host}]:{port}")),
+            Ok((host, Some(port))) => Place::Tcp(format!("{host}:{port}")),
+            _ => Place::Host(self.target.clone()),
+        }
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -23,6 +23,7 @@ use self::stream::Stream;
 use self::weighing::Unit;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Schedule};
 use super::probe::Introduction;
 use super::serial::{Line, PortSettings};
@@ -156,6 +157,13 @@ impl Collector for Settings {
 
     fn port(&self) -> Option<&PortSettings> {
         Some(&self.port)
+    }
+
+    fn place(&self) -> Place<'_> {
+        match self.protocol {
+            Protocol::CasStream => Place::talking(&self.port, self.protocol.line()),
+            _ => Place::asked(&self.port, self.protocol.line()),
+        }
     }
 
     fn lane(&self) -> Lane {

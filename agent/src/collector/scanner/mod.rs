@@ -19,6 +19,7 @@ use storepulse_shared::batch::Lane;
 use self::hearing::Hearer;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
+use super::place::Place;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -105,6 +106,10 @@ impl Collector for Settings {
 
     fn port(&self) -> Option<&PortSettings> {
         Some(&self.port)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place::talking(&self.port, Line::eight_n_one(9_600))
     }
 
     fn lane(&self) -> Lane {

@@ -20,6 +20,7 @@ use self::pattern::Pattern;
 use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
 use super::fault::{Fault, FaultKind};
 use super::listen::{self, Hearing, Listener};
+use super::place::Place;
 use super::poll::Reading;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
@@ -59,6 +60,10 @@ impl Collector for Settings {
         ],
         untested: &["parity, handshake lines and speed: pseudo-terminals have none"],
     };
+
+    fn place(&self) -> Place<'_> {
+        Place::talking(&self.port, Line::eight_n_one(9_600))
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -31,6 +31,7 @@ use self::settings::View;
 use super::changes::Changes;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
@@ -98,6 +99,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = &[value::SUBJECT, error_state::SUBJECT];
+
+    fn place(&self) -> Place<'_> {
+        Place::Udp(self.target.clone())
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -35,6 +35,7 @@ use self::settings::Engine;
 pub(super) use self::settings::Settings;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
+use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context, Sink};
 
@@ -66,6 +67,16 @@ impl Collector for Settings {
         untested: &["MySQL (MariaDB was), and servers behind a connection pool"],
     };
     const SUBJECTS: &'static [Subject] = &[wire::NUMERIC, wire::DATETIME, MOMENT];
+
+    fn place(&self) -> Place<'_> {
+        let usual = match self.engine {
+            Engine::Sqlite => return self.path.as_deref().map_or(Place::Here, Place::File),
+            Engine::Postgres => 5_432,
+            Engine::Mysql => 3_306,
+        };
+        let host = self.host.as_deref().unwrap_or_default();
+        Place::Tcp(format!("{host}:{}", self.port.unwrap_or(usual)))
+    }
 
     fn lane(&self) -> Lane {
         self.lane

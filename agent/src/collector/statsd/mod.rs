@@ -23,6 +23,7 @@ use self::gather::Gather;
 use super::book::Bounds;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
+use super::place::Place;
 use super::sink::Tick;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
@@ -107,6 +108,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
+
+    fn place(&self) -> Place<'_> {
+        Place::Listens(self.listen)
+    }
 
     fn lane(&self) -> Lane {
         self.lane
