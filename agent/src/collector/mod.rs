@@ -39,7 +39,7 @@ mod probe;
 mod prometheus;
 mod reach;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 mod scale;
 mod scanner;
 mod secret;
@@ -64,17 +64,17 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 pub use self::about::{About, document};
-pub(crate) use self::fault::Fault;
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
+pub(crate) use self::place::Place;
 use self::probe::Introduction;
 pub use self::probe::{Found, probe_host, probe_port};
-pub(crate) use self::place::Place;
+pub(crate) use self::reach::certificate::{issuer, not_after};
 pub(crate) use self::serial::{Holder, Line, PortSettings};
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
-pub(crate) use self::stranger::{Answered, introduce, lines_of};
 pub(crate) use self::sink::Tick;
+pub(crate) use self::stranger::{Answered, introduce, lines_of};
 
 /// How long a collector that failed rests before it is started again.
 const REST: Duration = Duration::from_secs(5);

@@ -49,8 +49,7 @@ pub(crate) async fn introduce(
     wanted: impl Fn(&'static str) -> bool,
     until: Instant,
 ) -> Result<Vec<Answered>, Fault> {
-    let device: DeviceId =
-        "doctor".parse().map_err(|_| Fault::new(FaultKind::Internal, "no device id"))?;
+    let device: DeviceId = "doctor".parse().map_err(|_| Fault::new(FaultKind::Internal, "no device id"))?;
     // How the line is set is what is tried here.
     let settings = PortSettings { baud: None, format: None, ..settings.clone() };
     let mut port = ports.open(&device, &settings, line).await?;
@@ -133,7 +132,10 @@ mod tests {
     #[tokio::test]
     async fn rubbish_is_kept_and_not_understood() {
         let all = asked(|_| vec![0xff, 0x00]).await;
-        assert!(all.len() > 3 && all.iter().all(|one| !one.is_understood && one.heard == [0xff, 0x00]), "{all:?}");
+        assert!(
+            all.len() > 3 && all.iter().all(|one| !one.is_understood && one.heard == [0xff, 0x00]),
+            "{all:?}"
+        );
     }
 
     #[test]

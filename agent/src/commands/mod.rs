@@ -2,6 +2,7 @@
 
 mod check;
 mod devices;
+mod doctor;
 mod health;
 mod quarantine;
 mod run;
@@ -10,7 +11,7 @@ mod spool;
 mod status;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ enum Command {
     Check,
     /// Show the serial ports of this box: what is behind them, who has them, and, on request, what answers
     Devices(devices::DevicesCommand),
+    /// Look at everything from the devices to the cloud: what is wrong, what comes first, what to do next
+    Doctor(doctor::DoctorCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
@@ -80,12 +83,19 @@ where
         (Ok(config), _) => Some(config),
         // A shop begins with looking at what is there.
         (Err(ConfigError::Read { .. }), Command::Devices(_)) => None,
+        // It is the first thing that it finds, and not the last.
+        (Err(_), Command::Doctor(_)) => None,
         (Err(error), _) => return bad_config(&error),
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli.command, config)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(command(cli.command, &cli.config, config));
+            // What still waits for a name server or a disk is waited for by nobody.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -97,18 +107,22 @@ where
     }
 }
 
-/// Every command but `devices` needs a configuration.
-async fn command(command: Command, config: Option<Config>) -> anyhow::Result<ExitCode> {
+/// Every command but `devices` and `doctor` needs a configuration.
+async fn command(command: Command, path: &Path, config: Option<Config>) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::stdout();
     let Some(config) = config else {
-        let Command::Devices(command) = command else { return Ok(ExitCode::from(BAD_CONFIG)) };
-        return devices::run(None, command, out).await;
+        return match command {
+            Command::Devices(command) => devices::run(None, command, out).await,
+            Command::Doctor(command) => doctor::run(path, None, command, out).await,
+            _ => Ok(ExitCode::from(BAD_CONFIG)),
+        };
     };
     match command {
         Command::Run { log } => run::run(config, &log).await,
         Command::Status { json } => status::run(&config, json, out).await,
         Command::Check => check::run(&config, out),
         Command::Devices(command) => devices::run(Some(&config), command, out).await,
+        Command::Doctor(command) => doctor::run(path, Some(&config), command, out).await,
         Command::Health => health::run(&config).await,
         Command::Spool(command) => spool::run(&config, command, out),
         Command::Quarantine(command) => quarantine::run(&config, command, out).await,

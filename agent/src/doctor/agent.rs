@@ -76,7 +76,8 @@ fn taken(holder: Option<&Holder>, address: std::net::SocketAddr, why: Option<Str
         return Check::found(AGENT, finding, format!("it listens on {address} and does not answer{why}"));
     }
     let who = holder.map_or_else(|| "another program".to_owned(), ToString::to_string);
-    let finding = Finding::new(Problem::ListenerTaken).with("address", address.to_string()).with("holder", &who);
+    let finding =
+        Finding::new(Problem::ListenerTaken).with("address", address.to_string()).with("holder", &who);
     Check::found(AGENT, finding, format!("{who} listens on {address}, and is no agent{why}"))
 }
 

@@ -40,15 +40,14 @@ pub(super) fn judge(known: Known) -> Check {
     let Known { now_ms, is_set, offset_ms } = known;
     let time = shown(now_ms);
     let kept = if is_set { "kept by NTP" } else { "nobody sets it" };
-    let wrong = |off: String, direction: &str| {
-        Finding::new(Problem::ClockWrong).with("off", off).with("direction", direction)
-    };
+    let wrong = |off: String| Finding::new(Problem::ClockWrong).with("off", off);
     match offset_ms {
         Some(offset_ms) if offset_ms.unsigned_abs() > OFF_MS => {
             let off = about(offset_ms.unsigned_abs());
             let direction = if offset_ms > 0 { "behind" } else { "ahead" };
-            let evidence = format!("it shows {time}, the cloud says {}; {kept}", shown(now_ms.saturating_add(offset_ms)));
-            let finding = wrong(off, direction);
+            let told = shown(now_ms.saturating_add(offset_ms));
+            let evidence = format!("{off} {direction}: it shows {time}, the cloud says {told}; {kept}");
+            let finding = wrong(off);
             if offset_ms.unsigned_abs() > WRONG_MS {
                 Check::found(CLOCK, finding, evidence)
             } else {
@@ -57,7 +56,7 @@ pub(super) fn judge(known: Known) -> Check {
         }
         None if now_ms < BUILD_MS => {
             let off = about((BUILD_MS - now_ms).unsigned_abs());
-            Check::found(CLOCK, wrong(off, "behind"), format!("it shows {time}, before this agent was built; {kept}"))
+            Check::found(CLOCK, wrong(off), format!("it shows {time}, before this agent was built; {kept}"))
         }
         offset_ms => {
             let told = offset_ms.map_or_else(
@@ -65,7 +64,11 @@ pub(super) fn judge(known: Known) -> Check {
                 |offset_ms| format!("{offset_ms} ms from the cloud's"),
             );
             let evidence = format!("it shows {time}, {told}; {kept}");
-            if is_set { Check::pass(CLOCK, evidence) } else { Check::found(CLOCK, Finding::new(Problem::ClockUnset), evidence) }
+            if is_set {
+                Check::pass(CLOCK, evidence)
+            } else {
+                Check::found(CLOCK, Finding::new(Problem::ClockUnset), evidence)
+            }
         }
     }
 }
@@ -86,17 +89,16 @@ mod tests {
 
     fn judged(now_ms: i64, is_set: bool, offset_ms: Option<i64>) -> (Outcome, Option<Problem>, String) {
         let check = judge(Known { now_ms, is_set, offset_ms });
-        let with = check.finding.as_ref().map(|f| format!("{:?}", f.with)).unwrap_or_default();
-        (check.outcome, check.finding.map(|f| f.problem), with)
+        (check.outcome, check.finding.map(|f| f.problem), check.evidence)
     }
 
     #[test]
     fn years_off_are_called_out() {
-        let (outcome, problem, with) = judged(NOW, true, Some(2 * YEAR));
+        let (outcome, problem, said) = judged(NOW, true, Some(2 * YEAR));
         assert_eq!((outcome, problem), (Outcome::Fail, Some(Problem::ClockWrong)));
-        assert!(with.contains("2years") && with.contains("behind"), "{with}");
-        let (outcome, _, with) = judged(NOW, false, Some(-3_600_000));
-        assert!(outcome == Outcome::Fail && with.contains("1h") && with.contains("ahead"), "{with}");
+        assert!(said.starts_with("2years behind"), "{said}");
+        let (outcome, _, said) = judged(NOW, false, Some(-3_600_000));
+        assert!(outcome == Outcome::Fail && said.starts_with("1h ahead"), "{said}");
         assert_eq!(judged(NOW, true, Some(30_000)).0, Outcome::Warn);
         let (outcome, problem, _) = judged(0, false, None);
         assert_eq!((outcome, problem), (Outcome::Fail, Some(Problem::ClockWrong)), "it is 1970");

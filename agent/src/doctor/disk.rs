@@ -70,7 +70,9 @@ fn not_there(dir: &Path, shown: &str) -> Vec<Check> {
     let parent = dir.ancestors().skip(1).find(|folder| folder.exists());
     let parent = parent.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) if parent.is_dir() => Check::pass(FOLDER, format!("{shown} is not there yet; the agent makes it")),
+        Ok(()) if parent.is_dir() => {
+            Check::pass(FOLDER, format!("{shown} is not there yet; the agent makes it"))
+        }
         refused => {
             let why = refused.err().map_or("no folder", nix::Error::desc);
             let evidence = format!("{shown} is not there and cannot be made: {}: {why}", parent.display());
@@ -85,7 +87,11 @@ fn unwritten(error: &io::Error, dir: &Path, shown: &str, disk: Check) -> Vec<Che
     let skipped = |name| Check::skipped(name, "nothing can be written");
     if is_full(error) {
         let finding = Finding::new(Problem::DiskFull).with("path", shown).with("free", free_text(dir));
-        return vec![Check::skipped(FOLDER, "the disk is full"), Check::found(DISK, finding, evidence), skipped(WRITE)];
+        return vec![
+            Check::skipped(FOLDER, "the disk is full"),
+            Check::found(DISK, finding, evidence),
+            skipped(WRITE),
+        ];
     }
     let refused = matches!(
         error.kind(),

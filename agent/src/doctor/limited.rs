@@ -26,7 +26,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 ///
 /// # Errors
 /// What the resolver says, or that it says nothing.
-pub(super) async fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<std::net::SocketAddr>, String> {
+pub(super) async fn resolve(
+    host: &str,
+    port: u16,
+    limit: Duration,
+) -> Result<Vec<std::net::SocketAddr>, String> {
     use std::net::ToSocketAddrs as _;
     let target = (host.trim_matches(['[', ']']).to_owned(), port);
     let looked = move || target.to_socket_addrs().map(Iterator::collect::<Vec<_>>);

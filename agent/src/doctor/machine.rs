@@ -76,7 +76,9 @@ pub(super) fn container(root: &Path) -> Check {
             Check::noted(CONTAINER, finding, format!("{place}; {count} processes were killed for memory"))
         }
         Some(0) => Check::pass(CONTAINER, format!("{place}; nothing was killed for memory")),
-        None if is_one => Check::pass(CONTAINER, format!("{place}; it does not tell whether something was killed")),
+        None if is_one => {
+            Check::pass(CONTAINER, format!("{place}; it does not tell whether something was killed"))
+        }
         None => Check::skipped(CONTAINER, place),
     }
 }

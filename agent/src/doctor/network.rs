@@ -61,7 +61,9 @@ fn servers(all: &[String]) -> Check {
 /// Whether anything beyond the cable can be reached with it; an address that a box gives itself for want of another cannot.
 fn reaches_out(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => !address.is_link_local() && !address.is_loopback() && !address.is_unspecified(),
+        IpAddr::V4(address) => {
+            !address.is_link_local() && !address.is_loopback() && !address.is_unspecified()
+        }
         IpAddr::V6(address) => !address.is_unicast_link_local() && !address.is_loopback(),
     }
 }

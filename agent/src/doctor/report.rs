@@ -57,12 +57,15 @@ impl Report {
         self.checks.iter().filter(|check| check.outcome == outcome).count()
     }
 
-    /// For programs: `{"version","outcome","findings":[…],"checks":[…]}`, findings in their order.
+    /// For programs: `{"version","outcome","first","findings":[…],"checks":[…]}`, findings in their order, `first` the problem
+    /// of the first of them.
     pub(crate) fn to_json(&self, language: Language) -> Value {
-        let all = |checks: Vec<&Check>| checks.iter().map(|check| of_check(check, language)).collect::<Vec<_>>();
+        let all =
+            |checks: Vec<&Check>| checks.iter().map(|check| of_check(check, language)).collect::<Vec<_>>();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "outcome": self.outcome(),
+            "first": self.first().map(|finding| finding.problem),
             "findings": all(self.findings()),
             "checks": all(self.checks.iter().collect()),
         })
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_explains_others_comes_first() {
-        use Problem::{CloudDns, ClockUnset, ClockWrong, DeviceSilent, DiskFull, NotRunning};
+        use Problem::{ClockUnset, ClockWrong, CloudDns, DeviceSilent, DiskFull, NotRunning};
         let all = report(&[ClockUnset, DeviceSilent, NotRunning, CloudDns, DiskFull, ClockWrong]);
         assert_eq!(order(&all), [DiskFull, ClockWrong, CloudDns, DeviceSilent, NotRunning, ClockUnset]);
         assert_eq!(all.first().unwrap().problem, DiskFull);

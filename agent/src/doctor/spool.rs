@@ -33,8 +33,12 @@ pub(super) async fn look(dir: &Path, now_ms: i64, deep: bool) -> Vec<Check> {
     let folder = dir.to_owned();
     match blocking(LOOK_LIMIT, move || spool::look(&folder)).await {
         Some(Ok(status)) => checks.extend(of_status(&status, now_ms)),
-        Some(Err(error)) => checks.extend([QUEUE, LOSSES, QUARANTINE].map(|n| Check::skipped(n, error.to_string()))),
-        None => checks.extend([QUEUE, LOSSES, QUARANTINE].map(|n| Check::skipped(n, "it cannot be read in time"))),
+        Some(Err(error)) => {
+            checks.extend([QUEUE, LOSSES, QUARANTINE].map(|n| Check::skipped(n, error.to_string())))
+        }
+        None => {
+            checks.extend([QUEUE, LOSSES, QUARANTINE].map(|n| Check::skipped(n, "it cannot be read in time")))
+        }
     }
     checks
 }
@@ -47,14 +51,16 @@ async fn verify(dir: &Path, limit: Duration) -> Check {
         None => Check::skipped(SPOOL, format!("not through within {}; --deep takes its time", took(limit))),
         Some(Err(error)) if error.is_damage() => Check::found(SPOOL, damaged(), error.to_string()),
         Some(Err(error @ SpoolError::Open { .. })) => Check::skipped(SPOOL, error.to_string()),
-        Some(Err(error)) => {
-            Check::found(SPOOL, Finding::new(Problem::SpoolFailing), error.to_string())
-        }
+        Some(Err(error)) => Check::found(SPOOL, Finding::new(Problem::SpoolFailing), error.to_string()),
         Some(Ok(verified)) => match verified.findings.as_slice() {
             [] => whole(dir, verified.batches, damaged()),
             [first, ..] => {
                 let count = verified.findings.len();
-                Check::found(SPOOL, damaged(), format!("{count} findings, the first: {}: {}", first.what, first.why))
+                Check::found(
+                    SPOOL,
+                    damaged(),
+                    format!("{count} findings, the first: {}: {}", first.what, first.why),
+                )
             }
         },
     }
@@ -65,7 +71,9 @@ fn whole(dir: &Path, batches: u64, damaged: Finding) -> Check {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     match names.filter(|name| name.starts_with(ASIDE)).min() {
-        Some(aside) => Check::noted(SPOOL, damaged, format!("{aside} was set aside; the running agent salvages it")),
+        Some(aside) => {
+            Check::noted(SPOOL, damaged, format!("{aside} was set aside; the running agent salvages it"))
+        }
         None => Check::pass(SPOOL, format!("whole; {batches} batches looked at")),
     }
 }
@@ -74,8 +82,10 @@ fn of_status(status: &SpoolStatus, now_ms: i64) -> [Check; 3] {
     let waiting: u64 = status.lanes.iter().map(|lane| lane.waiting_samples).sum();
     let batches: u64 = status.lanes.iter().map(|lane| lane.waiting_batches).sum();
     let sizes: u64 = status.lanes.iter().map(|lane| lane.waiting_bytes).sum();
-    let oldest = status.lanes.iter().filter(|lane| lane.waiting_batches > 0).filter_map(|lane| lane.oldest_ms).min();
-    let age = oldest.map(|oldest| format!(", the oldest for {}", about(now_ms.saturating_sub(oldest).unsigned_abs())));
+    let oldest =
+        status.lanes.iter().filter(|lane| lane.waiting_batches > 0).filter_map(|lane| lane.oldest_ms).min();
+    let age = oldest
+        .map(|oldest| format!(", the oldest for {}", about(now_ms.saturating_sub(oldest).unsigned_abs())));
     let queue = if batches == 0 {
         "nothing waits".to_owned()
     } else {
@@ -85,9 +95,14 @@ fn of_status(status: &SpoolStatus, now_ms: i64) -> [Check; 3] {
         0 => Check::pass(LOSSES, "none"),
         lost => {
             let latest = status.latest_losses.first().map(|loss| format!(", the latest {}", loss.reason));
-            let evidence = format!("{lost} samples in {} records{}", status.losses, latest.unwrap_or_default());
+            let evidence =
+                format!("{lost} samples in {} records{}", status.losses, latest.unwrap_or_default());
             // What is lost is lost; it is no reason to come now.
-            Check::noted(LOSSES, Finding::new(Problem::SamplesLost).with("samples", lost.to_string()), evidence)
+            Check::noted(
+                LOSSES,
+                Finding::new(Problem::SamplesLost).with("samples", lost.to_string()),
+                evidence,
+            )
         }
     };
     let quarantine = match status.quarantine.as_slice() {
@@ -110,7 +125,10 @@ mod tests {
     async fn no_spool_is_nothing_to_look_at_and_rubbish_is_damage() {
         let dir = tempfile::tempdir().unwrap();
         let checks = look(dir.path(), 0, false).await;
-        assert!(checks.len() == 4 && checks.iter().all(|check| check.outcome == Outcome::Skipped), "{checks:?}");
+        assert!(
+            checks.len() == 4 && checks.iter().all(|check| check.outcome == Outcome::Skipped),
+            "{checks:?}"
+        );
         std::fs::write(dir.path().join(spool::FILE), vec![0x55; 8_192]).unwrap();
         let checks = look(dir.path(), 0, false).await;
         assert_eq!(checks.len(), 4);

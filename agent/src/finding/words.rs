@@ -82,9 +82,11 @@ mod tests {
                 assert!(!text.is_empty() && !next.is_empty(), "{code}: {name} has no words");
                 assert!(!text.ends_with('.') && next.ends_with('.'), "{code}: {name}: {text:?} {next:?}");
                 let known: BTreeSet<&str> = problem.particulars().iter().copied().chain(["device"]).collect();
-                let unknown: Vec<_> = named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
+                let unknown: Vec<_> =
+                    named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
                 assert!(unknown.is_empty(), "{code}: {name} names {unknown:?}");
-                let named: Vec<_> = named(text).union(&named(next)).copied().filter(|n| *n != "device").collect();
+                let named: Vec<_> =
+                    named(text).union(&named(next)).copied().filter(|n| *n != "device").collect();
                 let told: Vec<_> = unknown_ones.keys().map(String::as_str).collect();
                 assert_eq!(named, told, "{code}: {name}: what stands for each of them if it is not known");
             }

@@ -30,8 +30,8 @@ use time::UtcOffset;
 
 use self::format::Format;
 use self::json::Field;
-use super::secret::Secret;
 use super::place::Place;
+use super::secret::Secret;
 use super::{About, Collector, Context, Subject};
 
 /// Longest topic that is subscribed to.

@@ -7,7 +7,7 @@
 //! and the device is in the state that its failure means (`unreachable` for `dns`, `refused` and `timeout`, `fault` for `tls`).
 //! What hinders us and not the endpoint (no right to ping) is a failure without a reading: no answer is not zero.
 
-mod certificate;
+pub(super) mod certificate;
 mod endpoint;
 mod ping;
 #[cfg(test)]
