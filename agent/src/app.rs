@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
 use crate::local::{self, PushState};
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
@@ -134,6 +134,8 @@ pub async fn run_with_clock(
         key,
         clock: clock.clone(),
         started_boot_ms,
+        places: Places::of(&config),
+        looks: Looks::default(),
     };
     let control = ControlState { spool: spool.clone(), clock: clock.clone() };
     background.spawn(control::serve(control, &config.state_dir, serving.clone()));

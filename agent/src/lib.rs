@@ -9,6 +9,7 @@ mod control;
 mod doctor;
 pub mod finding;
 mod health;
+mod kernel;
 mod key;
 pub mod language;
 mod local;

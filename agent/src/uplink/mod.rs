@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod flight;
 mod gate;
+mod names;
 mod outcome;
 mod status;
 mod suspects;
@@ -28,6 +29,7 @@ use self::backoff::Backoff;
 pub use self::backoff::asked;
 pub use self::cause::Cause;
 pub(crate) use self::chain::{Shown, Verdict, shake_hands};
+use self::cause::Failure;
 pub(crate) use self::client::Client;
 pub use self::client::ClientError;
 use self::flight::{Landed, fly};
@@ -179,7 +181,10 @@ impl Uplink {
         });
         let key = match self.key.read() {
             Ok(key) => key,
-            Err(error) => return self.conclude(Outcome::Held(error.to_string()), batch.reach),
+            Err(error) => {
+                let failure = Failure::new(Cause::OwnKey, error.to_string());
+                return self.conclude(Outcome::Held(failure), batch.reach);
+            }
         };
         if batch.reach == Reach::Backlog {
             self.gate.backlog_left(Instant::now(), batch.body.len());
@@ -252,7 +257,7 @@ impl Uplink {
     fn conclude(&mut self, outcome: Outcome, reach: Reach) {
         let now = Instant::now();
         let is_news = !self.gate.is_closed(now);
-        let (state, reason, wait) = match outcome {
+        let (state, Failure { cause, why: reason }, wait) = match outcome {
             Outcome::Acked(ack) => return self.note_ack(&ack),
             Outcome::TooLarge(_) | Outcome::Closed | Outcome::Conflict | Outcome::Refused(_) => {
                 return self.gate.open();
@@ -280,15 +285,20 @@ impl Uplink {
             }
         };
         let failures = self.backoff.failures();
+        let now_ms = self.clock.now_ms();
         self.board.change(|status| {
             if status.state != state || status.reason.as_deref() != Some(&reason) {
                 tracing::warn!(?state, reason, "the cloud does not take batches; they are kept");
             }
+            if matches!(status.state, UplinkState::Starting | UplinkState::Connected) {
+                status.since_ms = Some(now_ms);
+            }
             status.state = state;
             status.reason = Some(reason);
+            status.cause = Some(cause);
             status.failures = failures;
             status.next_attempt_ms =
-                Some(self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+                Some(now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         });
     }
 
@@ -301,14 +311,17 @@ impl Uplink {
         self.gate.open();
         self.gate.pace(Instant::now(), &ack.pace);
         self.refused_key = None;
+        let now_ms = self.clock.now_ms();
         self.board.change(|status| {
             if status.state != UplinkState::Connected {
                 tracing::info!("the cloud takes batches");
+                status.since_ms = Some(now_ms);
             }
             status.state = UplinkState::Connected;
             status.reason = None;
+            status.cause = None;
             status.failures = 0;
-            status.last_ack_ms = Some(self.clock.now_ms());
+            status.last_ack_ms = Some(now_ms);
             status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
@@ -342,3 +355,6 @@ pub(crate) fn check(cloud: &Cloud) -> Result<(), ClientError> {
     let clock = BoxClock::new(Arc::new(SystemClock::load()), BUILD_MS);
     Client::new(cloud, &clock).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

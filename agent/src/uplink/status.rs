@@ -31,7 +31,7 @@ pub struct UplinkStatus {
     pub reason: Option<String>,
     /// What exactly is broken on the way, if that is known.
     pub cause: Option<Cause>,
-    /// Since when it is so, Unix milliseconds UTC.
+    /// Since when the cloud takes batches, or does not, whatever the cause was meanwhile. Unix milliseconds UTC.
     pub since_ms: Option<i64>,
     /// When the last attempt began, Unix milliseconds UTC.
     pub last_attempt_ms: Option<i64>,
