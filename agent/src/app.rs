@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
@@ -21,6 +21,7 @@ use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
+use crate::trial::Trial;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
 
 /// How long a stopping agent goes on delivering.
@@ -96,7 +97,8 @@ pub async fn run_with_clock(
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
     let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
     spool.limit_writes(config.spool.writes_budget()).await?;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::load(clock.clone(), &config.state_dir));
+    let trial = Trial::new(Arc::clone(&board), &config.devices);
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);
     let client = Client::new(&config.cloud, &clock)?;
@@ -118,13 +120,14 @@ pub async fn run_with_clock(
     let (intake, sending, serving) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let drain = CancellationToken::new();
-    let mut taking_in = start_intake(&config, &spool, &board, &clock, listeners.push, &intake);
+    let mut taking_in = start_intake(&config, &spool, (&board, &trial), &clock, listeners.push, &intake);
     let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
+    background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
     let started_boot_ms = clock.read().boot_ms;
     let status = StatusState {
         state_dir: config.state_dir.clone(),
@@ -168,7 +171,7 @@ pub async fn run_with_clock(
 fn start_intake(
     config: &Config,
     spool: &Spool,
-    board: &Arc<Board>,
+    (board, trial): (&Arc<Board>, &Trial),
     clock: &BoxClock,
     push: Option<TcpListener>,
     stop: &CancellationToken,
@@ -179,7 +182,8 @@ fn start_intake(
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
         let state = config.state_dir.join("devices").join(device.as_str());
-        let ctx = Context { sink, ports: ports.clone(), state, stop: stop.clone() };
+        let (asked, ports, stop) = (trial.asked(device), ports.clone(), stop.clone());
+        let ctx = Context { sink, ports, state, asked, stop };
         tasks.spawn(collector::supervise(kind.clone(), ctx));
     }
     if config.health.enabled {

@@ -17,6 +17,7 @@ pub mod spool;
 mod status;
 pub mod time;
 mod timekeeper;
+pub mod trial;
 pub mod uplink;
 
 pub use commands::run_cli;

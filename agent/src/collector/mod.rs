@@ -6,9 +6,10 @@
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
 //! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! have in common, [`tape`] what was said on a line, [`asked`] a person's wish for a reading, [`secret`] what must not be shown, [`about`] the document of all kinds.
 
 mod about;
+mod asked;
 mod book;
 mod changes;
 mod ds18b20;
@@ -19,7 +20,7 @@ mod gathered;
 mod host;
 mod http_json;
 mod json;
-mod kept;
+pub(crate) mod kept;
 mod label;
 mod link;
 mod listen;
@@ -50,6 +51,7 @@ mod snmp;
 mod sql;
 mod statsd;
 mod stranger;
+mod tape;
 mod web;
 #[cfg(test)]
 mod web_server;
@@ -64,6 +66,7 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 pub use self::about::{About, document};
+pub(crate) use self::asked::{Asked, Ended, Wish};
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 pub(crate) use self::place::Place;
@@ -88,6 +91,8 @@ pub struct Context {
     pub ports: Ports,
     /// A folder of the device's own for what must outlive the agent; made by who writes into it.
     pub(crate) state: PathBuf,
+    /// Where people wish for a reading.
+    pub(crate) asked: Asked,
     /// When it fires, `run` returns.
     pub stop: CancellationToken,
 }
@@ -102,6 +107,8 @@ trait Collector {
     const INTRODUCTIONS: &'static [Introduction] = &[];
     /// Whether others of its kind may be asked on its line too, each by an address of its own.
     const SHARES_ITS_LINE: bool = false;
+    /// Whether the bytes of its line may be shown: only if no frame of it can hold card data, names or secrets.
+    const SHOWS_BYTES: bool = false;
 
     /// The lane of its samples.
     fn lane(&self) -> Lane;
@@ -114,6 +121,16 @@ trait Collector {
     /// Where its device is found.
     fn place(&self) -> Place<'_> {
         Place::Here
+    }
+
+    /// Whether it is not asked: it talks by itself, or others write what is read.
+    fn talks_by_itself(&self) -> bool {
+        false
+    }
+
+    /// However often people wish for it, it is not read more often than this.
+    fn floor(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What its settings have wrong together; each for itself is checked where it is read.
@@ -143,6 +160,9 @@ macro_rules! kinds {
             /// The names of all kinds, as they stand in the configuration, and what each says of itself.
             pub const ALL: &'static [(&'static str, About)] =
                 &[$((stringify!($name), <$name::Settings as Collector>::ABOUT)),*];
+
+            /// Whether the bytes of a kind's line may be shown, in the order of [`Self::ALL`].
+            pub const SHOWS_BYTES: &'static [bool] = &[$(<$name::Settings as Collector>::SHOWS_BYTES),*];
 
             /// The parsers of all kinds.
             pub const SUBJECTS: &'static [&'static [Subject]] =
@@ -184,6 +204,21 @@ macro_rules! kinds {
                     $((Self::$variant(_), Self::$variant(_)) => <$name::Settings as Collector>::SHARES_ITS_LINE,)*
                     _ => false,
                 }
+            }
+
+            /// Whether the bytes of its line may be shown.
+            const fn shows_bytes(&self) -> bool {
+                match self { $(Self::$variant(_) => <$name::Settings as Collector>::SHOWS_BYTES,)* }
+            }
+
+            /// Whether it is not asked.
+            pub(crate) fn talks_by_itself(&self) -> bool {
+                match self { $(Self::$variant(settings) => settings.talks_by_itself(),)* }
+            }
+
+            /// However often people wish for it, it is not read more often than this.
+            pub(crate) fn floor(&self) -> Duration {
+                match self { $(Self::$variant(settings) => settings.floor(),)* }
             }
 
             /// What its settings have wrong together.
@@ -244,7 +279,9 @@ kinds! {
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
-pub(crate) async fn supervise(kind: Kind, ctx: Context) {
+pub(crate) async fn supervise(kind: Kind, mut ctx: Context) {
+    ctx.sink = ctx.sink.of_kind(&kind);
+    ctx.asked = ctx.asked.with_floor(kind.floor());
     while !ctx.stop.is_cancelled() {
         let outcome = AssertUnwindSafe(kind.run(&ctx)).catch_unwind().await;
         if ctx.stop.is_cancelled() {

@@ -14,8 +14,6 @@ pub(crate) enum Place<'a> {
         port: &'a PortSettings,
         /// How its line is set.
         line: Line,
-        /// It answers questions; otherwise it talks by itself and nothing is ever written.
-        is_asked: bool,
     },
     /// A connection to `host:port`.
     Tcp(String),
@@ -32,14 +30,9 @@ pub(crate) enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// A port whose device is asked.
-    pub(crate) fn asked(port: &'a PortSettings, expected: Line) -> Self {
-        Self::Serial { port, line: port.line(expected), is_asked: true }
-    }
-
-    /// A port whose device talks by itself.
-    pub(crate) fn talking(port: &'a PortSettings, expected: Line) -> Self {
-        Self::Serial { port, line: port.line(expected), is_asked: false }
+    /// A port, with the line that the kind expects.
+    pub(crate) fn serial(port: &'a PortSettings, expected: Line) -> Self {
+        Self::Serial { port, line: port.line(expected) }
     }
 
     /// The server of an HTTP URL, which has been checked.

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::asked::Ended;
 use super::fault::{Fault, FaultKind};
 use super::sink::Tick;
 use crate::spool::TICK_WAIT_MAX;
@@ -37,6 +38,8 @@ pub(crate) struct Reading {
     pub values: Vec<(String, f64)>,
     /// Kind and text.
     pub events: Vec<(Cow<'static, str>, String)>,
+    /// What is no sample: for people on the box.
+    pub seen: Vec<(&'static str, f64)>,
 }
 
 impl Reading {
@@ -48,6 +51,11 @@ impl Reading {
     /// Adds an event.
     pub(crate) fn event(&mut self, kind: impl Into<Cow<'static, str>>, text: impl Into<String>) {
         self.events.push((kind.into(), text.into()));
+    }
+
+    /// Adds what was seen and is no sample.
+    pub(crate) fn see(&mut self, what: &'static str, value: f64) {
+        self.seen.push((what, value));
     }
 
     /// Adds a state that is yes or no.
@@ -77,28 +85,39 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
     let mut ticker = ctx.sink.ticker(schedule.interval);
     let offset = offset(ctx, schedule.jitter);
     let mut trouble = Trouble::default();
+    let _serving = ctx.asked.serve(schedule.timeout);
     loop {
         let tick = if let Some(pause) = trouble.pause(schedule) {
             tokio::select! {
                 () = ctx.stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => ctx.sink.now_ms(),
+                () = ctx.asked.wished() => ctx.sink.now_ms(),
             }
         } else {
             tokio::select! {
                 () = ctx.stop.cancelled() => return,
                 tick = ticker.tick() => {
-                    tokio::time::sleep(offset).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(offset) => {}
+                        () = ctx.asked.wished() => {}
+                    }
+                    if ctx.asked.is_too_soon() {
+                        continue;
+                    }
                     tick
                 }
+                () = ctx.asked.wished() => ctx.sink.now_ms(),
                 () = gone(probe) => {
                     trouble.unplugged(ctx, "the port has gone").await;
                     continue;
                 }
             }
         };
-        if trouble.rests() {
+        if trouble.rests() && !ctx.asked.is_wished() {
             continue;
         }
+        ctx.sink.tape().rewind();
+        let turn = ctx.asked.begin();
         let read = tokio::select! {
             () = ctx.stop.cancelled() => return,
             read = tokio::time::timeout(schedule.timeout, probe.read()) => read,
@@ -107,7 +126,9 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
             let timeout = humantime::format_duration(schedule.timeout);
             Err(Fault::new(FaultKind::Timeout, format!("not read within {timeout}")))
         };
-        match read.unwrap_or_else(late) {
+        let (took, read) = (turn.elapsed(), read.unwrap_or_else(late));
+        let good = read.is_ok();
+        match read {
             Ok(reading) => {
                 trouble.is_over(ctx).await;
                 let time_ms = stamp(tick, ctx.sink.now_ms());
@@ -115,11 +136,14 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
             }
             Err(fault) => trouble.goes_on(ctx, schedule, fault).await,
         }
+        let exchange = ctx.sink.ended(good);
+        turn.end(&Ended { good, took, exchange });
     }
 }
 
 async fn take(ctx: &Context, reading: Reading, mut ticks: Vec<Tick>, time_ms: i64) {
     ticks.push(Tick { time_ms, values: reading.values });
+    ctx.sink.saw(&reading.seen);
     ctx.sink.accept(ticks, TICK_WAIT_MAX).await;
     for (kind, text) in reading.events {
         ctx.sink.event(kind, text).await;
@@ -198,7 +222,7 @@ impl Trouble {
             self.rests_until = Some(Instant::now() + slower.mul_f64(0.9));
         }
         let state = fault.kind.state();
-        ctx.sink.error(fault.kind, fault.text);
+        ctx.sink.fault(fault);
         ctx.sink.state(state).await;
     }
 

@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::link::{Question, ask, connect};
 use super::parse::{Parsed, Unread};
 use super::serial::{Line, PortSettings, Ports};
+use super::tape::Tape;
 use super::{FaultKind, Kind};
 
 /// Answers before a kind is believed: noise at a wrong speed may look like one.
@@ -98,6 +99,7 @@ where
         timeout: TIMEOUT,
         answer_bytes_max: ANSWER_BYTES_MAX,
         ended: FaultKind::Refused,
+        tape: &Tape::default(),
     };
     for _ in 0..ANSWERS {
         let answer: Result<(), Fault> = ask(link, question, introduction.is_answer).await;

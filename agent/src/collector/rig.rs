@@ -16,7 +16,7 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 use super::serial::Ports;
-use super::{Context, Kind, Sink, supervise};
+use super::{Asked, Context, Kind, Sink, supervise};
 use crate::board::{Board, DeviceState, DeviceStatus};
 use crate::spool::{Limits, Spool};
 use crate::time::{BoxClock, SystemClock};
@@ -29,7 +29,7 @@ const DEVICE: &str = "device-1";
 /// One device of the kind under test, as the agent would run it.
 pub(crate) struct Rig {
     pub ctx: Context,
-    board: Arc<Board>,
+    pub board: Arc<Board>,
     pub dir: tempfile::TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Rig {
         let id = DEVICE.parse().unwrap();
         let sink = Sink::new(id, "test", Lane::Normal, spool, Arc::clone(&board), clock, stop.clone());
         let state = dir.path().join("devices").join(DEVICE);
-        Self { ctx: Context { sink, ports, state, stop }, board, dir }
+        Self { ctx: Context { sink, ports, state, asked: Asked::default(), stop }, board, dir }
     }
 
     /// A kind from its block, `escpos: { tcp: … }`.

@@ -19,6 +19,7 @@ use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, Unread};
 use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::tape::Tape;
 use super::{About, Collector, Context};
 
 /// The family of the sensor, a minus, and its number.
@@ -102,6 +103,7 @@ impl Collector for Settings {
         untested: &["the kernel's own driver: the tests write its files"],
     };
     const SUBJECTS: &'static [Subject] = scratchpad::SUBJECTS;
+    const SHOWS_BYTES: bool = true;
 
     fn place(&self) -> Place<'_> {
         Place::File(&self.root)
@@ -125,7 +127,8 @@ impl Collector for Settings {
             Err(why) => return ctx.sink.error(FaultKind::Internal, why),
         };
         let folder = self.root.join(&self.id);
-        let mut sensor = Sensor { folder, series, timeout: self.timeout, running: None };
+        let tape = ctx.sink.tape().clone();
+        let mut sensor = Sensor { folder, series, timeout: self.timeout, tape, running: None };
         // The sensor's own limit comes first: it keeps the thread that hangs.
         let timeout = self.timeout.saturating_add(Duration::from_secs(1));
         let schedule = Schedule { interval: self.interval, timeout, jitter: self.jitter };
@@ -137,6 +140,8 @@ struct Sensor {
     folder: PathBuf,
     series: String,
     timeout: Duration,
+    /// The kernel's text is what is said on its line.
+    tape: Tape,
     /// What took too long, and still goes on.
     running: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
 }
@@ -162,6 +167,7 @@ impl Probe for Sensor {
         };
         let text = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let text = text.map_err(|error| unreadable(&file, &error))?;
+        self.tape.hears(&text);
         let (celsius, _) =
             scratchpad::parse(&text).map_err(|unread| not_understood(&file, text.len(), unread))?;
         let mut reading = Reading::default();

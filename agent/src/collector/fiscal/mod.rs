@@ -155,7 +155,7 @@ impl Collector for Settings {
     ];
 
     fn place(&self) -> Place<'_> {
-        Place::asked(&self.port, self.protocol.line())
+        Place::serial(&self.port, self.protocol.line())
     }
 
     fn lane(&self) -> Lane {

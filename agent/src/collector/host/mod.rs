@@ -101,7 +101,7 @@ impl Collector for Settings {
 
 impl Probe for Looker {
     async fn read(&mut self) -> Result<Reading, Fault> {
-        Ok(Reading { values: self.look(), events: Vec::new() })
+        Ok(Reading { values: self.look(), ..Reading::default() })
     }
 }
 

@@ -183,6 +183,10 @@ impl Collector for Settings {
         vec![&mut self.path]
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         if let Err(fault) = Reader::run(self, ctx).await {
             ctx.sink.error(fault.kind, fault.text);
@@ -305,7 +309,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         if look.state == Some(DeviceState::Ok) && !look.again.is_empty() {
-            sink.accept(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
+            sink.repeat(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
         }
         if let Some(fault) = look.trouble {
             sink.error(fault.kind, fault.text);

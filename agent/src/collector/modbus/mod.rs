@@ -148,10 +148,11 @@ impl Collector for Settings {
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;
     const INTRODUCTIONS: &'static [Introduction] = frame::INTRODUCTIONS;
     const SHARES_ITS_LINE: bool = true;
+    const SHOWS_BYTES: bool = true;
 
     fn place(&self) -> Place<'_> {
         match (&self.port, &self.tcp) {
-            (Some(port), _) => Place::asked(port, Line::eight_n_one(9_600)),
+            (Some(port), _) => Place::serial(port, Line::eight_n_one(9_600)),
             (None, Some(host)) => Place::Tcp(with_port(host)),
             (None, None) => Place::Here,
         }
@@ -199,12 +200,13 @@ impl Probe for Device {
     async fn read(&mut self) -> Result<Reading, Fault> {
         let (mut reading, mut faults) = (Reading::default(), Vec::new());
         for group in &self.groups {
-            match self.way.ask(group.request, self.timeout).await? {
+            match self.way.ask(self.sink.tape(), group.request, self.timeout).await? {
                 Answer::Data(data) => {
-                    faults.extend(take(&mut reading, &self.registers, group, &data));
+                    let fault = take(&mut reading, &self.registers, group, &data);
+                    faults.extend(fault.map(|fault| self.with_bytes(fault)));
                 }
                 Answer::Exception(code) if is_about_the_question(code) => {
-                    faults.push(refused(group.request, code));
+                    faults.push(self.with_bytes(refused(group.request, code)));
                 }
                 Answer::Exception(code) => return Err(refused(group.request, code)),
             }
@@ -227,8 +229,13 @@ impl Probe for Device {
 impl Device {
     fn count(&self, faults: Vec<Fault>) {
         for fault in faults {
-            self.sink.error(fault.kind, fault.text);
+            self.sink.fault(fault);
         }
+    }
+
+    /// Before another group is asked: what was said belongs to this one.
+    fn with_bytes(&self, fault: Fault) -> Fault {
+        Fault { bytes: self.sink.exchange(), ..fault }
     }
 }
 

@@ -180,6 +180,10 @@ impl Collector for Settings {
         self.password.iter_mut().filter_map(Secret::path_mut).collect()
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         session::run(self, ctx).await;
     }

@@ -142,6 +142,7 @@ impl Probe for Upsd<'_> {
             timeout: *timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
             ended: FaultKind::Refused,
+            tape: self.ctx.sink.tape(),
         };
         let answer = link::ask(&mut stream, question, |bytes| answer::parse(ups, bytes)).await?;
         // It is polite, and no more: upsd closes, whether it has read this or not.

@@ -108,6 +108,10 @@ impl Collector for Settings {
         self.tokens.iter_mut().filter_map(|token| token.token_file.as_mut()).collect()
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         let Some(listener) = self.open(ctx).await else { return };
         let senders = Senders::load(&self.tokens, &self.from);

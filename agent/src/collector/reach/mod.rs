@@ -156,6 +156,10 @@ impl Collector for Settings {
         self.ca_file.iter_mut().collect()
     }
 
+    fn floor(&self) -> Duration {
+        if self.checks.contains(&Check::Tls) { TLS_INTERVAL_MIN } else { Duration::ZERO }
+    }
+
     async fn run(&self, ctx: &Context) {
         let mut endpoint = match Endpoint::new(self, &ctx.sink) {
             Ok(endpoint) => endpoint,

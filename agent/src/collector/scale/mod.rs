@@ -152,6 +152,7 @@ impl Collector for Settings {
     };
 
     const INTRODUCTIONS: &'static [Introduction] = asked::INTRODUCTIONS;
+    const SHOWS_BYTES: bool = true;
     const SUBJECTS: &'static [Subject] =
         &[toledo::STANDARD, toledo::BRAZIL, nci::ANSWER, cas::READY, cas::ASKED, cas::STREAMED];
 
@@ -160,10 +161,7 @@ impl Collector for Settings {
     }
 
     fn place(&self) -> Place<'_> {
-        match self.protocol {
-            Protocol::CasStream => Place::talking(&self.port, self.protocol.line()),
-            _ => Place::asked(&self.port, self.protocol.line()),
-        }
+        Place::serial(&self.port, self.protocol.line())
     }
 
     fn lane(&self) -> Lane {
@@ -180,6 +178,10 @@ impl Collector for Settings {
         Ok(())
     }
 
+    fn talks_by_itself(&self) -> bool {
+        self.protocol == Protocol::CasStream
+    }
+
     async fn run(&self, ctx: &Context) {
         let expected = self.protocol.line();
         if self.protocol == Protocol::CasStream {
@@ -193,7 +195,7 @@ impl Collector for Settings {
             timeout: self.timeout * asked::QUESTIONS_MAX + asked::OPENING_MAX,
             jitter: self.jitter,
         };
-        poll::run(schedule, ctx, &mut Asked::new(self, bus)).await;
+        poll::run(schedule, ctx, &mut Asked::new(self, bus, ctx.sink.tape())).await;
     }
 }
 

@@ -109,11 +109,15 @@ impl Collector for Settings {
     }
 
     fn place(&self) -> Place<'_> {
-        Place::talking(&self.port, Line::eight_n_one(9_600))
+        Place::serial(&self.port, Line::eight_n_one(9_600))
     }
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

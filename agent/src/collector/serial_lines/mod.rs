@@ -62,7 +62,7 @@ impl Collector for Settings {
     };
 
     fn place(&self) -> Place<'_> {
-        Place::talking(&self.port, Line::eight_n_one(9_600))
+        Place::serial(&self.port, Line::eight_n_one(9_600))
     }
 
     fn lane(&self) -> Lane {
@@ -71,6 +71,10 @@ impl Collector for Settings {
 
     fn port(&self) -> Option<&PortSettings> {
         Some(&self.port)
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {
@@ -114,7 +118,7 @@ fn read(patterns: &[Pattern], piece: Piece) -> Result<Reading, Fault> {
     match pattern::read(patterns, &line) {
         pattern::Reading::Matched { values, event } => {
             let events = event.into_iter().map(|event| (Cow::Owned(event.kind), event.text)).collect();
-            Ok(Reading { values, events })
+            Ok(Reading { values, events, ..Reading::default() })
         }
         pattern::Reading::Unknown => {
             Err(Fault::new(FaultKind::Parse, format!("a line of {} bytes matches no pattern", line.len())))

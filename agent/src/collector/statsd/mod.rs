@@ -136,6 +136,10 @@ impl Collector for Settings {
         }
     }
 
+    fn talks_by_itself(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &Context) {
         let mut gather = Gather::new(&self.labels, &self.bounds, self.deltas);
         let mut wait = BUSY_WAIT;
@@ -185,7 +189,7 @@ impl Settings {
             let is_stale = heard.elapsed() >= self.stale_after;
             let all = gather.was_used() && !is_stale && told.elapsed() >= AGAIN;
             if is_fresh || all {
-                flush_to(ctx, gather, all, stamp(tick, ctx.sink.now_ms())).await;
+                flush_to(ctx, gather, (all, is_fresh), stamp(tick, ctx.sink.now_ms())).await;
                 ctx.sink.state(DeviceState::Ok).await;
                 is_fresh = false;
                 if all {
@@ -200,7 +204,7 @@ impl Settings {
             let Ok(read) = tokio::time::timeout(DRAIN, socket.recv_from(&mut buffer)).await else { break };
             self.take(ctx, gather, &buffer, read);
         }
-        flush_to(ctx, gather, false, ctx.sink.now_ms()).await;
+        flush_to(ctx, gather, (false, true), ctx.sink.now_ms()).await;
     }
 
     /// Takes a datagram; says whether it was one from somebody who may send.
@@ -237,12 +241,18 @@ impl Settings {
     }
 }
 
-async fn flush_to(ctx: &Context, gather: &mut Gather<'_>, all: bool, time_ms: i64) {
+/// Tells what has changed, or all of it; if nothing fresh came, that is a repetition.
+async fn flush_to(ctx: &Context, gather: &mut Gather<'_>, (all, is_fresh): (bool, bool), time_ms: i64) {
     let (values, faults) = gather.flush(all);
     for kind in faults {
         ctx.sink.error(kind, refused(kind).to_owned());
     }
-    ctx.sink.accept(vec![Tick { time_ms, values }], LINE_WAIT_MAX).await;
+    let ticks = vec![Tick { time_ms, values }];
+    if is_fresh {
+        ctx.sink.accept(ticks, LINE_WAIT_MAX).await;
+    } else {
+        ctx.sink.repeat(ticks, LINE_WAIT_MAX).await;
+    }
 }
 
 fn refused(kind: FaultKind) -> &'static str {

@@ -27,7 +27,7 @@ pub(super) async fn ask(scratch: &Scratch, id: &DeviceId, kind: &Kind, until: In
         return Check::skipped(ANSWER, "it cannot be read here");
     };
     let port = match kind.place() {
-        Place::Serial { port, line, is_asked: true } => Some((port, line)),
+        Place::Serial { port, line } => Some((port, line)),
         _ => None,
     };
     match (status.state, &status.last_error) {

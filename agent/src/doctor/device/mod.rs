@@ -105,16 +105,14 @@ impl Looker<'_> {
             let why = format!("not asked: see its {}", place.name);
             return [place, Check::skipped(ANSWER, why)];
         }
-        let answer = match (scratch, kind.place()) {
-            (_, Place::Serial { is_asked: false, .. }) => Check::skipped(
-                ANSWER,
-                "it talks by itself, and is not asked; use it, and see whether the agent hears it",
-            ),
-            (_, Place::Listens(_)) => Check::skipped(ANSWER, "it comes to us; nothing is asked"),
-            (_, Place::File(_)) if kind.name() == "log_file" => Check::skipped(ANSWER, "a file is not asked"),
-            (Some(Ok(scratch)), _) => live::ask(scratch, id, kind, until, self.deep).await,
-            (Some(Err(why)), _) => Check::skipped(ANSWER, format!("not asked: {why}")),
-            (None, _) => Check::skipped(
+        let answer = match scratch {
+            _ if kind.talks_by_itself() => {
+                let why = "it talks by itself, and is not asked; use it, and see whether the agent hears it";
+                Check::skipped(ANSWER, why)
+            }
+            Some(Ok(scratch)) => live::ask(scratch, id, kind, until, self.deep).await,
+            Some(Err(why)) => Check::skipped(ANSWER, format!("not asked: {why}")),
+            None => Check::skipped(
                 ANSWER,
                 "the running agent does not know it; was it configured since its start?",
             ),
@@ -125,7 +123,7 @@ impl Looker<'_> {
     async fn place(&self, kind: &Kind, is_read: bool) -> Check {
         let runs = self.running.status.is_some();
         match kind.place() {
-            Place::Serial { port, line, .. } => {
+            Place::Serial { port, line } => {
                 port::look(&Ports::default(), port, line, self.running, is_read)
             }
             Place::Tcp(target) if is_read => Check::pass(target::TARGET, target),

@@ -9,7 +9,7 @@ use storepulse_shared::ids::DeviceId;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, DeviceStatus};
-use crate::collector::{Context, Kind, Ports, Sink, supervise};
+use crate::collector::{Asked, Context, Kind, Ports, Sink, supervise};
 use crate::spool::{BYTES_MIN, Limits, Spool, WriterHandle};
 use crate::time::BoxClock;
 
@@ -61,6 +61,15 @@ impl Scratch {
         let running = supervise(kind.clone(), ctx);
         tokio::pin!(running);
         let read = async {
+            // Its ticks may be a minute apart, but a person's wish is heard at once.
+            let wish = loop {
+                match asked.wish() {
+                    Some(wish) => break wish,
+                    None => tokio::time::sleep(LOOK).await,
+                }
+            };
+            // If who reads goes away, the board says why.
+            let _ = wish.ended.await;
             loop {
                 let status = board.snapshot().remove(id);
                 if status.as_ref().is_some_and(|status| status.state.is_some()) {
