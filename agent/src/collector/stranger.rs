@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::link::{Question, ask};
 use super::probe::Introduction;
 use super::serial::{Line, Port, PortSettings, Ports};
+use super::tape::Tape;
 use super::{FaultKind, Kind};
 
 /// For an answer, as with [`super::probe`].
@@ -79,11 +80,13 @@ pub(crate) fn lines_of(kind: &str) -> &'static [Line] {
 
 async fn put(port: &mut Port, introduction: &'static Introduction, line: Line) -> Answered {
     let heard = Mutex::new(Vec::new());
+    let tape = Tape::default();
     let question = Question {
         bytes: introduction.request,
         timeout: TIMEOUT,
         answer_bytes_max: ANSWER_BYTES_MAX,
         ended: FaultKind::MissingPort,
+        tape: &tape,
     };
     let mut understood = 0;
     while understood < ANSWERS {

@@ -14,6 +14,7 @@ use super::check::Check;
 use super::limited::blocking;
 use super::words::{bytes, took};
 use crate::finding::{Finding, Problem};
+use crate::status::{Machine, of_machine};
 
 pub(super) const FOLDER: &str = "state folder";
 pub(super) const DISK: &str = "disk";
@@ -25,11 +26,6 @@ const LIMIT: Duration = Duration::from_secs(8);
 const BYTES: usize = 4_096;
 /// Above this, commits hold collection up.
 const SLOW: Duration = Duration::from_millis(500);
-/// Below this, people should look after it.
-const LOW_BYTES: u64 = 100 << 20;
-/// Below this the spool cannot go on.
-const FULL_BYTES: u64 = 1 << 20;
-
 /// Looks at the folder, what is free on its disk, and how long a durable write takes.
 pub(super) async fn look(dir: &Path) -> Vec<Check> {
     let path = dir.to_owned();
@@ -114,28 +110,27 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 fn free(dir: &Path, shown: &str) -> Check {
-    match free_bytes(dir) {
-        None => Check::skipped(DISK, "the system does not tell what is free"),
-        Some(free) => {
-            let text = bytes(free);
-            let about = |problem| Finding::new(problem).with("path", shown).with("free", &text);
-            let evidence = format!("{text} free");
-            match free {
-                ..FULL_BYTES => Check::found(DISK, about(Problem::DiskFull), evidence),
-                ..LOW_BYTES => Check::found(DISK, about(Problem::DiskLow), evidence),
-                _ => Check::pass(DISK, evidence),
-            }
-        }
+    let Some((all, free)) = sizes(dir) else {
+        return Check::skipped(DISK, "the system does not tell what is free");
+    };
+    let evidence = format!("{} free of {}", bytes(free), bytes(all));
+    // The status of the agent judges the disk by the same measure.
+    let disk = Machine { disk_bytes: Some(all), disk_free_bytes: Some(free), ..Machine::default() };
+    match of_machine(&disk).pop() {
+        Some(finding) => Check::found(DISK, finding.with("path", shown), evidence),
+        None => Check::pass(DISK, evidence),
     }
 }
 
 fn free_text(dir: &Path) -> String {
-    free_bytes(dir).map_or_else(|| "0 MB".to_owned(), bytes)
+    sizes(dir).map_or_else(|| "0 MB".to_owned(), |(_, free)| bytes(free))
 }
 
-fn free_bytes(dir: &Path) -> Option<u64> {
+/// Bytes in all, and those that are free for us.
+fn sizes(dir: &Path) -> Option<(u64, u64)> {
     let disk = statvfs(dir).ok()?;
-    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
+    Some((bytes(disk.blocks()), bytes(disk.blocks_available())))
 }
 
 /// Removes what it names, whatever happened.

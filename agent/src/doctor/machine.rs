@@ -5,7 +5,7 @@ use std::path::Path;
 use super::check::Check;
 use super::words::bytes;
 use crate::finding::{Finding, Problem};
-use crate::status::Machine;
+use crate::status::{Machine, of_machine};
 
 pub(super) const MEMORY: &str = "memory";
 pub(super) const TEMPERATURE: &str = "temperature";
@@ -13,49 +13,29 @@ pub(super) const POWER: &str = "power supply";
 pub(super) const CONTAINER: &str = "container";
 pub(super) const VERSION: &str = "version";
 
-/// Less memory than this, and something is about to be killed.
-const MEMORY_LOW: u64 = 32 << 20;
-/// Where processors begin to slow down, in degrees Celsius.
-const HOT: f64 = 80.0;
-
-/// Judges the box.
+/// Judges the box as the status of the agent does.
 pub(super) fn judge(machine: &Machine) -> Vec<Check> {
-    vec![memory(machine), temperature(machine), power(machine), version(machine)]
-}
-
-fn memory(machine: &Machine) -> Check {
-    let Some(free) = machine.memory_free_bytes else {
-        return Check::skipped(MEMORY, "the box does not tell");
+    let findings = of_machine(machine);
+    let check = |name, problem, seen: Option<String>| {
+        let found = findings.iter().find(|finding| finding.problem == problem);
+        match (found, seen) {
+            (Some(finding), seen) => Check::found(name, finding.clone(), seen.unwrap_or_default()),
+            (None, Some(seen)) => Check::pass(name, seen),
+            (None, None) => Check::skipped(name, "the box does not tell"),
+        }
     };
     let of = machine.memory_bytes.map(|all| format!(" of {}", bytes(all))).unwrap_or_default();
-    let evidence = format!("{} free{of}", bytes(free));
-    if free < MEMORY_LOW {
-        Check::found(MEMORY, Finding::new(Problem::MemoryLow).with("free", bytes(free)), evidence)
-    } else {
-        Check::pass(MEMORY, evidence)
-    }
-}
-
-fn temperature(machine: &Machine) -> Check {
-    let Some(temperature) = machine.temperature else {
-        return Check::skipped(TEMPERATURE, "the box has no sensor that tells");
-    };
-    let text = format!("{temperature:.0} °C");
-    if temperature >= HOT {
-        Check::found(TEMPERATURE, Finding::new(Problem::BoxHot).with("temperature", &text), text)
-    } else {
-        Check::pass(TEMPERATURE, text)
-    }
-}
-
-fn power(machine: &Machine) -> Check {
-    match machine.under_voltage {
-        None => Check::skipped(POWER, "the box does not tell"),
-        Some(false) => Check::pass(POWER, "no under-voltage"),
-        Some(true) => {
-            Check::found(POWER, Finding::new(Problem::UnderVoltage), "under-voltage now or since the start")
-        }
-    }
+    let free = machine.memory_free_bytes.map(|free| format!("{} free{of}", bytes(free)));
+    let heat = machine.temperature.map(|celsius| format!("{celsius:.0} °C"));
+    let supply = machine.under_voltage.map(|is_weak| {
+        if is_weak { "under-voltage now or since the start" } else { "no under-voltage" }.to_owned()
+    });
+    vec![
+        check(MEMORY, Problem::MemoryLow, free),
+        check(TEMPERATURE, Problem::BoxHot, heat),
+        check(POWER, Problem::UnderVoltage, supply),
+        version(machine),
+    ]
 }
 
 fn version(machine: &Machine) -> Check {
@@ -102,6 +82,7 @@ mod tests {
     #[test]
     fn a_weak_hot_and_full_box_is_told() {
         let good = Machine {
+            memory_bytes: Some(4 << 30),
             memory_free_bytes: Some(1 << 30),
             temperature: Some(54.5),
             under_voltage: Some(false),
@@ -110,8 +91,9 @@ mod tests {
         assert_eq!(problems(&judge(&good)), []);
         assert_eq!(problems(&judge(&Machine::default())), [], "what is not told is not bad");
         let bad = Machine {
+            memory_bytes: Some(1 << 30),
             memory_free_bytes: Some(9 << 20),
-            temperature: Some(84.0),
+            temperature: Some(91.0),
             under_voltage: Some(true),
             ..Machine::default()
         };

@@ -121,8 +121,8 @@ fn configuration(path: &Path, config: Option<&Config>) -> Check {
 async fn look_at_box(config: Option<&Config>) -> (Vec<Check>, Vec<Check>) {
     let dir = config.map_or_else(|| Path::new("/").to_owned(), |config| config.state_dir.clone());
     let looked = blocking(BOX_LIMIT, move || {
-        let machine = Machine::read(&dir);
-        (machine::judge(&machine), machine::container(Path::new("/")), network::judge(&Network::read()))
+        let machine = Machine::read(Path::new("/"), &dir);
+        (machine::judge(&machine), machine::container(Path::new("/")), network::judge(&Network::read(Path::new("/"))))
     });
     let Some((mut machine, container, network)) = looked.await else {
         let late = |name| Check::skipped(name, "the kernel does not answer in time");

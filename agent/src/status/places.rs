@@ -20,7 +20,7 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn of(config: &Config) -> Self {
-        let port = |kind: &crate::collector::Kind| kind.port().map(|port| port.to_string());
+        let port = |kind: &crate::collector::Kind| kind.port().map(|port| port.name.to_string());
         Self {
             cloud: authority(&config.cloud.url),
             proxy: config.cloud.proxy.as_deref().and_then(authority),

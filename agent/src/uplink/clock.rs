@@ -100,7 +100,7 @@ impl Client {
     /// are in doubt. No key is sent.
     pub(crate) async fn told_ms(&self, clock: &BoxClock, dateless: bool) -> Result<Option<i64>, String> {
         if dateless {
-            return self.ask_date(clock).await.map(Some);
+            return self.ask_date(clock).await.map(Some).map_err(|failure| failure.why);
         }
         let heard = self.ask(&self.http(), clock).await.map_err(|e| reason(&e))?;
         Ok(heard.map(|heard| heard.time_ms))

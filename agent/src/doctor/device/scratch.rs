@@ -56,8 +56,9 @@ impl Scratch {
             self.clock.clone(),
             stop.clone(),
         );
-        let ctx =
-            Context { sink, ports: Ports::default(), state: self.dir.join("devices"), stop: stop.clone() };
+        let asked = Asked::default();
+        let state = self.dir.join("devices");
+        let ctx = Context { sink, ports: Ports::default(), state, asked: asked.clone(), stop: stop.clone() };
         let running = supervise(kind.clone(), ctx);
         tokio::pin!(running);
         let read = async {

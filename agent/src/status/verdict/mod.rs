@@ -10,6 +10,7 @@ mod way;
 
 use serde::Serialize;
 
+pub(crate) use self::boxed::of_machine;
 use super::{AgentStatus, units};
 use crate::finding::{Finding, Problem, Severity};
 use crate::language::Language;
