@@ -12,9 +12,11 @@ use super::listener;
 use crate::collector::Holder;
 use crate::config::Config;
 use crate::finding::{Finding, Problem};
+use crate::status::units::duration;
 
 pub(super) const AGENT: &str = "agent";
 pub(super) const PUSH: &str = "push listener";
+pub(super) const UPLINK: &str = "uplink";
 
 /// How long it may take to answer.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -48,7 +50,8 @@ pub(super) async fn look(config: &Config) -> (Running, Vec<Check>) {
             evidence = format!("{evidence}, and the agent could not listen there: {error}");
         }
         let push = push_listener(config).await;
-        return (Running::default(), vec![Check::found(AGENT, finding, evidence), push]);
+        let uplink = Check::skipped(UPLINK, "no agent runs");
+        return (Running::default(), vec![Check::found(AGENT, finding, evidence), push, uplink]);
     }
     drop(connected);
     let holder = listener::holder(Path::new("/proc"), address);
@@ -58,7 +61,8 @@ pub(super) async fn look(config: &Config) -> (Running, Vec<Check>) {
         Ok((200, status)) if is_ours(&status) => {
             let version = status["version"].as_str().unwrap_or("-");
             let check = Check::pass(AGENT, format!("runs, version {version}, answers on {address}"));
-            return (Running { status: Some(status), pid }, vec![check, push]);
+            let uplink = uplink(&status);
+            return (Running { status: Some(status), pid }, vec![check, push, uplink]);
         }
         Ok((503, told)) if is_of_us(holder.as_ref()) => {
             let said = told.as_str().unwrap_or("no reason").to_owned();
@@ -66,7 +70,21 @@ pub(super) async fn look(config: &Config) -> (Running, Vec<Check>) {
         }
         answered => taken(holder.as_ref(), address, answered.err()),
     };
-    (Running { status: None, pid }, vec![check, push])
+    (Running { status: None, pid }, vec![check, push, Check::skipped(UPLINK, "the agent does not tell")])
+}
+
+/// How the agent's own uplink is doing. What is wrong with the way is found by going it.
+fn uplink(status: &Value) -> Check {
+    let uplink = &status["uplink"];
+    let (state, reason) = (uplink["state"].as_str().unwrap_or("-"), uplink["reason"].as_str());
+    let now_ms = status["now_ms"].as_i64().unwrap_or_default();
+    let ack = uplink["last_ack_ms"].as_i64().map_or_else(
+        || "no acknowledgement yet".to_owned(),
+        |ack_ms| format!("last acknowledgement {} ago", duration(now_ms.saturating_sub(ack_ms))),
+    );
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let evidence = format!("{state}{reason}; {ack}");
+    if state == "connected" { Check::pass(UPLINK, evidence) } else { Check::skipped(UPLINK, evidence) }
 }
 
 fn taken(holder: Option<&Holder>, address: std::net::SocketAddr, why: Option<String>) -> Check {

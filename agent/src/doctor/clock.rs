@@ -6,8 +6,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::check::Check;
-use super::words::about;
 use crate::finding::{Finding, Problem};
+use crate::status::units::duration;
 use crate::time::BUILD_MS;
 
 pub(super) const CLOCK: &str = "clock";
@@ -16,6 +16,8 @@ pub(super) const CLOCK: &str = "clock";
 const WRONG_MS: u64 = 5 * 60_000;
 /// Beyond this it is worth a word.
 const OFF_MS: u64 = 10_000;
+
+const YEAR_MS: u64 = 31_557_600_000;
 
 /// What is known of it.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +45,7 @@ pub(super) fn judge(known: Known) -> Check {
     let wrong = |off: String| Finding::new(Problem::ClockWrong).with("off", off);
     match offset_ms {
         Some(offset_ms) if offset_ms.unsigned_abs() > OFF_MS => {
-            let off = about(offset_ms.unsigned_abs());
+            let off = off(offset_ms);
             let direction = if offset_ms > 0 { "behind" } else { "ahead" };
             let told = shown(now_ms.saturating_add(offset_ms));
             let evidence = format!("{off} {direction}: it shows {time}, the cloud says {told}; {kept}");
@@ -55,7 +57,7 @@ pub(super) fn judge(known: Known) -> Check {
             }
         }
         None if now_ms < BUILD_MS => {
-            let off = about((BUILD_MS - now_ms).unsigned_abs());
+            let off = off(BUILD_MS - now_ms);
             Check::found(CLOCK, wrong(off), format!("it shows {time}, before this agent was built; {kept}"))
         }
         offset_ms => {
@@ -70,6 +72,16 @@ pub(super) fn judge(known: Known) -> Check {
                 Check::found(CLOCK, Finding::new(Problem::ClockUnset), evidence)
             }
         }
+    }
+}
+
+/// How far it is off; days are for few of them.
+fn off(ms: i64) -> String {
+    let hundredths = ms.unsigned_abs() / (YEAR_MS / 100);
+    if hundredths < 100 {
+        duration(ms)
+    } else {
+        format!("{} ({}.{} years)", duration(ms), hundredths / 100, hundredths / 10 % 10)
     }
 }
 
@@ -96,9 +108,9 @@ mod tests {
     fn years_off_are_called_out() {
         let (outcome, problem, said) = judged(NOW, true, Some(2 * YEAR));
         assert_eq!((outcome, problem), (Outcome::Fail, Some(Problem::ClockWrong)));
-        assert!(said.starts_with("2years behind"), "{said}");
+        assert!(said.starts_with("730 d 12 h (2.0 years) behind"), "{said}");
         let (outcome, _, said) = judged(NOW, false, Some(-3_600_000));
-        assert!(outcome == Outcome::Fail && said.starts_with("1h ahead"), "{said}");
+        assert!(outcome == Outcome::Fail && said.starts_with("1 h ahead"), "{said}");
         assert_eq!(judged(NOW, true, Some(30_000)).0, Outcome::Warn);
         let (outcome, problem, _) = judged(0, false, None);
         assert_eq!((outcome, problem), (Outcome::Fail, Some(Problem::ClockWrong)), "it is 1970");

@@ -12,8 +12,9 @@ use nix::unistd::{AccessFlags, access};
 
 use super::check::Check;
 use super::limited::blocking;
-use super::words::{bytes, took};
+use super::words::took;
 use crate::finding::{Finding, Problem};
+use crate::status::units::bytes;
 use crate::status::{Machine, of_machine};
 
 pub(super) const FOLDER: &str = "state folder";

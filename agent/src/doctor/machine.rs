@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::check::Check;
-use super::words::bytes;
 use crate::finding::{Finding, Problem};
+use crate::status::units::bytes;
 use crate::status::{Machine, of_machine};
 
 pub(super) const MEMORY: &str = "memory";

@@ -102,8 +102,8 @@ impl Desk<'_> {
 /// How many checks there will be.
 fn planned(config: Option<&Config>) -> usize {
     const ALWAYS: usize = 1 + 5 + 4 + 2 + 1;
-    // Folder, disk, write; spool, queue, losses, quarantine; key; agent, push listener; five of the cloud.
-    const CONFIGURED: usize = 3 + 4 + 1 + 2 + 5;
+    // Folder, disk, write; spool, queue, losses, quarantine; key; agent, push listener, uplink; five of the cloud.
+    const CONFIGURED: usize = 3 + 4 + 1 + 3 + 5;
     ALWAYS + config.map_or(0, |config| CONFIGURED + config.devices.len() * device::CHECKS_OF_ONE)
 }
 
@@ -122,7 +122,11 @@ async fn look_at_box(config: Option<&Config>) -> (Vec<Check>, Vec<Check>) {
     let dir = config.map_or_else(|| Path::new("/").to_owned(), |config| config.state_dir.clone());
     let looked = blocking(BOX_LIMIT, move || {
         let machine = Machine::read(Path::new("/"), &dir);
-        (machine::judge(&machine), machine::container(Path::new("/")), network::judge(&Network::read(Path::new("/"))))
+        (
+            machine::judge(&machine),
+            machine::container(Path::new("/")),
+            network::judge(&Network::read(Path::new("/"))),
+        )
     });
     let Some((mut machine, container, network)) = looked.await else {
         let late = |name| Check::skipped(name, "the kernel does not answer in time");

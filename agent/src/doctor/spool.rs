@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::limited::blocking;
-use super::words::{about, bytes, took};
+use super::words::took;
 use crate::finding::{Finding, Problem};
 use crate::spool::{self, SpoolError, SpoolStatus};
+use crate::status::units::{bytes, duration};
 
 pub(super) const SPOOL: &str = "spool";
 pub(super) const QUEUE: &str = "queue";
@@ -84,8 +85,7 @@ fn of_status(status: &SpoolStatus, now_ms: i64) -> [Check; 3] {
     let sizes: u64 = status.lanes.iter().map(|lane| lane.waiting_bytes).sum();
     let oldest =
         status.lanes.iter().filter(|lane| lane.waiting_batches > 0).filter_map(|lane| lane.oldest_ms).min();
-    let age = oldest
-        .map(|oldest| format!(", the oldest for {}", about(now_ms.saturating_sub(oldest).unsigned_abs())));
+    let age = oldest.map(|oldest| format!(", the oldest for {}", duration(now_ms.saturating_sub(oldest))));
     let queue = if batches == 0 {
         "nothing waits".to_owned()
     } else {

@@ -13,6 +13,7 @@ use crate::collector::{Answered, Kind, Line, Place, PortSettings, Ports, introdu
 use crate::doctor::check::Check;
 use crate::doctor::words::hex;
 use crate::finding::{self, Finding, Problem};
+use crate::status::what_it_says;
 
 /// For one reading.
 const LIMIT: Duration = Duration::from_secs(6);
@@ -31,7 +32,11 @@ pub(super) async fn ask(scratch: &Scratch, id: &DeviceId, kind: &Kind, until: In
         _ => None,
     };
     match (status.state, &status.last_error) {
-        (Some(DeviceState::Ok), _) => Check::pass(ANSWER, good(&status)),
+        // It answers; what it says may be bad news.
+        (Some(DeviceState::Ok), _) => match what_it_says(id, &status).into_iter().next() {
+            Some(finding) => Check::found(ANSWER, finding, good(&status)),
+            None => Check::pass(ANSWER, good(&status)),
+        },
         (_, None) => Check::skipped(ANSWER, "nothing came in the time that the doctor takes"),
         (_, Some(error)) => {
             let path = port.map(|(port, _)| port.name.to_string());

@@ -123,9 +123,7 @@ impl Looker<'_> {
     async fn place(&self, kind: &Kind, is_read: bool) -> Check {
         let runs = self.running.status.is_some();
         match kind.place() {
-            Place::Serial { port, line } => {
-                port::look(&Ports::default(), port, line, self.running, is_read)
-            }
+            Place::Serial { port, line } => port::look(&Ports::default(), port, line, self.running, is_read),
             Place::Tcp(target) if is_read => Check::pass(target::TARGET, target),
             Place::Tcp(target) => target::reached(&target, true).await,
             Place::Udp(target) => target::reached(&target, false).await,

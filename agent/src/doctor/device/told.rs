@@ -5,8 +5,8 @@ use storepulse_shared::ids::DeviceId;
 
 use super::ANSWER;
 use crate::doctor::check::Check;
-use crate::doctor::words::about;
 use crate::finding::{self, Finding, Problem};
+use crate::status::units::duration;
 
 /// Values that are shown.
 const VALUES_SHOWN: usize = 4;
@@ -17,7 +17,7 @@ pub(super) fn judge(id: &DeviceId, port: Option<&str>, status: &Value) -> Check 
     let now_ms = status["now_ms"].as_i64().unwrap_or_default();
     let good = told["last_good_ms"].as_i64().map_or_else(
         || "no good reading yet".to_owned(),
-        |good_ms| format!("last good {} ago", about(now_ms.saturating_sub(good_ms).unsigned_abs())),
+        |good_ms| format!("last good {} ago", duration(now_ms.saturating_sub(good_ms))),
     );
     let error = told["last_error"]["text"].as_str().unwrap_or_default();
     let said = exchange(&told["exchange"]);
@@ -91,7 +91,7 @@ mod tests {
     fn the_state_and_the_last_error_say_what_is_wrong() {
         let good = json!({ "state": "ok", "last_good_ms": 58_000, "values": { "hw.status": { "t": 1, "value": 0.0 } } });
         let check = judged(&good, &json!([]));
-        assert!(check.outcome == Outcome::Pass && check.evidence.contains("2s ago"), "{check:?}");
+        assert!(check.outcome == Outcome::Pass && check.evidence.contains("2 s ago"), "{check:?}");
         for (state, kind, problem) in [
             ("unreachable", "timeout", Problem::DeviceSilent),
             ("fault", "framing", Problem::LineWrong),
