@@ -110,9 +110,9 @@ async fn faults_of_certificates_and_clocks_are_named_first() {
 #[tokio::test]
 async fn what_the_cloud_refuses_is_named_first() {
     let setting = &Setting::new().await;
-    let lone =
-        store::onboard(&setting.db, "la-vecina", &["V01"], &setting.cloud.url(), None, &folder().await);
-    let suspended = lone.await.unwrap().remove(0);
+    let (url, out) = (setting.cloud.url(), folder().await);
+    let lone = store::onboard(&setting.db, "la-vecina", &["V01"], &url, None, &out).await;
+    let suspended = lone.unwrap().remove(0);
     let change = "update tenants set status = 'suspended' where tenant_id = 'la-vecina' returning tenant_id";
     assert_eq!(as_admin(&setting.db, change).await.unwrap().len(), 1);
     let revoked = &setting.stores[1];
