@@ -59,8 +59,7 @@ pub(super) async fn look(config: &Config) -> (Running, Vec<Check>) {
     let push = Check::skipped(PUSH, "the running agent has it");
     let check = match ask(config).await {
         Ok((200, status)) if is_ours(&status) => {
-            let version = status["version"].as_str().unwrap_or("-");
-            let check = Check::pass(AGENT, format!("runs, version {version}, answers on {address}"));
+            let check = Check::pass(AGENT, runs(&status, address));
             let uplink = uplink(&status);
             return (Running { status: Some(status), pid }, vec![check, push, uplink]);
         }
@@ -71,6 +70,14 @@ pub(super) async fn look(config: &Config) -> (Running, Vec<Check>) {
         answered => taken(holder.as_ref(), address, answered.err()),
     };
     (Running { status: None, pid }, vec![check, push, Check::skipped(UPLINK, "the agent does not tell")])
+}
+
+/// Its version, and since when it runs: one that has just started, and nobody has started it, has died.
+fn runs(status: &Value, address: std::net::SocketAddr) -> String {
+    let version = status["version"].as_str().unwrap_or("-");
+    let age_ms = status["now_ms"].as_i64().zip(status["started_ms"].as_i64()).map(|(now, since)| now - since);
+    let age = age_ms.map_or_else(String::new, |ms| format!(" for {}", duration(ms)));
+    format!("runs{age}, version {version}, answers on {address}")
 }
 
 /// How the agent's own uplink is doing. What is wrong with the way is found by going it.
