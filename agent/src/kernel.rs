@@ -67,7 +67,8 @@ mod tests {
     fn a_line_of_meminfo_is_bytes_or_nothing() {
         let text = "MemTotal:         948304 kB\nMemAvailable:     20480 kB\nHugePages_Total:       0\n";
         assert_eq!(meminfo(text, "MemAvailable:"), Some(20 << 20));
-        for (text, name) in [(text, "MemFree:"), (text, "HugePages_Total:"), ("MemTotal: x kB", "MemTotal:")] {
+        for (text, name) in [(text, "MemFree:"), (text, "HugePages_Total:"), ("MemTotal: x kB", "MemTotal:")]
+        {
             assert_eq!(meminfo(text, name), None, "{name}");
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod board;
+mod bundle;
 pub mod collector;
 mod commands;
 pub mod config;
@@ -9,10 +10,13 @@ mod control;
 mod doctor;
 pub mod finding;
 mod health;
+mod inventory;
 mod kernel;
 mod key;
 pub mod language;
 mod local;
+pub mod log_tail;
+mod maintenance;
 pub mod spool;
 mod status;
 pub mod time;

@@ -5,13 +5,15 @@
 //! own file says. When it panics it is started again; the others never notice.
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
-//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`tape`] what was said on a line, [`asked`] a person's wish for a reading, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading
+//! failed, [`parse`] what parsers have in common, [`tape`] what was said on a line, [`asked`] a person's wish for a reading,
+//! [`secret`] what must not be shown, [`defaults`] what a setting is that nobody gave, [`about`] the document of all kinds.
 
 mod about;
 mod asked;
 mod book;
 mod changes;
+mod defaults;
 mod ds18b20;
 mod escpos;
 mod fault;
@@ -30,7 +32,7 @@ mod mqtt;
 mod nut;
 mod otlp;
 mod own_time;
-mod pan;
+pub(crate) mod pan;
 mod parse;
 mod pattern;
 mod place;
@@ -39,8 +41,9 @@ mod printer;
 mod probe;
 mod prometheus;
 mod reach;
+mod reached;
 #[cfg(test)]
-pub(crate) mod rig;
+mod rig;
 mod scale;
 mod scanner;
 mod secret;
@@ -71,8 +74,13 @@ pub use self::fault::FaultKind;
 pub use self::parse::Subject;
 pub(crate) use self::place::Place;
 use self::probe::Introduction;
-pub use self::probe::{Found, probe_host, probe_port};
+#[cfg(test)]
+pub(crate) use self::probe::introduced;
+pub use self::probe::{Found, PROBE_DEVICE, Plan, Tell, probe_host, probe_port};
 pub(crate) use self::reach::certificate::{issuer, not_after};
+pub(crate) use self::reached::Reached;
+#[cfg(test)]
+pub(crate) use self::rig::{Rig, plug};
 pub(crate) use self::serial::{Holder, Line, PortSettings};
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
@@ -118,9 +126,14 @@ trait Collector {
         None
     }
 
-    /// Where its device is found.
-    fn place(&self) -> Place<'_> {
-        Place::Here
+    /// How its device is reached.
+    fn reached(&self) -> Reached<'_> {
+        Reached::Here
+    }
+
+    /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+    fn target(&self) -> Option<String> {
+        self.reached().target()
     }
 
     /// Whether it is not asked: it talks by itself, or others write what is read.
@@ -193,9 +206,9 @@ macro_rules! kinds {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
             }
 
-            /// Where its device is found.
-            pub(crate) fn place(&self) -> Place<'_> {
-                match self { $(Self::$variant(settings) => settings.place(),)* }
+            /// How its device is reached.
+            pub(crate) fn reached(&self) -> Reached<'_> {
+                match self { $(Self::$variant(settings) => settings.reached(),)* }
             }
 
             /// Whether both may be asked on one line.
@@ -204,6 +217,11 @@ macro_rules! kinds {
                     $((Self::$variant(_), Self::$variant(_)) => <$name::Settings as Collector>::SHARES_ITS_LINE,)*
                     _ => false,
                 }
+            }
+
+            /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+            pub(crate) fn target(&self) -> Option<String> {
+                match self { $(Self::$variant(settings) => settings.target(),)* }
             }
 
             /// Whether the bytes of its line may be shown.

@@ -1,62 +1,71 @@
-//! Where a device is found, as its settings say it: for people, and for looking at the way to it without asking anything.
+//! Where a device is to be found, as the configuration has it, and what is there now.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 
-use super::serial::{Line, PortSettings};
+use super::serial::PortName;
+use super::{FaultKind, Kind, Ports};
 
-/// Where a device is found.
+/// Where a device is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Place {
     /// On a serial port.
-    Serial {
-        /// Which.
-        port: &'a PortSettings,
-        /// How its line is set.
-        line: Line,
+    Port {
+        /// As it is configured.
+        name: String,
+        /// `vendor:product` of its adapter, if it is named by that.
+        make: Option<String>,
+        /// The device file behind the name, or why there is none.
+        found: Result<PathBuf, (FaultKind, String)>,
     },
-    /// A connection to `host:port`.
-    Tcp(String),
-    /// Datagrams to `host:port`.
-    Udp(String),
-    /// A host, none of whose ports is used.
-    Host(String),
-    /// A file of this box.
-    File(&'a Path),
-    /// It comes to us, by connections or by datagrams.
-    Listens(SocketAddr),
-    /// The box itself.
-    Here,
+    /// On a host, in a file, or where we listen for it.
+    Target(String),
+    /// It is the box itself.
+    Box,
 }
 
-impl<'a> Place<'a> {
-    /// A port, with the line that the kind expects.
-    pub(crate) fn serial(port: &'a PortSettings, expected: Line) -> Self {
-        Self::Serial { port, line: port.line(expected) }
-    }
-
-    /// The server of an HTTP URL, which has been checked.
-    pub(crate) fn of_url(url: &str) -> Self {
-        let target = reqwest::Url::parse(url).ok().and_then(|url| {
-            let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-            Some(format!("{host}:{port}"))
-        });
-        target.map_or(Self::Here, Self::Tcp)
+impl Kind {
+    /// Looks up its port.
+    pub(crate) fn place(&self, ports: &Ports) -> Place {
+        match (self.port().map(|port| &port.name), self.target()) {
+            (Some(name), _) => Place::Port {
+                make: match name {
+                    PortName::Usb(usb) => Some(format!("{}:{}", usb.vendor, usb.product)),
+                    PortName::Path(_) => None,
+                },
+                found: ports.find(name).map_err(|fault| (fault.kind, fault.text)),
+                name: name.to_string(),
+            },
+            (None, Some(target)) => Place::Target(target),
+            (None, None) => Place::Box,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collector::rig::Rig;
 
     #[test]
-    fn a_url_is_the_place_of_its_server() {
-        for (url, target) in [
-            ("http://shelly.lan/status", "shelly.lan:80"),
-            ("https://10.0.0.5/x?y", "10.0.0.5:443"),
-            ("http://[::1]:8080/", "[::1]:8080"),
+    fn every_kind_says_where_it_is_found_and_nothing_secret() {
+        let ports = Ports::default();
+        let place = |yaml: &str| Rig::kind(yaml).place(&ports);
+        let target = |text: &str| Place::Target(text.to_owned());
+        for (yaml, place_of_it) in [
+            ("escpos: { tcp: '192.0.2.1:9100' }", target("192.0.2.1:9100")),
+            ("nut: { target: '192.0.2.2:3493' }", target("192.0.2.2:3493")),
+            ("snmp: { target: '192.0.2.3:161', community: canary }", target("192.0.2.3:161")),
+            ("http_json: { url: 'http://fridge.lan/a?token=canary', values: [] }", target("fridge.lan:80")),
+            ("host: {}", Place::Box),
         ] {
-            assert_eq!(Place::of_url(url), Place::Tcp(target.to_owned()), "{url}");
+            assert_eq!(place(yaml), place_of_it, "{yaml}");
         }
+        let Place::Port { name, make, found } =
+            place("scale: { protocol: nci, port: { usb: '0403:6001:NOT-HERE' } }")
+        else {
+            panic!("a scale is on a port")
+        };
+        assert_eq!((name.as_str(), make.as_deref()), ("usb 0403:6001:NOT-HERE", Some("0403:6001")));
+        assert_eq!(found.unwrap_err().0, FaultKind::MissingPort);
     }
 }

@@ -65,6 +65,13 @@ impl Rig {
         tasks
     }
 
+    /// Opens a port as the device's collector would.
+    pub(crate) async fn open(&self, path: &Path) -> super::serial::Port {
+        let settings = super::serial::PortSettings::plain(path.to_str().unwrap());
+        let line = super::serial::Line::eight_n_one(9_600);
+        self.ctx.ports.open(self.ctx.sink.device(), &settings, line).await.unwrap()
+    }
+
     /// What is known of the device.
     pub(crate) fn status(&self) -> DeviceStatus {
         self.board.snapshot().remove(&DEVICE.parse().unwrap()).unwrap()

@@ -161,19 +161,19 @@ impl Sink {
         let mut known = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut beyond, mut no_number) = (0_usize, 0_usize);
         tick.values.retain(|(series, value)| {
-            let fits = known.contains(series) || known.len() < DEVICE_SERIES_MAX;
-            if fits && value.is_finite() {
-                if !known.contains(series) {
-                    known.insert(series.clone());
-                }
-                return true;
+            let is_known = known.contains(series);
+            if !is_known && known.len() >= DEVICE_SERIES_MAX {
+                beyond += 1;
+                return false;
             }
-            if fits {
-                no_number += 1
-            } else {
-                beyond += 1
+            if !value.is_finite() {
+                no_number += 1;
+                return false;
             }
-            false
+            if !is_known {
+                known.insert(series.clone());
+            }
+            true
         });
         drop(known);
         if beyond > 0 {
@@ -297,5 +297,32 @@ impl Sink {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::rig::Rig;
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_and_left_out_and_the_rest_is_taken() {
+        let rig = Rig::new();
+        let give = async |values: Vec<(String, f64)>| {
+            rig.ctx.sink.accept(vec![Tick { time_ms: 1, values }], Duration::ZERO).await;
+            rig.status()
+        };
+        let numbered = |n: usize| (format!("s{n}"), 1.0);
+        // What is no number takes no place from another.
+        let mut values = vec![("none".to_owned(), f64::NAN)];
+        values.extend((1..DEVICE_SERIES_MAX).map(numbered));
+        let status = give(values).await;
+        assert_eq!((status.samples, status.errors.get("parse")), (199, Some(&1)));
+        let (last, beyond) = (numbered(DEVICE_SERIES_MAX), numbered(DEVICE_SERIES_MAX + 1));
+        let status = give(vec![last, beyond, numbered(1), ("s2".to_owned(), f64::INFINITY)]).await;
+        assert_eq!(status.samples, 201, "the last new one, and one that is known");
+        let counted = ["parse", "too_many_series"].map(|kind| status.errors.get(kind).copied());
+        assert_eq!(counted, [Some(2), Some(1)]);
+        assert!(status.last_error.is_some_and(|error| error.text == "1 values are no numbers"));
     }
 }

@@ -4,11 +4,14 @@ mod check;
 mod devices;
 mod doctor;
 mod health;
+mod maintenance;
+mod progress;
 mod quarantine;
 mod run;
 pub(crate) mod screen;
 mod spool;
 mod status;
+mod support_bundle;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -57,12 +60,17 @@ enum Command {
     Doctor(doctor::DoctorCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
+    /// Say that somebody works in the shop, so that its alerts wait; the agent must run
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     /// What the cloud refused: look at it, take it out as a file, send it once more, discard it
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Put everything that support wants to know into one file, without secrets
+    SupportBundle(support_bundle::SupportBundleCommand),
 }
 
 /// Runs the command line.
@@ -85,6 +93,8 @@ where
         (Err(ConfigError::Read { .. }), Command::Devices(_)) => None,
         // It is the first thing that it finds, and not the last.
         (Err(_), Command::Doctor(_)) => None,
+        // What is wrong with it stands in the bundle.
+        (Err(_), Command::SupportBundle(_)) => None,
         (Err(error), _) => return bad_config(&error),
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -107,25 +117,21 @@ where
     }
 }
 
-/// Every command but `devices` and `doctor` needs a configuration.
+/// Every command but `devices`, `doctor` and `support-bundle` needs a configuration.
 async fn command(command: Command, path: &Path, config: Option<Config>) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::stdout();
-    let Some(config) = config else {
-        return match command {
-            Command::Devices(command) => devices::run(None, command, out).await,
-            Command::Doctor(command) => doctor::run(path, None, command, out).await,
-            _ => Ok(ExitCode::from(BAD_CONFIG)),
-        };
-    };
-    match command {
-        Command::Run { log } => run::run(config, &log).await,
-        Command::Status { json } => status::run(&config, json, out).await,
-        Command::Check => check::run(&config, out),
-        Command::Devices(command) => devices::run(Some(&config), command, out).await,
-        Command::Doctor(command) => doctor::run(path, Some(&config), command, out).await,
-        Command::Health => health::run(&config).await,
-        Command::Spool(command) => spool::run(&config, command, out),
-        Command::Quarantine(command) => quarantine::run(&config, command, out).await,
+    match (command, config) {
+        (Command::SupportBundle(command), _) => support_bundle::run(path, command, out).await,
+        (Command::Devices(command), config) => devices::run(config.as_ref(), command, out).await,
+        (Command::Doctor(command), config) => doctor::run(path, config.as_ref(), command, out).await,
+        (_, None) => Ok(ExitCode::from(BAD_CONFIG)),
+        (Command::Run { log }, Some(config)) => run::run(config, &log).await,
+        (Command::Status { json }, Some(config)) => status::run(&config, json, out).await,
+        (Command::Check, Some(config)) => check::run(&config, out),
+        (Command::Health, Some(config)) => health::run(&config).await,
+        (Command::Maintenance(command), Some(config)) => maintenance::run(&config, command, out).await,
+        (Command::Spool(command), Some(config)) => spool::run(&config, command, out),
+        (Command::Quarantine(command), Some(config)) => quarantine::run(&config, command, out).await,
     }
 }
 

@@ -121,10 +121,14 @@ mod tests {
     #[test]
     fn words_name_the_particulars() {
         let device: DeviceId = "printer-2".parse().unwrap();
-        let held = Finding::new(Problem::PortHeld).of(&device).with("path", "/dev/ttyUSB0").with("holder", "pos");
+        let held =
+            Finding::new(Problem::PortHeld).of(&device).with("path", "/dev/ttyUSB0").with("holder", "pos");
         for language in Language::ALL {
             let text = held.text(language);
-            assert!(text.contains("printer-2") && text.contains("/dev/ttyUSB0") && text.contains("pos"), "{text}");
+            assert!(
+                text.contains("printer-2") && text.contains("/dev/ttyUSB0") && text.contains("pos"),
+                "{text}"
+            );
             assert!(!text.contains('{') && !held.next(language).contains('{'), "{text}");
         }
     }
@@ -153,7 +157,10 @@ mod tests {
         let out = Finding::new(Problem::PaperOut).of(&"printer-2".parse().unwrap()).since(Some(7));
         let json = Finding::to_json(&out.with("path", "x"), Language::Es);
         assert_eq!(json["text"], "printer-2 no tiene papel");
-        assert_eq!((json["problem"].as_str(), json["severity"].as_str()), (Some("paper_out"), Some("degraded")));
+        assert_eq!(
+            (json["problem"].as_str(), json["severity"].as_str()),
+            (Some("paper_out"), Some("degraded"))
+        );
         assert_eq!((&json["with"]["path"], &json["since_ms"]), (&"x".into(), &7.into()));
     }
 }

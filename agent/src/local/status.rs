@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 
-use crate::language::Language;
+use super::reader::Reader;
 use crate::status::StatusState;
 
 /// Healthy is whoever can still accept and keep samples. That the cloud is away is no illness of the box, and must not
@@ -23,12 +23,10 @@ pub(super) async fn show_health(
     }
 }
 
-/// `?lang=` is the language of the findings' words; English otherwise.
+/// The status, each finding with its words in the reader's language (`?lang=`).
 pub(super) async fn show_status(
     State(state): State<Arc<StatusState>>,
-    uri: Uri,
+    reader: Reader,
 ) -> Json<serde_json::Value> {
-    let asked = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("lang="));
-    let language = asked.and_then(Language::of_tag).unwrap_or(Language::En);
-    Json(state.look().await.to_json(language))
+    Json(state.look().await.to_json(reader.language))
 }

@@ -35,11 +35,9 @@ impl Looks {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, machine, network) = match last.take().filter(|(at, ..)| at.elapsed() < GOOD_FOR) {
             Some(good) => last.insert(good),
-            None => last.insert((
-                Instant::now(),
-                Machine::read(&self.root, state_dir),
-                Network::read(&self.root),
-            )),
+            None => {
+                last.insert((Instant::now(), Machine::read(&self.root, state_dir), Network::read(&self.root)))
+            }
         };
         (machine.clone(), network.clone())
     }

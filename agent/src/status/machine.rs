@@ -149,6 +149,10 @@ mod tests {
         assert_eq!((machine.system, machine.uptime_s, machine.temperature), (None, None, None));
         assert_eq!(machine.under_voltage, Some(false));
         write(dir.path(), "sys/devices/platform/soc/soc:firmware/get_throttled", "50000\n");
-        assert_eq!(Machine::read(dir.path(), dir.path()).under_voltage, Some(true), "it was, since the start");
+        assert_eq!(
+            Machine::read(dir.path(), dir.path()).under_voltage,
+            Some(true),
+            "it was, since the start"
+        );
     }
 }

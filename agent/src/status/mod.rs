@@ -23,9 +23,10 @@ use crate::board::{Board, DeviceStatus};
 use crate::config::{KeyError, KeySource};
 use crate::finding::{Finding, Problem};
 use crate::language::Language;
-use crate::spool::{Spool, SpoolError, SpoolStatus};
+use crate::maintenance::Maintenance;
+use crate::spool::{LaneStatus, Spool, SpoolError, SpoolStatus};
 use crate::time::{BoxClock, ClockStatus};
-use crate::uplink::{UplinkBoard, UplinkStatus};
+use crate::uplink::{UplinkBoard, UplinkState, UplinkStatus};
 
 /// What the status is made of.
 pub(crate) struct StatusState {
@@ -36,6 +37,7 @@ pub(crate) struct StatusState {
     pub(crate) uplink: UplinkBoard,
     pub(crate) key: KeySource,
     pub(crate) clock: BoxClock,
+    pub(crate) maintenance: Maintenance,
     /// By the clock that nobody sets.
     pub(crate) started_boot_ms: i64,
     /// By the configuration.
@@ -93,7 +95,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn of(source: &KeySource) -> Self {
+    pub(crate) fn of(source: &KeySource) -> Self {
         match source.read() {
             Ok(key) => Self {
                 tenant: Some(key.tenant().to_string()),
@@ -154,7 +156,7 @@ impl StatusState {
             spool_problem,
             machine,
             network,
-            maintenance_until_ms: None,
+            maintenance_until_ms: self.maintenance.under_way().map(|now| now.until_ms),
             devices: self.board.snapshot(),
         };
         status.verdict = Verdict::of(&status);
@@ -163,9 +165,20 @@ impl StatusState {
 }
 
 impl AgentStatus {
+    /// How long it takes until the spool is empty, if it is being emptied: in milliseconds.
+    pub(crate) fn drain_ms(&self) -> Option<i64> {
+        let sum = |of: fn(&LaneStatus) -> u64| self.spool.lanes.iter().map(of).sum::<u64>();
+        // A batch or two are always on their way.
+        let is_backlog = sum(|lane| lane.waiting_batches) > 2;
+        let per_s =
+            self.uplink.bytes_per_s.filter(|_| self.uplink.state == UplinkState::Connected && is_backlog)?;
+        i64::try_from(sum(|lane| lane.waiting_bytes).saturating_mul(1_000) / per_s.max(1)).ok()
+    }
+
     /// As JSON, with the words of the findings in this language.
     pub(crate) fn to_json(&self, language: Language) -> serde_json::Value {
         let mut json = serde_json::json!(self);
+        json["spool"]["drain_ms"] = self.drain_ms().into();
         json["verdict"] = self.verdict.to_json(language);
         json["language"] = language.code().into();
         json
@@ -177,7 +190,7 @@ impl AgentStatus {
     /// One at this time in which all is well and nothing is known of the box: for tests, which then break something.
     pub(crate) fn well(now_ms: i64) -> Self {
         let uplink = UplinkStatus {
-            state: crate::uplink::UplinkState::Connected,
+            state: UplinkState::Connected,
             last_ack_ms: Some(now_ms - 1_000),
             ..UplinkBoard::default().get()
         };

@@ -106,11 +106,7 @@ fn interfaces(
     let known = |name: &str| addresses.get(name).cloned().unwrap_or_default();
     names
         .into_iter()
-        .map(|name| Interface {
-            connected: is_connected(&folder.join(&name)),
-            addresses: known(&name),
-            name,
-        })
+        .map(|name| Interface { connected: is_connected(&folder.join(&name)), addresses: known(&name), name })
         .collect()
 }
 
@@ -205,14 +201,23 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     #[cfg(target_endian = "little")]
     fn the_way_out_is_the_cheapest_default_route() {
         let route = default_route(ROUTE).unwrap();
-        assert_eq!((route.interface.as_str(), route.gateway), ("eth0", Some("192.168.1.254".parse().unwrap())));
+        assert_eq!(
+            (route.interface.as_str(), route.gateway),
+            ("eth0", Some("192.168.1.254".parse().unwrap()))
+        );
         let route = default_route_6(ROUTE_6).unwrap();
         assert_eq!((route.interface.as_str(), route.gateway), ("eth0", Some("fe80::1".parse().unwrap())));
         // A modem's has no gateway, and leads out all the same.
-        let modem = ROUTE.lines().next().unwrap().to_owned() + "\nppp0 00000000 00000000 0001 0 0 0 00000000 0 0 0\n";
+        let modem =
+            ROUTE.lines().next().unwrap().to_owned() + "\nppp0 00000000 00000000 0001 0 0 0 00000000 0 0 0\n";
         let route = default_route(&modem).unwrap();
         assert_eq!((route.interface.as_str(), route.gateway), ("ppp0", None));
-        for none in ["", "x", "Iface\neth0 0001A8C0 0 0001 0 0 0 00FFFFFF 0 0 0", "Iface\neth0 00000000 0 0200 0 0 0 00000000"] {
+        for none in [
+            "",
+            "x",
+            "Iface\neth0 0001A8C0 0 0001 0 0 0 00FFFFFF 0 0 0",
+            "Iface\neth0 00000000 0 0200 0 0 0 00000000",
+        ] {
             assert_eq!(default_route(none), None, "{none}");
         }
         assert_eq!(default_route_6(ROUTE_6.lines().last().unwrap()), None, "it rejects");
@@ -230,8 +235,13 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
         write(dir.path(), &(net("tun0") + "/operstate"), "unknown\n");
         write(dir.path(), &(net("lo") + "/carrier"), "1\n");
         write(dir.path(), "proc/net/route", "Iface\ntun0 00000000 00000000 0001 0 0 0 00000000 0 0 0\n");
-        write(dir.path(), "etc/resolv.conf", "# by hand\nsearch x\nnameserver 192.168.1.1\nnameserver ::1 \n");
-        let network = Network::of(dir.path(), &known(&[("eth0", &["169.254.3.4", "fe80::1"]), ("lo", &["127.0.0.1"])]));
+        write(
+            dir.path(),
+            "etc/resolv.conf",
+            "# by hand\nsearch x\nnameserver 192.168.1.1\nnameserver ::1 \n",
+        );
+        let network =
+            Network::of(dir.path(), &known(&[("eth0", &["169.254.3.4", "fe80::1"]), ("lo", &["127.0.0.1"])]));
         let of = |network: &Network| -> Vec<_> {
             network.interfaces.iter().map(|i| (i.name.clone(), i.connected, i.has_address())).collect()
         };

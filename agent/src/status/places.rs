@@ -24,11 +24,7 @@ impl Places {
         Self {
             cloud: authority(&config.cloud.url),
             proxy: config.cloud.proxy.as_deref().and_then(authority),
-            ports: config
-                .devices
-                .iter()
-                .filter_map(|(id, kind)| Some((id.clone(), port(kind)?)))
-                .collect(),
+            ports: config.devices.iter().filter_map(|(id, kind)| Some((id.clone(), port(kind)?))).collect(),
         }
     }
 }
@@ -55,7 +51,8 @@ mod tests {
 
     #[test]
     fn places_are_told_without_secrets() {
-        let key = storepulse_shared::key::StoreKey::issue(&"la-villa".parse().unwrap(), &"T01".parse().unwrap());
+        let key =
+            storepulse_shared::key::StoreKey::issue(&"la-villa".parse().unwrap(), &"T01".parse().unwrap());
         let text = format!(
             "cloud:\n  url: https://cloud.example:8443\n  key: {}\n  proxy: http://ana:s3cret@proxy.local:3128\n\
              state_dir: s\ndevices:\n  scale-1:\n    scale: {{ port: /dev/ttyUSB0, protocol: toledo_8217 }}\n  box:\n    host: {{}}\n",
@@ -72,9 +69,12 @@ mod tests {
 
     #[test]
     fn a_host_is_without_its_port() {
-        for (authority, name) in
-            [("cloud.example", "cloud.example"), ("127.0.0.1:8443", "127.0.0.1"), ("[::1]:443", "::1"), ("[fe80::1]", "fe80::1")]
-        {
+        for (authority, name) in [
+            ("cloud.example", "cloud.example"),
+            ("127.0.0.1:8443", "127.0.0.1"),
+            ("[::1]:443", "::1"),
+            ("[fe80::1]", "fe80::1"),
+        ] {
             assert_eq!(host(authority), name);
         }
     }

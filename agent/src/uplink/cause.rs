@@ -69,7 +69,8 @@ pub(super) fn of_error(error: &(dyn Error + 'static), through_proxy: bool) -> Ca
         return Cause::Dns;
     }
     // A connection that is made, and then closed in the middle of the handshake.
-    let is_cut = find::<std::io::Error>(error).is_some_and(|e| e.kind() == std::io::ErrorKind::UnexpectedEof);
+    let is_eof = |e: &std::io::Error| e.kind() == std::io::ErrorKind::UnexpectedEof;
+    let is_cut = causes(error).any(|error| error.downcast_ref().is_some_and(is_eof));
     let is_connecting = error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
     if is_cut && is_connecting { Cause::Tls } else { Cause::Address }
 }
@@ -101,18 +102,20 @@ pub(super) fn of_answer(answer: &Answer, is_problem: bool) -> Cause {
     }
 }
 
-/// The first error of this type among the causes. An I/O error's source is that of the error inside, not that error itself.
+/// The first error of this type among the causes.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause = match inside {
-            Some(inside) => Some(inside),
-            None => error.source(),
-        };
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error and what caused it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+/// An I/O error's source is that of the error inside, not that error itself.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inside) => Some(inside),
+        None => error.source(),
     }
-    None
 }

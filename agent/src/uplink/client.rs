@@ -129,7 +129,10 @@ impl Client {
     }
 
     /// Sends a request. If it fails only because of dates, the time is asked for before the next one.
-    pub(super) async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+    pub(super) async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Failure> {
         request.send().await.map_err(|error| {
             let mut failure = self.failure(&error);
             if only_dates(&error) {

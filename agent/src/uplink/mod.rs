@@ -13,6 +13,7 @@ mod flight;
 mod gate;
 mod names;
 mod outcome;
+mod speed;
 mod status;
 mod suspects;
 mod tls;
@@ -35,6 +36,7 @@ pub use self::client::ClientError;
 use self::flight::{Landed, fly};
 pub use self::gate::Gate;
 use self::outcome::Outcome;
+use self::speed::Speed;
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use self::suspects::Suspects;
 use crate::config::{Batches, Cloud, KeySource};
@@ -63,6 +65,7 @@ pub(crate) struct Uplink {
     in_flight: Vec<i64>,
     /// Bytes of their bodies.
     bytes_in_flight: usize,
+    speed: Speed,
     /// The hash of the key that was refused, while the uplink is held.
     refused_key: Option<Option<[u8; 32]>>,
     board: UplinkBoard,
@@ -93,6 +96,7 @@ impl Uplink {
             flights: JoinSet::new(),
             in_flight: Vec::new(),
             bytes_in_flight: 0,
+            speed: Speed::default(),
             refused_key: None,
             board,
             clock,
@@ -189,6 +193,7 @@ impl Uplink {
         if batch.reach == Reach::Backlog {
             self.gate.backlog_left(Instant::now(), batch.body.len());
         }
+        self.speed.left(Instant::now());
         self.in_flight.push(batch.id);
         self.bytes_in_flight += batch.body.len();
         self.flights.spawn(fly(self.client.clone(), key, batch, self.clock.read()));
@@ -208,6 +213,8 @@ impl Uplink {
         };
         self.in_flight.retain(|id| *id != batch.id);
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(batch.body.len());
+        let delivered = if matches!(outcome, Outcome::Acked(_)) { batch.body.len() } else { 0 };
+        self.speed.landed(Instant::now(), delivered, !self.in_flight.is_empty());
         if let Outcome::Acked(ack) = &outcome {
             self.hear_ack(ack, asked);
         }
@@ -297,8 +304,7 @@ impl Uplink {
             status.reason = Some(reason);
             status.cause = Some(cause);
             status.failures = failures;
-            status.next_attempt_ms =
-                Some(now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+            status.next_attempt_ms = Some(now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         });
     }
 
@@ -312,7 +318,10 @@ impl Uplink {
         self.gate.pace(Instant::now(), &ack.pace);
         self.refused_key = None;
         let now_ms = self.clock.now_ms();
+        let bytes_per_s =
+            self.speed.bytes_per_s().map(|per_s| per_s.min(ack.pace.backlog_bytes_per_s.max(1)));
         self.board.change(|status| {
+            status.bytes_per_s = bytes_per_s;
             if status.state != UplinkState::Connected {
                 tracing::info!("the cloud takes batches");
                 status.since_ms = Some(now_ms);
@@ -324,6 +333,7 @@ impl Uplink {
             status.last_ack_ms = Some(now_ms);
             status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
+            status.backlog_bytes_per_s = Some(ack.pace.backlog_bytes_per_s);
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });
     }

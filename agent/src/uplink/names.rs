@@ -27,12 +27,9 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let (name, timeout) = (name.as_str().to_owned(), self.timeout);
         Box::pin(async move {
-            let why = match tokio::time::timeout(timeout, addresses(&name)).await {
-                Ok(Ok(addresses)) => return Ok(Box::new(addresses.into_iter()) as Addrs),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {}", humantime::format_duration(timeout)),
-            };
-            Err(NameError { name, why }.into())
+            let found = found_within(timeout, addresses(&name)).await;
+            let addresses = found.map_err(|why| NameError { name: name.clone(), why })?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -40,4 +37,28 @@ impl Resolve for Names {
 /// The port is put in by who connects.
 async fn addresses(name: &str) -> std::io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+}
+
+async fn found_within<T>(
+    timeout: Duration,
+    found: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(timeout, found).await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {}", humantime::format_duration(timeout))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_given_up_before_the_connection_is() {
+        let names = Names { timeout: Duration::from_secs(5) };
+        let found = names.resolve("localhost".parse().unwrap()).await.unwrap();
+        assert!(found.map(|address| address.ip()).all(|ip| ip.is_loopback()));
+        let silent = found_within(Duration::from_millis(5), std::future::pending::<std::io::Result<()>>());
+        assert_eq!(silent.await, Err("no answer within 5ms".to_owned()));
+    }
 }

@@ -197,7 +197,10 @@ mod tests {
         let mut busy = about(503, BATCH);
         busy.retry_after = Some("7".to_owned());
         assert_eq!(cause(&busy), Cause::Busy);
-        assert_eq!(cause(&answer(200, "application/json", &ack(&BATCH.replace("/42", "/43")))), Cause::Server);
+        assert_eq!(
+            cause(&answer(200, "application/json", &ack(&BATCH.replace("/42", "/43")))),
+            Cause::Server
+        );
     }
 
     #[test]

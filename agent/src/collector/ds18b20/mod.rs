@@ -15,10 +15,11 @@ use storepulse_shared::series;
 use tokio::task::JoinHandle;
 
 use self::scratchpad::TEXT_BYTES_MAX;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, Unread};
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::tape::Tape;
 use super::{About, Collector, Context};
 
@@ -39,36 +40,25 @@ pub struct Settings {
     #[serde(default = "metric")]
     metric: String,
     location: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 fn root() -> PathBuf {
     "/sys/bus/w1/devices".into()
 }
+
 fn metric() -> String {
     "hw.temperature".to_owned()
 }
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-/// Sensors of one bus measure one after the other.
-const fn timeout() -> Duration {
-    Duration::from_secs(10)
-}
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
-}
 
+/// Sensors of one bus measure one after the other.
 /// It becomes part of a path.
 fn sensor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
@@ -105,12 +95,16 @@ impl Collector for Settings {
     const SUBJECTS: &'static [Subject] = scratchpad::SUBJECTS;
     const SHOWS_BYTES: bool = true;
 
-    fn place(&self) -> Place<'_> {
-        Place::File(&self.root)
+    fn reached(&self) -> Reached<'_> {
+        Reached::File(&self.root)
     }
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(format!("1-wire {}", self.id))
     }
 
     fn check(&self) -> Result<(), String> {

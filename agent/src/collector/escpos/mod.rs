@@ -15,13 +15,14 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 
 use self::status::{QUESTIONS, Status};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
+use super::reached::Reached;
 use super::serial::{Bus, Line, PortSettings};
 use super::tape::Tape;
 use super::{About, Collector, Context};
@@ -40,19 +41,19 @@ pub struct Settings {
     /// `host:port`.
     #[serde(default)]
     tcp: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<1>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// Whether it has a sensor for the near end of the paper.
-    #[serde(default = "near_end_sensor")]
+    #[serde(default = "defaults::yes")]
     near_end_sensor: bool,
     #[serde(default)]
     drawer: Option<DrawerSettings>,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -67,26 +68,6 @@ struct DrawerSettings {
 enum Level {
     High,
     Low,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(1)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn near_end_sensor() -> bool {
-    true
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -141,11 +122,11 @@ impl Collector for Settings {
     }];
     const SHOWS_BYTES: bool = true;
 
-    fn place(&self) -> Place<'_> {
+    fn reached(&self) -> Reached<'_> {
         match (&self.port, &self.tcp) {
-            (Some(port), _) => Place::serial(port, Line::eight_n_one(9_600)),
-            (None, Some(tcp)) => Place::Tcp(tcp.clone()),
-            (None, None) => Place::Here,
+            (Some(port), _) => Reached::serial(port, Line::eight_n_one(9_600)),
+            (None, Some(tcp)) => Reached::Tcp(tcp.clone()),
+            (None, None) => Reached::Here,
         }
     }
 

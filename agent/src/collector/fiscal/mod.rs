@@ -22,10 +22,11 @@ use self::argentina::{Maker, Numbers};
 use self::offset::UtcOffset;
 use self::status::{FiscalWatch, Status};
 use self::wire::{CLEAR_TIMEOUT, Wire};
+use super::defaults;
 use super::fault::Fault;
 use super::parse::Subject;
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -46,14 +47,14 @@ pub struct Settings {
     /// What the printer's clock shows, against UTC.
     #[serde(default)]
     utc_offset: Option<UtcOffset>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -73,22 +74,6 @@ enum Handshake {
     #[default]
     None,
     RtsCts,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Protocol {
@@ -154,8 +139,8 @@ impl Collector for Settings {
         argentina::SUBJECTS[1],
     ];
 
-    fn place(&self) -> Place<'_> {
-        Place::serial(&self.port, self.protocol.line())
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, self.protocol.line())
     }
 
     fn lane(&self) -> Lane {

@@ -24,11 +24,12 @@ use self::frame::{Answer, Request, exception, is_about_the_question};
 use self::plan::Group;
 use self::register::Register;
 use self::way::Way;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::probe::Introduction;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context, Sink};
 
@@ -51,28 +52,19 @@ pub struct Settings {
     /// Addresses between two registers of a request that nobody asked for.
     #[serde(default)]
     gap: u16,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For one answer.
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn unit() -> u8 {
     1
-}
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-const fn half_a_second() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Settings {
@@ -150,11 +142,11 @@ impl Collector for Settings {
     const SHARES_ITS_LINE: bool = true;
     const SHOWS_BYTES: bool = true;
 
-    fn place(&self) -> Place<'_> {
+    fn reached(&self) -> Reached<'_> {
         match (&self.port, &self.tcp) {
-            (Some(port), _) => Place::serial(port, Line::eight_n_one(9_600)),
-            (None, Some(host)) => Place::Tcp(with_port(host)),
-            (None, None) => Place::Here,
+            (Some(port), _) => Reached::serial(port, Line::eight_n_one(9_600)),
+            (None, Some(host)) => Reached::Tcp(with_port(host)),
+            (None, None) => Reached::Here,
         }
     }
 

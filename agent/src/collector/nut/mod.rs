@@ -14,11 +14,12 @@ use tokio::io::AsyncWriteExt as _;
 
 use self::answer::{Answer, Refusal};
 use super::changes::Changes;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context};
 
 /// Longest answer; a large UPS says 8 KiB.
@@ -34,37 +35,21 @@ pub struct Settings {
     #[serde(default = "ups")]
     ups: String,
     /// How often it is read.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// The longest that a reading may take.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
     /// Up to this long after its tick it is read.
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 fn ups() -> String {
     "ups".to_owned()
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -104,8 +89,8 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[answer::SUBJECT];
 
-    fn place(&self) -> Place<'_> {
-        Place::Tcp(self.target.clone())
+    fn reached(&self) -> Reached<'_> {
+        Reached::Tcp(self.target.clone())
     }
 
     fn lane(&self) -> Lane {

@@ -19,4 +19,4 @@ pub(crate) use self::holder::Holder;
 pub use self::listing::PortEntry;
 pub(crate) use self::ports::Port;
 pub use self::ports::Ports;
-pub(crate) use self::settings::{Line, PortSettings};
+pub(crate) use self::settings::{Line, PortName, PortSettings};

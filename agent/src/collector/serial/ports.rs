@@ -58,9 +58,9 @@ impl Ports {
         &self.roots
     }
 
-    /// The device file behind a name, if it is there.
-    pub(crate) fn path_of(&self, name: &PortName) -> Option<PathBuf> {
-        self.find(name).ok()
+    /// The device of this agent that has it open just now.
+    pub(crate) fn reader_of(&self, path: &Path) -> Option<DeviceId> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// Opens a port for one device.

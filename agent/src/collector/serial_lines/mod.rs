@@ -18,10 +18,11 @@ use storepulse_shared::batch::Lane;
 
 use self::pattern::Pattern;
 use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::listen::{self, Hearing, Listener};
-use super::place::Place;
 use super::poll::Reading;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -31,21 +32,13 @@ use super::{About, Collector, Context};
 pub struct Settings {
     port: PortSettings,
     /// No line for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
     /// What its lines mean; the first that matches counts.
     patterns: Vec<Pattern>,
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -61,8 +54,8 @@ impl Collector for Settings {
         untested: &["parity, handshake lines and speed: pseudo-terminals have none"],
     };
 
-    fn place(&self) -> Place<'_> {
-        Place::serial(&self.port, Line::eight_n_one(9_600))
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, Line::eight_n_one(9_600))
     }
 
     fn lane(&self) -> Lane {

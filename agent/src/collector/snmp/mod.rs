@@ -31,8 +31,8 @@ use self::settings::View;
 use super::changes::Changes;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
 
@@ -100,8 +100,8 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[value::SUBJECT, error_state::SUBJECT];
 
-    fn place(&self) -> Place<'_> {
-        Place::Udp(self.target.clone())
+    fn reached(&self) -> Reached<'_> {
+        Reached::Udp(self.target.clone())
     }
 
     fn lane(&self) -> Lane {

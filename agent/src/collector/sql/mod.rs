@@ -35,8 +35,8 @@ use self::settings::Engine;
 pub(super) use self::settings::Settings;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
-use super::place::Place;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context, Sink};
 
 /// What a reading may take beyond its queries.
@@ -68,14 +68,14 @@ impl Collector for Settings {
     };
     const SUBJECTS: &'static [Subject] = &[wire::NUMERIC, wire::DATETIME, MOMENT];
 
-    fn place(&self) -> Place<'_> {
+    fn reached(&self) -> Reached<'_> {
         let usual = match self.engine {
-            Engine::Sqlite => return self.path.as_deref().map_or(Place::Here, Place::File),
+            Engine::Sqlite => return self.path.as_deref().map_or(Reached::Here, Reached::File),
             Engine::Postgres => 5_432,
             Engine::Mysql => 3_306,
         };
         let host = self.host.as_deref().unwrap_or_default();
-        Place::Tcp(format!("{host}:{}", self.port.unwrap_or(usual)))
+        Reached::Tcp(format!("{host}:{}", self.port.unwrap_or(usual)))
     }
 
     fn lane(&self) -> Lane {

@@ -21,9 +21,10 @@ use tokio::net::UdpSocket;
 
 use self::gather::Gather;
 use super::book::Bounds;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
-use super::place::Place;
+use super::reached::Reached;
 use super::sink::Tick;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
@@ -54,7 +55,7 @@ pub struct Settings {
     /// Who may send.
     #[serde(default)]
     from: Vec<IpAddr>,
-    #[serde(default = "flush", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     flush: Duration,
     /// Tags that become labels.
     #[serde(default)]
@@ -62,30 +63,18 @@ pub struct Settings {
     #[serde(default = "Bounds::milliseconds")]
     bounds: Bounds,
     /// A sign before a gauge moves it.
-    #[serde(default = "deltas")]
+    #[serde(default = "defaults::yes")]
     deltas: bool,
     /// No datagram for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_125)
-}
-const fn deltas() -> bool {
-    true
-}
-const fn flush() -> Duration {
-    Duration::from_secs(10)
-}
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -109,8 +98,8 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
 
-    fn place(&self) -> Place<'_> {
-        Place::Listens(self.listen)
+    fn reached(&self) -> Reached<'_> {
+        Reached::Listens(self.listen)
     }
 
     fn lane(&self) -> Lane {

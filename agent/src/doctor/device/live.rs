@@ -9,7 +9,7 @@ use super::ANSWER;
 use super::scratch::Scratch;
 use super::told::{exchange, values};
 use crate::board::{DeviceState, DeviceStatus};
-use crate::collector::{Answered, Kind, Line, Place, PortSettings, Ports, introduce, lines_of};
+use crate::collector::{Answered, Kind, Line, PortSettings, Ports, Reached, introduce, lines_of};
 use crate::doctor::check::Check;
 use crate::doctor::words::hex;
 use crate::finding::{self, Finding, Problem};
@@ -27,8 +27,8 @@ pub(super) async fn ask(scratch: &Scratch, id: &DeviceId, kind: &Kind, until: In
     let Some(status) = scratch.read(id, kind, LIMIT.min(left)).await else {
         return Check::skipped(ANSWER, "it cannot be read here");
     };
-    let port = match kind.place() {
-        Place::Serial { port, line } => Some((port, line)),
+    let port = match kind.reached() {
+        Reached::Serial { port, line } => Some((port, line)),
         _ => None,
     };
     match (status.state, &status.last_error) {

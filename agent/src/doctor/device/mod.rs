@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use self::scratch::Scratch;
 use super::agent::Running;
 use super::check::{Check, Outcome};
-use crate::collector::{Kind, Place, Ports};
+use crate::collector::{Kind, Ports, Reached};
 use crate::config::Config;
 use crate::finding::{Finding, Problem};
 use crate::time::BoxClock;
@@ -122,18 +122,18 @@ impl Looker<'_> {
 
     async fn place(&self, kind: &Kind, is_read: bool) -> Check {
         let runs = self.running.status.is_some();
-        match kind.place() {
-            Place::Serial { port, line } => port::look(&Ports::default(), port, line, self.running, is_read),
-            Place::Tcp(target) if is_read => Check::pass(target::TARGET, target),
-            Place::Tcp(target) => target::reached(&target, true).await,
-            Place::Udp(target) => target::reached(&target, false).await,
-            Place::Host(host) => target::named(&host).await,
-            Place::File(path) => target::file(path),
-            Place::Listens(address) if runs => {
+        match kind.reached() {
+            Reached::Serial { port, line } => port::look(&Ports::default(), port, line, self.running, is_read),
+            Reached::Tcp(target) if is_read => Check::pass(target::TARGET, target),
+            Reached::Tcp(target) => target::reached(&target, true).await,
+            Reached::Udp(target) => target::reached(&target, false).await,
+            Reached::Host(host) => target::named(&host).await,
+            Reached::File(path) => target::file(path),
+            Reached::Listens(address) if runs => {
                 Check::pass(target::TARGET, format!("the agent listens on {address}"))
             }
-            Place::Listens(address) => target::free(address).await,
-            Place::Here => Check::pass(target::TARGET, "this box"),
+            Reached::Listens(address) => target::free(address).await,
+            Reached::Here => Check::pass(target::TARGET, "this box"),
         }
     }
 }

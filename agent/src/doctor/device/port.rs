@@ -130,12 +130,12 @@ fn described(ports: &Ports, name: &str, path: &Path, line: Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::Place;
-    use crate::collector::rig::{Rig, plug};
+    use crate::collector::Reached;
+    use crate::collector::{Rig, plug};
 
     fn looked(path: &Path) -> Check {
         let kind = Rig::kind(&format!("escpos: {{ port: {} }}", path.display()));
-        let Place::Serial { port, line, .. } = kind.place() else { panic!("a port") };
+        let Reached::Serial { port, line, .. } = kind.reached() else { panic!("a port") };
         look(&Ports::default(), port, line, &Running::default(), false)
     }
 

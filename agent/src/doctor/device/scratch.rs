@@ -103,7 +103,7 @@ impl Drop for Scratch {
 mod tests {
     use super::*;
     use crate::board::DeviceState;
-    use crate::collector::rig::{Rig, plug};
+    use crate::collector::{Rig, plug};
     use crate::time::SystemClock;
 
     #[tokio::test]

@@ -33,14 +33,16 @@ pub(super) fn look(status: &AgentStatus, findings: &mut Vec<Finding>) {
 /// What the last error was, if it is of after the last good reading; otherwise what the state says.
 fn failed(id: &DeviceId, device: &DeviceStatus, port: Option<&str>) -> Option<Finding> {
     let error = device.last_error.as_ref();
-    let finding = match error.filter(|error| device.last_good_ms.is_none_or(|good_ms| error.at_ms >= good_ms)) {
+    let finding = match error.filter(|error| device.last_good_ms.is_none_or(|good_ms| error.at_ms >= good_ms))
+    {
         Some(error) => of_fault(error.kind, id, &Place::on(port), &error.text),
         None => match device.state? {
             DeviceState::Unreachable => Finding::new(Problem::DeviceSilent).of(id),
             _ => Finding::new(Problem::DeviceFault).of(id),
         },
     };
-    Some(finding.since(device.last_good_ms))
+    // Who answers for a device that is away (a ping that nobody answers) goes on reading: then the change counts.
+    Some(finding.since(device.last_good_ms.into_iter().chain(device.changed_ms).min()))
 }
 
 fn left_out(id: &DeviceId, device: &DeviceStatus) -> Option<Finding> {

@@ -63,11 +63,6 @@ impl Verdict {
         Self::from_findings(findings)
     }
 
-    /// What comes first, if there is anything to tell.
-    pub(crate) fn first(&self) -> Option<&Finding> {
-        self.findings.first()
-    }
-
     /// As JSON, with the words of the findings in this language.
     pub(crate) fn to_json(&self, language: Language) -> serde_json::Value {
         let findings: Vec<_> = self.findings.iter().map(|finding| finding.to_json(language)).collect();

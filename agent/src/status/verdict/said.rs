@@ -50,7 +50,8 @@ const SIGNS: &[Sign] = &[
 pub(crate) fn findings(id: &DeviceId, device: &DeviceStatus) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (metric, when, problem, better) in SIGNS {
-        let is_known = findings.iter().any(|known| known.problem == *problem || better.contains(&known.problem));
+        let is_known =
+            findings.iter().any(|known| known.problem == *problem || better.contains(&known.problem));
         if is_known {
             continue;
         }
@@ -93,7 +94,8 @@ mod tests {
             let name = states[usize::from(*state)];
             let is_bad = matches!(name, "yes" | "out" | "near_end" | "failed" | "near_full" | "recoverable");
             // What is well when it is "yes".
-            let is_good_missing = name == "no" && matches!(*metric, "retail.pos.up" | "retail.printer.online");
+            let is_good_missing =
+                name == "no" && matches!(*metric, "retail.pos.up" | "retail.printer.online");
             assert!(is_bad || is_good_missing, "{metric} {name} is {problem:?}");
             assert!(better.len() < 9 || *better == ANYTHING);
         }

@@ -77,7 +77,7 @@ fn each_cause_of_a_broken_way_is_a_problem_after_a_while() {
         assert_eq!(problems(&of(broken(cause, MINUTE - 1))), [], "{cause:?}: a link may blink");
         let verdict = of(broken(cause, MINUTE));
         assert_eq!((verdict.level, problems(&verdict)), (Level::Degraded, vec![problem]), "{cause:?}");
-        let first = verdict.first().unwrap();
+        let first = verdict.findings.first().unwrap();
         assert_eq!(first.since_ms, Some(NOW - MINUTE));
         assert_eq!(first.evidence.as_deref(), Some("the reason"));
         for language in Language::ALL {
@@ -89,12 +89,15 @@ fn each_cause_of_a_broken_way_is_a_problem_after_a_while() {
 
 #[test]
 fn a_refusal_of_the_key_is_told_at_once() {
-    for (cause, problem) in
-        [(Cause::Key, KeyRefused), (Cause::Suspended, Suspended), (Cause::Place, WrongPlace), (Cause::OwnKey, KeyUnreadable)]
-    {
+    for (cause, problem) in [
+        (Cause::Key, KeyRefused),
+        (Cause::Suspended, Suspended),
+        (Cause::Place, WrongPlace),
+        (Cause::OwnKey, KeyUnreadable),
+    ] {
         assert_eq!(problems(&of(broken(cause, 0))), [problem], "{cause:?}");
     }
-    assert!(of(broken(Cause::Key, 0)).first().unwrap().text(Language::En).contains("AbCd1234"));
+    assert!(of(broken(Cause::Key, 0)).findings.first().unwrap().text(Language::En).contains("AbCd1234"));
 }
 
 #[test]
@@ -124,8 +127,14 @@ fn when_nobody_answers_the_own_network_is_looked_at_first() {
     };
     assert_eq!(seen(vec![lan()], true, Cause::Dns), [CloudDns]);
     assert_eq!(seen(vec![lan()], false, Cause::Dns), [NoGateway]);
-    assert_eq!(seen(vec![interface("eth0", Some(true), &["169.254.9.9"])], false, Cause::Address), [NoAddress]);
-    assert_eq!(seen(vec![interface("eth0", Some(false), &["192.168.1.7"])], true, Cause::Address), [LinkDown]);
+    assert_eq!(
+        seen(vec![interface("eth0", Some(true), &["169.254.9.9"])], false, Cause::Address),
+        [NoAddress]
+    );
+    assert_eq!(
+        seen(vec![interface("eth0", Some(false), &["192.168.1.7"])], true, Cause::Address),
+        [LinkDown]
+    );
     let one_of_two = vec![interface("eth0", Some(false), &[]), interface("wlan0", Some(true), &["10.0.0.3"])];
     assert_eq!(seen(one_of_two, true, Cause::Address), [CloudUnreachable]);
     assert_eq!(seen(vec![interface("eth0", None, &["10.0.0.3"])], true, Cause::Address), [CloudUnreachable]);
@@ -160,8 +169,8 @@ fn the_clock_is_wrong_from_a_minute_on() {
     assert_eq!(problems(&off(MINUTE - 1)), []);
     let wrong = off(-3 * 60 * MINUTE);
     assert_eq!(problems(&wrong), [ClockWrong]);
-    assert!(wrong.first().unwrap().text(Language::En).contains("3 h"));
-    assert!(wrong.first().unwrap().evidence.as_ref().unwrap().contains("ahead"));
+    assert!(wrong.findings.first().unwrap().text(Language::En).contains("3 h"));
+    assert!(wrong.findings.first().unwrap().evidence.as_ref().unwrap().contains("ahead"));
     let old = of(|status| {
         (status.clock.trusted, status.clock.offset_ms) = (false, None);
         (status.now_ms, status.started_ms) = (0, 0);
@@ -187,9 +196,10 @@ fn that_nobody_sets_the_clock_is_worth_a_note_after_a_while() {
 fn the_spool_tells_of_losses_refusals_and_failure() {
     let verdict = of(|status| status.spool.lost_samples_day = 300);
     assert_eq!((verdict.level, problems(&verdict)), (Level::Degraded, vec![SamplesLost]));
-    assert!(verdict.first().unwrap().text(Language::Es).contains("300"));
+    assert!(verdict.findings.first().unwrap().text(Language::Es).contains("300"));
     assert_eq!(problems(&of(|status| status.spool.lost_samples = 300)), [], "that was before");
-    let refused = crate::spool::Quarantined { batch: "e/7".to_owned(), samples: 3, refusal: "422".to_owned() };
+    let refused =
+        crate::spool::Quarantined { batch: "e/7".to_owned(), samples: 3, refusal: "422".to_owned() };
     let verdict = of(|status| status.spool.quarantine = vec![refused]);
     assert_eq!((verdict.level, problems(&verdict)), (Level::Ok, vec![Quarantined]));
     let verdict = of(|status| status.spool_problem = Some("spool: closed".to_owned()));
@@ -237,11 +247,26 @@ fn a_device_that_fails_is_told_by_its_last_error() {
             board.state(device, DeviceState::Unreachable);
         });
         assert_eq!(problems(&verdict), [problem], "{kind}");
-        let first = verdict.first().unwrap();
+        let first = verdict.findings.first().unwrap();
         assert_eq!((first.since_ms, first.evidence.as_deref()), (Some(NOW - 9 * MINUTE), Some("the error")));
         assert!(first.text(Language::En).contains("printer-2"), "{}", first.text(Language::En));
         assert!(!kind.ends_with("_port") || first.text(Language::En).contains("/dev/ttyUSB0"));
     }
+}
+
+#[test]
+fn a_failure_lasts_since_the_last_good_reading_or_since_something_changed_before_that() {
+    let since = |good_ms: Option<i64>, changed_ms| {
+        let verdict = of(|status| {
+            let device = status.devices.values_mut().next().unwrap();
+            (device.state, device.last_good_ms) = (Some(DeviceState::Unreachable), good_ms);
+            device.changed_ms = changed_ms;
+        });
+        verdict.findings[0].since_ms
+    };
+    assert_eq!(since(Some(5), Some(9)), Some(5));
+    assert_eq!(since(Some(9), Some(5)), Some(5), "it says every minute that nobody answers");
+    assert_eq!((since(None, Some(5)), since(None, None)), (Some(5), None));
 }
 
 #[test]
@@ -272,16 +297,25 @@ fn what_devices_say_is_a_finding_while_they_answer() {
     };
     let ok = DeviceState::Ok;
     let paper = |state| ("retail.printer.paper.state", state);
-    assert_eq!(says(&[paper(2.0), ("retail.printer.online", 0.0), ("retail.printer.error", 1.0)], ok), [PaperOut]);
+    assert_eq!(
+        says(&[paper(2.0), ("retail.printer.online", 0.0), ("retail.printer.error", 1.0)], ok),
+        [PaperOut]
+    );
     assert_eq!(says(&[paper(1.0)], ok), [PaperLow]);
     assert_eq!(says(&[paper(0.0), ("retail.printer.online", 1.0)], ok), []);
     assert_eq!(says(&[("retail.printer.cover.open", 1.0), ("retail.printer.offline", 1.0)], ok), [CoverOpen]);
     assert_eq!(says(&[("retail.printer.error", 2.0), ("retail.printer.online", 0.0)], ok), [PrinterError]);
     assert_eq!(says(&[("retail.printer.online", 0.0)], ok), [PrinterOffline]);
-    assert_eq!(says(&[("retail.ups.on_battery", 1.0), ("retail.ups.low_battery", 1.0)], ok), [BatteryLow, OnBattery]);
+    assert_eq!(
+        says(&[("retail.ups.on_battery", 1.0), ("retail.ups.low_battery", 1.0)], ok),
+        [BatteryLow, OnBattery]
+    );
     assert_eq!(says(&[("retail.ups.on_battery", 1.0), ("hw.status", 0.0)], ok), [OnBattery]);
     assert_eq!(says(&[("hw.status", 0.0)], ok), [DeviceFault]);
-    let alarms = [("retail.cabinet.alarm{error.type=\"door\"}", 0.0), ("retail.cabinet.alarm{error.type=\"high\"}", 1.0)];
+    let alarms = [
+        ("retail.cabinet.alarm{error.type=\"door\"}", 0.0),
+        ("retail.cabinet.alarm{error.type=\"high\"}", 1.0),
+    ];
     assert_eq!(says(&alarms, ok), [CabinetAlarm]);
     assert_eq!(says(&[("retail.pos.up", 0.0)], ok), [PosDown]);
     assert_eq!(says(&[("retail.pos.uptime", 0.0)], ok), [], "another metric that begins like it");
@@ -314,7 +348,9 @@ fn no_device_and_somebody_at_work_are_worth_a_note() {
 #[test]
 fn what_is_worse_comes_first_and_then_what_is_more_fundamental() {
     let board = Board::default();
-    for (id, state) in [("a", DeviceState::Stale), ("b", DeviceState::Unreachable), ("c", DeviceState::Unreachable)] {
+    for (id, state) in
+        [("a", DeviceState::Stale), ("b", DeviceState::Unreachable), ("c", DeviceState::Unreachable)]
+    {
         let device = id.parse().unwrap();
         board.add(&device, "scale");
         board.state(&device, state);
@@ -327,7 +363,10 @@ fn what_is_worse_comes_first_and_then_what_is_more_fundamental() {
         status.maintenance_until_ms = Some(NOW + 1);
     });
     assert_eq!(verdict.level, Level::Broken);
-    assert_eq!(problems(&verdict), [DiskFull, CloudDns, DeviceSilent, DeviceSilent, DeviceStale, Maintenance]);
+    assert_eq!(
+        problems(&verdict),
+        [DiskFull, CloudDns, DeviceSilent, DeviceSilent, DeviceStale, Maintenance]
+    );
     assert_eq!(verdict.findings[2].device.as_ref().unwrap().as_str(), "b");
     let json = verdict.to_json(Language::Es);
     assert_eq!(json["level"], "broken");

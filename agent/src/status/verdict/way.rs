@@ -58,7 +58,8 @@ fn of_cause(status: &AgentStatus, cause: Option<Cause>) -> Option<Finding> {
     let mut finding = Finding::new(problem);
     if let Some(cloud) = &status.places.cloud {
         // A name has no port, nor has a certificate.
-        let is_of_name = matches!(cause, Some(Cause::Dns | Cause::TlsExpired | Cause::TlsUntrusted | Cause::TlsClock));
+        let is_of_name =
+            matches!(cause, Some(Cause::Dns | Cause::TlsExpired | Cause::TlsUntrusted | Cause::TlsClock));
         finding = finding.with("host", if is_of_name { places::host(cloud) } else { cloud });
     }
     if let Some(proxy) = &status.places.proxy {
