@@ -227,7 +227,8 @@ mod tests {
 
         let ask = async |bus: &Bus| {
             let patience = Duration::from_secs(10);
-            bus.ask(&Tape::default(), b"?", (Duration::ZERO, patience), 8, |bytes| Ok(((), bytes.len()))).await
+            bus.ask(&Tape::default(), b"?", (Duration::ZERO, patience), 8, |bytes| Ok(((), bytes.len())))
+                .await
         };
         ask(&ports.bus(&probe, &first, LINE)).await.unwrap();
         is_refused(ask(&ports.bus(&scale, &second, LINE)).await.unwrap_err());
