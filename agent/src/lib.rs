@@ -7,6 +7,7 @@ pub mod collector;
 mod commands;
 pub mod config;
 mod control;
+mod doctor;
 pub mod finding;
 mod health;
 mod inventory;

@@ -41,8 +41,9 @@ mod printer;
 mod probe;
 mod prometheus;
 mod reach;
+mod reached;
 #[cfg(test)]
-pub(crate) mod rig;
+mod rig;
 mod scale;
 mod scanner;
 mod secret;
@@ -52,6 +53,7 @@ mod sink;
 mod snmp;
 mod sql;
 mod statsd;
+mod stranger;
 mod tape;
 mod web;
 #[cfg(test)]
@@ -75,12 +77,15 @@ use self::probe::Introduction;
 #[cfg(test)]
 pub(crate) use self::probe::introduced;
 pub use self::probe::{Found, PROBE_DEVICE, Plan, Tell, probe_host, probe_port};
+pub(crate) use self::reach::certificate::{issuer, not_after};
+pub(crate) use self::reached::Reached;
 #[cfg(test)]
 pub(crate) use self::rig::{Rig, plug};
-use self::serial::PortSettings;
+pub(crate) use self::serial::{Holder, Line, PortSettings};
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
 pub(crate) use self::sink::Tick;
+pub(crate) use self::stranger::{Answered, introduce, lines_of};
 
 /// How long a collector that failed rests before it is started again.
 const REST: Duration = Duration::from_secs(5);
@@ -121,9 +126,14 @@ trait Collector {
         None
     }
 
+    /// How its device is reached.
+    fn reached(&self) -> Reached<'_> {
+        Reached::Here
+    }
+
     /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
     fn target(&self) -> Option<String> {
-        None
+        self.reached().target()
     }
 
     /// Whether it is not asked: it talks by itself, or others write what is read.
@@ -194,6 +204,11 @@ macro_rules! kinds {
             /// The serial port that it reads.
             pub(crate) fn port(&self) -> Option<&PortSettings> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// How its device is reached.
+            pub(crate) fn reached(&self) -> Reached<'_> {
+                match self { $(Self::$variant(settings) => settings.reached(),)* }
             }
 
             /// Whether both may be asked on one line.

@@ -170,10 +170,14 @@ problems! {
     DiskSlow = "disk_slow", Note, ["path", "took"];
     /// The box has little memory left.
     MemoryLow = "memory_low", Degraded, ["free"];
+    /// The kernel has killed something for want of memory.
+    KilledForMemory = "killed_for_memory", Degraded, ["count"];
     /// The box is too warm.
     BoxHot = "box_hot", Degraded, ["temperature"];
     /// The box's power supply is too weak.
     UnderVoltage = "under_voltage", Degraded, [];
+    /// The cloud's certificate ends soon.
+    TlsExpiresSoon = "tls_expires_soon", Note, ["host", "days"];
     /// The clock is right, but nobody sets it.
     ClockUnset = "clock_unset", Note, [];
     /// A connected adapter is no device of the configuration.

@@ -107,6 +107,11 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Whether it says that the file does not hold what was written into it, and not that it cannot be read.
+    pub(crate) fn is_damage(&self) -> bool {
+        damage::is_damage(self)
+    }
+
     fn open(path: &Path, why: impl ToString) -> Self {
         Self::Open { path: path.to_owned(), why: why.to_string() }
     }

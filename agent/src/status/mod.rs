@@ -18,7 +18,7 @@ pub(crate) use self::looks::Looks;
 pub(crate) use self::machine::Machine;
 pub(crate) use self::network::{Interface, Network};
 pub(crate) use self::places::Places;
-pub(crate) use self::verdict::{Level, Verdict};
+pub(crate) use self::verdict::{Level, Verdict, of_machine, what_it_says};
 use crate::board::{Board, DeviceStatus};
 use crate::config::{KeyError, KeySource};
 use crate::finding::{Finding, Problem};

@@ -96,6 +96,16 @@ impl Client {
         heard
     }
 
+    /// What the cloud's clock shows, Unix milliseconds UTC, for people to compare; without the dates of certificates if these
+    /// are in doubt. No key is sent.
+    pub(crate) async fn told_ms(&self, clock: &BoxClock, dateless: bool) -> Result<Option<i64>, String> {
+        if dateless {
+            return self.ask_date(clock).await.map(Some).map_err(|failure| failure.why);
+        }
+        let heard = self.ask(&self.http(), clock).await.map_err(|e| reason(&e))?;
+        Ok(heard.map(|heard| heard.time_ms))
+    }
+
     /// Reads `Date` over a connection whose certificates may be out of date. The key is not at hand here.
     async fn ask_date(&self, clock: &BoxClock) -> Result<i64, Failure> {
         let http = self.dateless().map_err(|error| Failure::new(Cause::Tls, error.to_string()))?;

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod cause;
+mod chain;
 mod client;
 mod clock;
 mod flight;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 pub use self::backoff::asked;
 pub use self::cause::Cause;
+pub(crate) use self::chain::{Shown, Verdict, shake_hands};
 use self::cause::Failure;
 pub(crate) use self::client::Client;
 pub use self::client::ClientError;

@@ -19,6 +19,7 @@ use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, Unread};
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::tape::Tape;
 use super::{About, Collector, Context};
 
@@ -93,6 +94,10 @@ impl Collector for Settings {
     };
     const SUBJECTS: &'static [Subject] = scratchpad::SUBJECTS;
     const SHOWS_BYTES: bool = true;
+
+    fn reached(&self) -> Reached<'_> {
+        Reached::File(&self.root)
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -22,6 +22,7 @@ use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
+use super::reached::Reached;
 use super::serial::{Bus, Line, PortSettings};
 use super::tape::Tape;
 use super::{About, Collector, Context};
@@ -121,12 +122,16 @@ impl Collector for Settings {
     }];
     const SHOWS_BYTES: bool = true;
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        match (&self.port, &self.tcp) {
+            (Some(port), _) => Reached::serial(port, Line::eight_n_one(9_600)),
+            (None, Some(tcp)) => Reached::Tcp(tcp.clone()),
+            (None, None) => Reached::Here,
+        }
     }
 
-    fn target(&self) -> Option<String> {
-        self.tcp.clone()
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn port(&self) -> Option<&PortSettings> {

@@ -26,6 +26,7 @@ use super::defaults;
 use super::fault::Fault;
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -73,6 +74,16 @@ enum Handshake {
     #[default]
     None,
     RtsCts,
+}
+
+impl Protocol {
+    /// As the manuals have it.
+    const fn line(self) -> Line {
+        match self {
+            Self::Hka => Line::eight_e_one(9_600),
+            Self::Bematech | Self::Hasar | Self::Epson => Line::eight_n_one(9_600),
+        }
+    }
 }
 
 impl Collector for Settings {
@@ -128,6 +139,10 @@ impl Collector for Settings {
         argentina::SUBJECTS[1],
     ];
 
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, self.protocol.line())
+    }
+
     fn lane(&self) -> Lane {
         self.lane
     }
@@ -147,14 +162,10 @@ impl Collector for Settings {
     }
 
     async fn run(&self, ctx: &Context) {
-        let expected = match self.protocol {
-            Protocol::Hka => Line::eight_e_one(9_600),
-            Protocol::Bematech | Protocol::Hasar | Protocol::Epson => Line::eight_n_one(9_600),
-        };
         let wire = Wire {
             ctx,
             settings: &self.port,
-            expected,
+            expected: self.protocol.line(),
             handshake: self.handshake,
             timeout: self.timeout,
             port: None,

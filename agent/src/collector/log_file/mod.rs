@@ -34,6 +34,7 @@ use super::book::Book;
 use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
+use super::reached::Reached;
 use super::sink::Tick;
 use super::{About, Collector, Context, pan};
 use crate::board::DeviceState;
@@ -123,12 +124,12 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        Reached::File(&self.path)
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.path.display().to_string())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

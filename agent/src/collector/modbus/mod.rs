@@ -29,6 +29,7 @@ use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::probe::Introduction;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context, Sink};
 
@@ -141,12 +142,16 @@ impl Collector for Settings {
     const SHARES_ITS_LINE: bool = true;
     const SHOWS_BYTES: bool = true;
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        match (&self.port, &self.tcp) {
+            (Some(port), _) => Reached::serial(port, Line::eight_n_one(9_600)),
+            (None, Some(host)) => Reached::Tcp(with_port(host)),
+            (None, None) => Reached::Here,
+        }
     }
 
-    fn target(&self) -> Option<String> {
-        self.tcp.clone()
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn port(&self) -> Option<&PortSettings> {

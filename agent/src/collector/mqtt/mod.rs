@@ -31,6 +31,7 @@ use time::UtcOffset;
 use self::format::Format;
 use self::json::Field;
 use super::defaults;
+use super::reached::Reached;
 use super::secret::Secret;
 use super::{About, Collector, Context, Subject};
 
@@ -122,12 +123,13 @@ impl Collector for Settings {
     const SUBJECTS: &'static [Subject] =
         &[availability::SUBJECT, json::SUBJECT, shelly::SUBJECT, tasmota::SUBJECT, zigbee2mqtt::SUBJECT];
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        session::host_and_port(&self.broker)
+            .map_or(Reached::Here, |(host, port)| Reached::Tcp(format!("{host}:{port}")))
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.broker.clone())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

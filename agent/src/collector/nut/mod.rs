@@ -19,6 +19,7 @@ use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context};
 
 /// Longest answer; a large UPS says 8 KiB.
@@ -88,12 +89,12 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[answer::SUBJECT];
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        Reached::Tcp(self.target.clone())
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.target.clone())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

@@ -30,6 +30,7 @@ use super::defaults;
 use super::fault::FaultKind;
 use super::label;
 use super::parse::Subject;
+use super::reached::Reached;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
 use crate::config::TokenSetting;
@@ -79,12 +80,12 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[vectors::PROTOBUF, vectors::JSON];
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        Reached::Listens(self.listen)
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.listen.to_string())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

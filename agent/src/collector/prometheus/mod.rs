@@ -23,6 +23,7 @@ use super::fault::{Fault, FaultKind};
 use super::label;
 use super::parse::{Subject, outcome};
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::secret::Secret;
 use super::sink::{Sink, Tick};
 use super::web::{self, Question, Web};
@@ -101,12 +102,12 @@ impl Collector for Settings {
         },
     ];
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        Reached::Tcp(web::host_of(&self.url))
     }
 
-    fn target(&self) -> Option<String> {
-        Some(web::host_of(&self.url))
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

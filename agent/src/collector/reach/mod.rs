@@ -7,7 +7,7 @@
 //! and the device is in the state that its failure means (`unreachable` for `dns`, `refused` and `timeout`, `fault` for `tls`).
 //! What hinders us and not the endpoint (no right to ping) is a failure without a reading: no answer is not zero.
 
-mod certificate;
+pub(super) mod certificate;
 mod endpoint;
 mod ping;
 #[cfg(test)]
@@ -25,6 +25,7 @@ use self::endpoint::Endpoint;
 use super::defaults;
 use super::fault::FaultKind;
 use super::poll::{self, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context, Subject};
 
 /// How often TLS is spoken at most: a terminal has other things to do.
@@ -102,12 +103,16 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[certificate::SUBJECT, ping::SUBJECT];
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        match host_and_port(&self.target) {
+            Ok((host, Some(port))) if host.contains(':') => Reached::Tcp(format!("[{host}]:{port}")),
+            Ok((host, Some(port))) => Reached::Tcp(format!("{host}:{port}")),
+            _ => Reached::Host(self.target.clone()),
+        }
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.target.clone())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

@@ -26,6 +26,7 @@ use super::listen::{self, Hearing};
 use super::parse::Subject;
 use super::poll::{self, Schedule};
 use super::probe::Introduction;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -138,6 +139,10 @@ impl Collector for Settings {
 
     fn port(&self) -> Option<&PortSettings> {
         Some(&self.port)
+    }
+
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, self.protocol.line())
     }
 
     fn lane(&self) -> Lane {

@@ -20,6 +20,7 @@ use self::hearing::Hearer;
 use super::defaults;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -94,6 +95,10 @@ impl Collector for Settings {
 
     fn port(&self) -> Option<&PortSettings> {
         Some(&self.port)
+    }
+
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, Line::eight_n_one(9_600))
     }
 
     fn lane(&self) -> Lane {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::holder;
+use super::holder::{self, Holder};
 use super::identity::{UsbPort, usb_ports};
 use super::ports::{Ports, Roots};
 
@@ -71,6 +71,13 @@ impl Ports {
             .collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         entries
+    }
+
+    /// The process that has this port open, where permissions let us see.
+    pub(crate) fn holder(&self, path: &Path) -> Option<Holder> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let roots = self.roots();
+        holder::find(&roots.proc, &roots.locks, &path)
     }
 
     /// Who has this port open, where permissions let us see.

@@ -15,6 +15,7 @@ mod ports;
 mod settings;
 
 pub(crate) use self::bus::Bus;
+pub(crate) use self::holder::Holder;
 pub use self::listing::PortEntry;
 pub(crate) use self::ports::Port;
 pub use self::ports::Ports;

@@ -22,6 +22,7 @@ use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::listen::{self, Hearing, Listener};
 use super::poll::Reading;
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -52,6 +53,10 @@ impl Collector for Settings {
         ],
         untested: &["parity, handshake lines and speed: pseudo-terminals have none"],
     };
+
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, Line::eight_n_one(9_600))
+    }
 
     fn lane(&self) -> Lane {
         self.lane

@@ -24,6 +24,7 @@ use super::book::Bounds;
 use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
+use super::reached::Reached;
 use super::sink::Tick;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
@@ -97,12 +98,12 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = SUBJECTS;
 
-    fn lane(&self) -> Lane {
-        self.lane
+    fn reached(&self) -> Reached<'_> {
+        Reached::Listens(self.listen)
     }
 
-    fn target(&self) -> Option<String> {
-        Some(self.listen.to_string())
+    fn lane(&self) -> Lane {
+        self.lane
     }
 
     fn check(&self) -> Result<(), String> {

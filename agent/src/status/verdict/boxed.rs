@@ -21,8 +21,12 @@ const HOT: f64 = 85.0;
 
 pub(super) fn look(status: &AgentStatus, findings: &mut Vec<Finding>) {
     findings.extend(clock(status));
-    let machine = &status.machine;
-    findings.extend(disk(machine));
+    findings.extend(of_machine(&status.machine));
+}
+
+/// What is wrong with disk, memory, heat and supply.
+pub(crate) fn of_machine(machine: &Machine) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = disk(machine).into_iter().collect();
     if let (Some(all), Some(free)) = (machine.memory_bytes, machine.memory_free_bytes)
         && free < all / MEMORY_PART
     {
@@ -34,6 +38,7 @@ pub(super) fn look(status: &AgentStatus, findings: &mut Vec<Finding>) {
     if machine.under_voltage == Some(true) {
         findings.push(Finding::new(Problem::UnderVoltage));
     }
+    findings
 }
 
 fn clock(status: &AgentStatus) -> Option<Finding> {

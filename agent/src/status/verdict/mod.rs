@@ -10,6 +10,8 @@ mod way;
 
 use serde::Serialize;
 
+pub(crate) use self::boxed::of_machine;
+pub(crate) use self::said::findings as what_it_says;
 use super::{AgentStatus, units};
 use crate::finding::{Finding, Problem, Severity};
 use crate::language::Language;

@@ -47,7 +47,7 @@ const SIGNS: &[Sign] = &[
 ];
 
 /// What this device, which answers, says.
-pub(super) fn findings(id: &DeviceId, device: &DeviceStatus) -> Vec<Finding> {
+pub(crate) fn findings(id: &DeviceId, device: &DeviceStatus) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for (metric, when, problem, better) in SIGNS {
         let is_known =
