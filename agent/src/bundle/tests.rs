@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::gather::{self, Gathered};
 use super::heard::Told;
 use super::redact::tests::Shop;
-use super::{BYTES_MAX, Bundle, BundleSource, Configuration, page};
+use super::{BYTES_MAX, Bundle, BundleSource, Configuration, Redactor, page};
 use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::log_tail::LogTail;
@@ -161,7 +161,7 @@ async fn a_running_agent_tells_of_itself_over_its_socket() {
     let text = "cloud: {url: 'http://127.0.0.1:1', key: store_acme_S9_CANARY-old, imported_key: true}\nstate_dir: state\nlocal: {listen: '127.0.0.1:0'}\n";
     std::fs::write(&path, text).unwrap();
     let config = Config::load(&path).unwrap();
-    let log = LogTail::new(Configuration::load(&path).redactor);
+    let log = LogTail::new(Redactor::load(&path));
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || tracing::info!("seen store_acme_S9_CANARY-old"));
     let listeners = Listeners::bind(&config).await.unwrap();

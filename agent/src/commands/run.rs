@@ -10,12 +10,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::{self, Listeners};
-use crate::bundle::Configuration;
+use crate::bundle::Redactor;
 use crate::config::Config;
 use crate::log_tail::LogTail;
 
 pub(super) async fn run(config: Config, log: &str) -> anyhow::Result<ExitCode> {
-    let tail = LogTail::new(Configuration::load(&config.path).redactor);
+    let tail = LogTail::new(Redactor::load(&config.path));
     tracing_subscriber::registry().with(log_filter(log)).with(log_to_stderr()).with(tail.layer()).init();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::names::Trust;
+use super::tree::Found;
 use super::{MARK, Redactor, text, tree};
 use crate::config::Config;
 
@@ -53,18 +54,15 @@ impl Configuration {
         let problem = Config::parse(written, path).err().map(|error| error.to_string());
         let trust = if problem.is_some() { Trust::KnownNames } else { Trust::Names };
         let tree = tree::parse(written);
-        let found = tree.as_ref().map(|tree| tree::find(tree, trust)).unwrap_or_default();
         let hidden = text::hide(written, trust);
-        let mut redactor = Redactor::default();
-        found.secrets.iter().for_each(|secret| redactor.add(secret));
+        let Known { mut redactor, secrets, state_dir, unread } = Known::of(tree.as_ref(), trust, base);
         hidden.removed.iter().for_each(|removed| add_removed(&mut redactor, removed));
-        let state_dir = of_tree(tree.as_ref(), "/state_dir").map(|dir| base.join(dir));
-        let own_keys = state_dir.iter().map(|dir| dir.join(OWN_KEYS)).filter(|path| path.exists());
-        let files = found.files.iter().map(|file| base.join(file)).chain(own_keys);
-        let unread = files.filter_map(|file| read_secrets(&file, &mut redactor).err()).collect();
-        let devices = tree.as_ref().and_then(|tree| tree.get("devices")).and_then(Value::as_object);
-        devices.into_iter().flatten().for_each(|(id, _)| redactor.add_name(id));
-        let problem = problem.map(|problem| redactor.clean(&without_quotes(&problem, tree.is_some())));
+        // Of whatever length: here it would stand in quotes.
+        let quotes_none = |problem: &str| secrets.iter().all(|secret| !problem.contains(secret.as_str()));
+        let problem = problem.map(|problem| {
+            let may_quote = tree.is_some() && quotes_none(&problem);
+            redactor.clean(&without_quotes(&problem, may_quote))
+        });
         let text = match tree {
             Some(_) => checked(&redactor.clean(&hidden.text), trust),
             None if problem.is_some() => {
@@ -75,6 +73,40 @@ impl Configuration {
         };
         let listen = of_tree(tree.as_ref(), "/local/listen").unwrap_or_else(|| "127.0.0.1:9750".to_owned());
         Self { text, problem, redactor, state_dir, listen, unread }
+    }
+}
+
+/// What the configuration and the files that it names have of secrets.
+#[derive(Default)]
+struct Known {
+    redactor: Redactor,
+    /// Those that stand in it, of whatever length.
+    secrets: Vec<String>,
+    state_dir: Option<PathBuf>,
+    unread: Vec<String>,
+}
+
+impl Known {
+    fn of(tree: Option<&Value>, trust: Trust, base: &Path) -> Self {
+        let Some(tree) = tree else { return Self::default() };
+        let Found { secrets, files } = tree::find(tree, trust);
+        let mut redactor = Redactor::default();
+        secrets.iter().for_each(|secret| redactor.add(secret));
+        let state_dir = of_tree(Some(tree), "/state_dir").map(|dir| base.join(dir));
+        let own_keys = state_dir.iter().map(|dir| dir.join(OWN_KEYS)).filter(|path| path.exists());
+        let files = files.iter().map(|file| base.join(file)).chain(own_keys);
+        let unread = files.filter_map(|file| read_secrets(&file, &mut redactor).err()).collect();
+        let devices = tree.get("devices").and_then(Value::as_object);
+        devices.into_iter().flatten().for_each(|(id, _)| redactor.add_name(id));
+        Self { redactor, secrets, state_dir, unread }
+    }
+}
+
+impl Redactor {
+    /// Knows the secrets of a configuration that is right; what cannot be read is known by its form only.
+    pub(crate) fn load(path: &Path) -> Self {
+        let tree = std::fs::read_to_string(path).ok().and_then(|text| tree::parse(&text));
+        Known::of(tree.as_ref(), Trust::Names, path.parent().unwrap_or(Path::new(""))).redactor
     }
 }
 
@@ -125,8 +157,8 @@ fn read_secrets(path: &Path, redactor: &mut Redactor) -> Result<(), String> {
 }
 
 /// Errors quote what they do not understand; in a text whose secrets are not known that could be one.
-fn without_quotes(problem: &str, secrets_are_known: bool) -> String {
-    if secrets_are_known {
+fn without_quotes(problem: &str, may_quote: bool) -> String {
+    if may_quote {
         return problem.to_owned();
     }
     let mut shown = String::with_capacity(problem.len());

@@ -9,6 +9,8 @@
 //! of samples.
 
 mod configuration;
+mod forms;
+mod line;
 mod names;
 mod patterns;
 #[cfg(test)]

@@ -4,25 +4,9 @@
 //! is not YAML's grammar and need not be: what comes out is read as YAML again by [`super::configuration`], and shown only
 //! if no secret is left in it.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::MARK;
+use super::line::{closing, entry, inner_entry, is_file, prose, scalar};
 use super::names::{Name, Trust};
-
-static ENTRY: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^((?:- +)*)(["']?)([\w.\-/]+)["']?[ \t]*:(?:[ \t]|$)"#).ok());
-static INLINE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"[{,\[][ \t]*["']?([\w.\-/]+)["']?[ \t]*:[ \t]*"#).ok());
-/// `{ file: path }`, and nothing else but a comment.
-static FILE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^\{[ \t]*file[ \t]*:[^{},]*\}[ \t]*(#.*)?$").ok());
-/// A comment that tells a secret in prose.
-static PROSE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let words = "passwords?|passphrase|passcode|contraseña|contrasena|clave|senha|secret|pin|token|community";
-    Regex::new(&format!(r"(?i)\b(?:{words})\b[^.;]{{0,30}}?(?:\bis\b|\bes\b|\bé|=|:|->)[ \t]*(\S.*)$")).ok()
-});
 
 /// A text without its secrets, and what stood in their places.
 #[derive(Debug, Default)]
@@ -91,8 +75,7 @@ impl Reader {
             removed.push(bare.to_owned());
             return None;
         }
-        let entry = ENTRY.as_ref()?.captures(bare);
-        let Some(entry) = entry else {
+        let Some((dashes, name, end)) = entry(bare) else {
             let (dashes, value) = bare.split_at(bare.len() - bare.trim_start_matches(['-', ' ']).len());
             let is_secret = matches!(below, Some(Below::Secret | Below::AllSecret));
             if !is_secret || value.starts_with(['{', '[', '}', ']']) {
@@ -101,13 +84,11 @@ impl Reader {
             removed.push(value.to_owned());
             return Some(format!("{}{dashes}{MARK}", &line[..indent]));
         };
-        let (dashes, name) = (entry.get(1).map_or(0, |m| m.len()), entry.get(3).map_or("", |m| m.as_str()));
-        let end = indent + entry.get(0).map_or(0, |m| m.end());
         let judged = match below {
             Some(Below::AllSecret) if name != "file" => Name::Secret,
             _ => trust.judge(name),
         };
-        let (head, rest) = line.split_at(end);
+        let (head, rest) = line.split_at(indent + end);
         let at = indent + dashes;
         match judged {
             Name::Open | Name::SecretFile => Some(inline(line, trust, false, removed)),
@@ -128,14 +109,13 @@ impl Reader {
         removed: &mut Vec<String>,
     ) -> String {
         let rest = rest.trim();
-        let is_file = FILE.as_ref().is_some_and(|file| file.is_match(rest));
         let says_nothing = ["true", "false", "null", "~", "[]", "{}"].contains(&rest);
         if rest.is_empty() || rest.starts_with('#') {
             let below = if name == Name::AllSecret { Below::AllSecret } else { Below::Secret };
             self.below.push((at, below));
             return rest.to_owned();
         }
-        if is_file || says_nothing {
+        if is_file(rest) || says_nothing {
             return rest.to_owned();
         }
         let is_closed = rest.ends_with(['}', ']'])
@@ -151,21 +131,14 @@ impl Reader {
 
 /// Hides the values of names that stand inside braces; of all of them but files, if `all`.
 fn inline(line: &str, trust: Trust, all: bool, removed: &mut Vec<String>) -> String {
-    let Some(pattern) = INLINE.as_ref() else { return String::new() };
     let mut shown = String::with_capacity(line.len());
     // Names are secret up to the brace that closes their headers.
     let (mut from, mut all_until) = (0, if all { line.len() } else { 0 });
     let mut search = 0;
-    while let Some(found) = pattern.captures_at(line, search) {
-        let (Some(whole), Some(name)) = (found.get(0), found.get(1)) else { break };
-        let end = whole.end();
+    while let Some((name, end)) = inner_entry(line, search) {
         // What follows may begin with the brace of an inner block.
         search = end;
-        let judged = if end <= all_until && name.as_str() != "file" {
-            Name::Secret
-        } else {
-            trust.judge(name.as_str())
-        };
+        let judged = if end <= all_until && name != "file" { Name::Secret } else { trust.judge(name) };
         let rest = &line[end..];
         match judged {
             Name::Open | Name::SecretFile => search = end,
@@ -185,43 +158,6 @@ fn inline(line: &str, trust: Trust, all: bool, removed: &mut Vec<String>) -> Str
     shown
 }
 
-/// Bytes up to the brace that closes the first one.
-fn closing(text: &str) -> usize {
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// Bytes of a scalar inside braces.
-fn scalar(text: &str) -> usize {
-    let mut chars = text.char_indices();
-    let quote = match chars.next() {
-        Some((_, c @ ('"' | '\''))) => c,
-        _ => return text[..text.find([',', '}', ']']).unwrap_or(text.len())].trim_end().len(),
-    };
-    let mut escaped = false;
-    for (at, c) in chars {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quote == '"' => escaped = true,
-            // Two of them are one that belongs to the text.
-            '\'' if quote == '\'' && text[at + 1..].starts_with('\'') => escaped = true,
-            c if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
 /// The same line, without what the comment behind it tells in prose.
 fn behind_comment(line: String, removed: &mut Vec<String>) -> String {
     match line.find(" #") {
@@ -231,17 +167,10 @@ fn behind_comment(line: String, removed: &mut Vec<String>) -> String {
 }
 
 fn without_prose(comment: &str, removed: &mut Vec<String>) -> String {
-    let told = PROSE.as_ref().and_then(|prose| prose.captures(comment)).and_then(|found| found.get(1));
-    match told.filter(|told| !told.as_str().starts_with([MARK_BEGIN, '{'])) {
-        Some(told) => {
-            removed.push(told.as_str().to_owned());
-            format!("{}{MARK}", &comment[..told.start()])
-        }
-        None => comment.to_owned(),
-    }
+    let Some(at) = prose(comment) else { return comment.to_owned() };
+    removed.push(comment[at..].to_owned());
+    format!("{}{MARK}", &comment[..at])
 }
-
-const MARK_BEGIN: char = '[';
 
 #[cfg(test)]
 mod tests {
