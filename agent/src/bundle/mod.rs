@@ -21,7 +21,7 @@ use std::pin::Pin;
 use serde_json::Value;
 
 pub(crate) use self::heard::{Heard, Support};
-pub(crate) use self::redact::{Configuration, Redactor};
+pub(crate) use self::redact::Redactor;
 pub(crate) use self::section::size;
 
 /// Largest bundle.

@@ -80,7 +80,7 @@ pub use self::probe::{Found, PROBE_DEVICE, Plan, Tell, probe_host, probe_port};
 pub(crate) use self::reach::certificate::{issuer, not_after};
 pub(crate) use self::reached::Reached;
 #[cfg(test)]
-pub(crate) use self::rig::{Rig, plug};
+pub(crate) use self::rig::{Plugged, Rig, plug};
 pub(crate) use self::serial::{Holder, Line, PortSettings};
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;

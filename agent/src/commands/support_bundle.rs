@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::quarantine::write_file;
 use super::say;
 use crate::bundle::{self, Bundle, BundleSource};
+use crate::doctor;
 use crate::status::Network;
 
 /// Where it goes.
@@ -39,7 +40,8 @@ pub(super) async fn run(
 
 /// On a terminal with a line that says how far it is; elsewhere a line for each step.
 async fn make(config_path: &Path) -> anyhow::Result<Bundle> {
-    let source = BundleSource { config_path: config_path.to_owned(), support: None, doctor: None };
+    let doctor = Some(Box::pin(doctor::told(config_path.to_owned())) as _);
+    let source = BundleSource { config_path: config_path.to_owned(), support: None, doctor };
     let progress = std::io::stderr().is_terminal().then(|| Progress::begin("making the bundle"));
     let mut tell = |done: usize, of: usize, what: &str| match &progress {
         Some(progress) => progress.tell(done, of, what),

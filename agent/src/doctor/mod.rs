@@ -24,9 +24,11 @@ mod report;
 mod spool;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use self::agent::Running;
 pub(crate) use self::check::{Check, Outcome};
@@ -37,6 +39,7 @@ use self::limited::blocking;
 pub(crate) use self::report::Report;
 use crate::config::Config;
 use crate::finding::{Finding, Problem};
+use crate::language::Language;
 use crate::status::{Machine, Network};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 
@@ -56,6 +59,12 @@ pub(crate) async fn run(path: &Path, config: Option<&Config>, progress: Progress
 /// The same, and further: every batch of the spool, and every speed of a line where nothing is heard. It takes minutes.
 pub(crate) async fn run_deep(path: &Path, config: Option<&Config>, progress: Progress<'_>) -> Report {
     examine(path, config, true, progress).await
+}
+
+/// The same for those who pass it on, as JSON in English.
+pub(crate) async fn told(path: PathBuf) -> Value {
+    let config = Config::load(&path).ok();
+    run(&path, config.as_ref(), &mut |_, _, _| {}).await.to_json(Language::En)
 }
 
 async fn examine(path: &Path, config: Option<&Config>, deep: bool, progress: Progress<'_>) -> Report {

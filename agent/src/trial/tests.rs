@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::collector::rig::{Plugged, Rig, plug};
+use crate::collector::{Plugged, Rig, plug};
 
 const DEVICE: &str = "device-1";
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{File, MakeBundle, Progress, TestDevice};
 use crate::bundle::{self, BundleSource, Support};
+use crate::doctor;
 use crate::trial::Trial;
 
 /// Tests by this.
@@ -23,7 +24,11 @@ pub(crate) fn bundle_by(config_path: PathBuf, support: Support) -> MakeBundle {
     Arc::new(move |progress| {
         let (config_path, support) = (config_path.clone(), Some(support.clone()));
         Box::pin(async move {
-            let source = BundleSource { config_path, support, doctor: None };
+            let source = BundleSource {
+                doctor: Some(Box::pin(doctor::told(config_path.clone()))),
+                config_path,
+                support,
+            };
             let made =
                 bundle::make(source, &mut telling(&progress)).await.map_err(|error| error.to_string())?;
             let (name, content) = (made.file_name, made.html.into_bytes());
