@@ -48,7 +48,7 @@ async fn verify(dir: &Path, limit: Duration) -> Check {
     let path = dir.join(spool::FILE).display().to_string();
     let damaged = || Finding::new(Problem::SpoolDamaged).with("path", &path);
     let folder = dir.to_owned();
-    match blocking(limit, move || spool::verify(&folder)).await {
+    match blocking(limit, move || spool::verify(&folder, &mut |_, _| {})).await {
         None => Check::skipped(SPOOL, format!("not through within {}; --deep takes its time", took(limit))),
         Some(Err(error)) if error.is_damage() => Check::found(SPOOL, damaged(), error.to_string()),
         Some(Err(error @ SpoolError::Open { .. })) => Check::skipped(SPOOL, error.to_string()),

@@ -78,7 +78,9 @@ fn fill_the_disk(shop: &mut Shop) {
     let dir = dir.display().to_string();
     let tried = Command::new("unshare").args([alone, "sh", "-c", mount, "sh", &dir]).output();
     let script = match tried {
-        Ok(tried) if tried.status.success() => format!(r#"{{ {mount}; }} >/dev/null 2>&1 && shift && exec "$@""#),
+        Ok(tried) if tried.status.success() => {
+            format!(r#"{{ {mount}; }} >/dev/null 2>&1 && shift && exec "$@""#)
+        }
         _ => r#"shift; trap "" XFSZ; ulimit -f 0; exec "$@""#.to_owned(),
     };
     let words = ["unshare", alone, "sh", "-c", &script, "sh", &dir].map(str::to_owned);

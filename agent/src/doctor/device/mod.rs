@@ -123,7 +123,9 @@ impl Looker<'_> {
     async fn place(&self, kind: &Kind, is_read: bool) -> Check {
         let runs = self.running.status.is_some();
         match kind.reached() {
-            Reached::Serial { port, line } => port::look(&Ports::default(), port, line, self.running, is_read),
+            Reached::Serial { port, line } => {
+                port::look(&Ports::default(), port, line, self.running, is_read)
+            }
             Reached::Tcp(target) if is_read => Check::pass(target::TARGET, target),
             Reached::Tcp(target) => target::reached(&target, true).await,
             Reached::Udp(target) => target::reached(&target, false).await,
