@@ -43,7 +43,7 @@ mod prometheus;
 mod reach;
 mod reached;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 mod scale;
 mod scanner;
 mod secret;
