@@ -10,19 +10,21 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::bundle::Support;
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, PushState};
+use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION, Setup};
 use crate::log_tail::LogTail;
+use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
+use crate::trial::Trial;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
 
 /// How long a stopping agent goes on delivering.
@@ -50,7 +52,7 @@ pub enum AgentError {
 /// The sockets that the agent serves on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// `/health`, `/status`, `/metrics`.
+    /// The page, `/health`, `/status`, `/metrics`.
     pub status: TcpListener,
     /// Pushes, if they are configured.
     pub push: Option<TcpListener>,
@@ -121,7 +123,8 @@ async fn run_all(
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
     let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
     spool.limit_writes(config.spool.writes_budget()).await?;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::load(clock.clone(), &config.state_dir));
+    let trial = Trial::new(Arc::clone(&board), &config.devices);
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);
     let client = Client::new(&config.cloud, &clock)?;
@@ -143,14 +146,18 @@ async fn run_all(
     let (intake, sending, serving) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let drain = CancellationToken::new();
-    let mut taking_in = start_intake(&config, &spool, &board, &clock, listeners.push, &intake);
+    let ports = Ports::default();
+    let on = (&board, &trial, &ports);
+    let mut taking_in = start_intake(&config, &spool, on, &clock, listeners.push, &intake);
     let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
-    let started_boot_ms = clock.read().boot_ms;
+    background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
+    let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
+    background.spawn(maintenance.clone().run(serving.clone()));
     let status = Arc::new(StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
@@ -158,12 +165,16 @@ async fn run_all(
         uplink: uplink_board,
         key,
         clock: clock.clone(),
-        started_boot_ms,
+        maintenance: maintenance.clone(),
+        started_boot_ms: clock.read().boot_ms,
+        places: Places::of(&config),
+        looks: Looks::default(),
     });
     let support = Support { status: Arc::clone(&status), log };
-    let control = ControlState { spool: spool.clone(), clock: clock.clone(), support };
+    let control =
+        ControlState { spool: spool.clone(), clock: clock.clone(), maintenance, support: support.clone() };
     background.spawn(control::serve(control, &config.state_dir, serving.clone()));
-    background.spawn(local::serve_status(status, listeners.status, serving.clone()));
+    start_page(&mut background, config, (status, trial, ports, support), listeners.status, &serving);
 
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -174,6 +185,18 @@ async fn run_all(
     }
     sending.cancel();
     serving.cancel();
+    close(background, &drain, spool, writer).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Joins what delivers and serves, which has a short time for it; the spool closes last.
+async fn close(
+    mut background: JoinSet<()>,
+    drain: &CancellationToken,
+    spool: Spool,
+    writer: spool::WriterHandle,
+) {
     let joined = async { while background.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, joined).await.is_err() {
         drain.cancel();
@@ -184,26 +207,51 @@ async fn run_all(
     if closed.is_err() {
         tracing::error!("the spool's writer could not be joined");
     }
-    tracing::info!("stopped");
-    Ok(())
+}
+
+/// Starts what the box itself serves, and who does what is asked for there.
+fn start_page(
+    tasks: &mut JoinSet<()>,
+    config: Config,
+    (status, trial, ports, support): (Arc<StatusState>, Trial, Ports, Support),
+    listener: TcpListener,
+    stop: &CancellationToken,
+) {
+    let (jobs, runner) = Jobs::new();
+    tasks.spawn(runner.run(stop.clone()));
+    let (test, config) = (local::test_by(trial.clone()), Arc::new(config));
+    let of_setup = (Arc::clone(&config), ports, Arc::clone(&status));
+    let setup = Setup::new(of_setup.0, of_setup.1, of_setup.2, jobs.clone(), Arc::clone(&test));
+    let state = LocalState {
+        setup,
+        guard: Arc::new(Guard::new(config.local.hosts.clone())),
+        access: Arc::new(Access::new(config.local.pin(), SESSION)),
+        jobs,
+        maintenance: status.maintenance.clone(),
+        test,
+        trial,
+        bundle: local::bundle_by(config.path.clone(), support),
+        status,
+    };
+    tasks.spawn(local::serve_status(state, listener, stop.clone()));
 }
 
 /// Starts everything that takes samples in.
 fn start_intake(
     config: &Config,
     spool: &Spool,
-    board: &Arc<Board>,
+    (board, trial, ports): (&Arc<Board>, &Trial, &Ports),
     clock: &BoxClock,
     push: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let ports = Ports::default();
     for (device, kind) in &config.devices {
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
         let state = config.state_dir.join("devices").join(device.as_str());
-        let ctx = Context { sink, ports: ports.clone(), state, stop: stop.clone() };
+        let (asked, ports, stop) = (trial.asked(device), ports.clone(), stop.clone());
+        let ctx = Context { sink, ports, state, asked, stop };
         tasks.spawn(collector::supervise(kind.clone(), ctx));
     }
     if config.health.enabled {

@@ -326,6 +326,9 @@ fn plain_client() -> anyhow::Result<reqwest::Client> {
 }
 
 /// An address that was free a moment ago.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+/// No port is free.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

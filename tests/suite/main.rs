@@ -16,6 +16,7 @@ mod clocks;
 mod command_line;
 mod connections;
 mod delivery;
+mod doctor;
 mod fault_disk;
 mod foreign;
 mod gateway;

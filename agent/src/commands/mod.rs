@@ -2,10 +2,13 @@
 
 mod check;
 mod devices;
+mod doctor;
 mod health;
+mod maintenance;
 mod progress;
 mod quarantine;
 mod run;
+pub(crate) mod screen;
 mod spool;
 mod status;
 mod support_bundle;
@@ -53,8 +56,13 @@ enum Command {
     Check,
     /// Show the serial ports of this box: what is behind them, who has them, and, on request, what answers
     Devices(devices::DevicesCommand),
+    /// Look at everything from the devices to the cloud: what is wrong, what comes first, what to do next
+    Doctor(doctor::DoctorCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
+    /// Say that somebody works in the shop, so that its alerts wait; the agent must run
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
@@ -83,6 +91,8 @@ where
         (Ok(config), _) => Some(config),
         // A shop begins with looking at what is there.
         (Err(ConfigError::Read { .. }), Command::Devices(_)) => None,
+        // It is the first thing that it finds, and not the last.
+        (Err(_), Command::Doctor(_)) => None,
         // What is wrong with it stands in the bundle.
         (Err(_), Command::SupportBundle(_)) => None,
         (Err(error), _) => return bad_config(&error),
@@ -90,7 +100,12 @@ where
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli.command, &cli.config, config)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(command(cli.command, &cli.config, config));
+            // What still waits for a name server or a disk is waited for by nobody.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -102,17 +117,19 @@ where
     }
 }
 
-/// Every command but `devices` and `support-bundle` needs a configuration.
+/// Every command but `devices`, `doctor` and `support-bundle` needs a configuration.
 async fn command(command: Command, path: &Path, config: Option<Config>) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::stdout();
     match (command, config) {
         (Command::SupportBundle(command), _) => support_bundle::run(path, command, out).await,
         (Command::Devices(command), config) => devices::run(config.as_ref(), command, out).await,
+        (Command::Doctor(command), config) => doctor::run(path, config.as_ref(), command, out).await,
         (_, None) => Ok(ExitCode::from(BAD_CONFIG)),
         (Command::Run { log }, Some(config)) => run::run(config, &log).await,
         (Command::Status { json }, Some(config)) => status::run(&config, json, out).await,
         (Command::Check, Some(config)) => check::run(&config, out),
         (Command::Health, Some(config)) => health::run(&config).await,
+        (Command::Maintenance(command), Some(config)) => maintenance::run(&config, command, out).await,
         (Command::Spool(command), Some(config)) => spool::run(&config, command, out),
         (Command::Quarantine(command), Some(config)) => quarantine::run(&config, command, out).await,
     }

@@ -14,8 +14,13 @@ use storepulse_shared::ids::BatchId;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, REPLAY, SUPPORT};
+use super::maintenance;
+use super::{
+    DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, MAINTENANCE_BEGIN, MAINTENANCE_END, MAINTENANCE_SHOW,
+    REPLAY, SUPPORT,
+};
 use crate::bundle::{Heard, Support};
+use crate::maintenance::Maintenance;
 use crate::spool::{Spool, SpoolError, Unreplayable};
 use crate::time::BoxClock;
 
@@ -28,6 +33,7 @@ const PATH_BYTES_MAX: usize = 107;
 pub(crate) struct ControlState {
     pub(crate) spool: Spool,
     pub(crate) clock: BoxClock,
+    pub(crate) maintenance: Maintenance,
     pub(crate) support: Support,
 }
 
@@ -40,7 +46,7 @@ pub(crate) fn serve(
     let bound = bind(dir).inspect_err(|error| {
         tracing::warn!(
             %error,
-            "there is no control socket: `quarantine replay` and `quarantine rm` do not reach this agent"
+            "there is no control socket: `quarantine replay`, `quarantine rm` and `maintenance` do not reach this agent"
         );
     });
     async move {
@@ -48,6 +54,9 @@ pub(crate) fn serve(
         let router = Router::new()
             .route(REPLAY, post(replay))
             .route(DISCARD, post(discard))
+            .route(MAINTENANCE_BEGIN, post(maintenance::begin))
+            .route(MAINTENANCE_END, post(maintenance::end))
+            .route(MAINTENANCE_SHOW, post(maintenance::show))
             .route(SUPPORT, post(support))
             .with_state(Arc::new(state));
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

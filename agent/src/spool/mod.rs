@@ -65,7 +65,7 @@ pub use self::quarantine::{
 };
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
-pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
+pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, Quarantined, SpoolStatus};
 pub use self::wear::{LINE_WAIT_MAX, PUSH_WAIT_MAX, TICK_WAIT_MAX, WritesStatus};
 use self::writer::Writer;
 use crate::time::{BoxClock, Truth};
@@ -107,6 +107,11 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
+    /// Whether it says that the file does not hold what was written into it, and not that it cannot be read.
+    pub(crate) fn is_damage(&self) -> bool {
+        damage::is_damage(self)
+    }
+
     fn open(path: &Path, why: impl ToString) -> Self {
         Self::Open { path: path.to_owned(), why: why.to_string() }
     }

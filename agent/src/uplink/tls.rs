@@ -81,7 +81,12 @@ impl Trust {
         self.config(Arc::new(Dateless(Arc::clone(&self.verifier))))
     }
 
-    fn config(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, ClientError> {
+    /// What verifies, and what verifies all but dates.
+    pub(super) fn verifiers(&self) -> [Arc<dyn ServerCertVerifier>; 2] {
+        [Arc::clone(&self.verifier) as _, Arc::new(Dateless(Arc::clone(&self.verifier)))]
+    }
+
+    pub(super) fn config(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, ClientError> {
         let time = Arc::clone(&self.moment) as Arc<dyn TimeProvider>;
         let builder = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), time)
             .with_safe_default_protocol_versions()
@@ -198,13 +203,7 @@ pub(super) fn only_dates(error: &(dyn std::error::Error + 'static)) -> bool {
         let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let of_tls = error.downcast_ref::<rustls::Error>().or_else(|| inside?.downcast_ref());
         if let Some(rustls::Error::InvalidCertificate(why)) = of_tls {
-            return matches!(
-                why,
-                CertificateError::Expired
-                    | CertificateError::ExpiredContext { .. }
-                    | CertificateError::NotValidYet
-                    | CertificateError::NotValidYetContext { .. }
-            );
+            return is_of_dates(why);
         }
         cause = match inside {
             // The source of an I/O error is that of the error inside, not that error itself.
@@ -213,4 +212,15 @@ pub(super) fn only_dates(error: &(dyn std::error::Error + 'static)) -> bool {
         };
     }
     false
+}
+
+/// Whether a certificate is good but for its dates, as far as it was looked at.
+pub(super) fn is_of_dates(why: &CertificateError) -> bool {
+    matches!(
+        why,
+        CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+    )
 }

@@ -1,6 +1,7 @@
 //! Simulated devices: each emits a strictly increasing counter and writes down what it sent. Their logs, and nothing the
 //! agent says of itself, are what the verdict is made from.
 
+mod answering;
 mod asked;
 mod escpos_printer;
 mod line_printer;
@@ -8,6 +9,7 @@ mod log;
 mod pusher;
 mod terminal;
 
+pub use self::answering::Answering;
 pub use self::asked::{Answer, Asked, Manner};
 pub use self::escpos_printer::{Condition, EscposPrinter, Roll};
 pub use self::line_printer::{LinePrinter, Stopped};

@@ -1,9 +1,9 @@
 //! A serial port that is a pseudo-terminal, seen from the device: plugged in under a name, which is a link, as udev has them.
 //!
-//! Parity, handshake lines and baud rate do not exist on a pseudo-terminal.
+//! Parity, handshake lines and baud rate do not exist on a pseudo-terminal; what was set of them can be read.
 
 use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -97,6 +97,25 @@ impl Terminal {
         }
         // Who let go of the port in between has said nothing.
         Ok(read(self.master.as_fd(), buffer).unwrap_or_default())
+    }
+
+    /// Bits a second that the other side has set; nothing here runs at it.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    #[expect(
+        unsafe_code,
+        reason = "TCGETS2 has no safe wrapper, and termios(3) knows only the speeds of POSIX; it fills the struct it is given"
+    )]
+    pub fn speed(&self) -> anyhow::Result<u32> {
+        // SAFETY: all fields of `termios2` are integers, for which zero is a value, and the pointer is to a live one.
+        let (result, settings) = unsafe {
+            let mut settings: nix::libc::termios2 = std::mem::zeroed();
+            let result = nix::libc::ioctl(self.master.as_raw_fd(), nix::libc::TCGETS2, &raw mut settings);
+            (result, settings)
+        };
+        nix::errno::Errno::result(result).context("the settings of the line")?;
+        Ok(settings.c_ospeed)
     }
 
     fn poll(&self, wanted: PollFlags) -> anyhow::Result<PollFlags> {

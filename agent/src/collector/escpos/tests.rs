@@ -81,7 +81,11 @@ async fn a_printer_on_a_serial_port_is_read_and_its_faults_are_told_apart() {
     until_fault(&rig, mode, GARBAGE, FaultKind::Framing).await;
     until_fault(&rig, mode, WITHOUT_END, FaultKind::ShortFrame).await;
     drop(device);
-    rig.until_error(FaultKind::MissingPort).await;
+    rig.until("looks", |status| status.errors.get("missing_port").is_some_and(|count| *count > 1)).await;
+    let status = rig.status();
+    let of_the_port = status.last_error.unwrap();
+    assert_eq!((of_the_port.kind, of_the_port.bytes), ("missing_port", None), "nobody was asked");
+    assert!(status.exchange.is_some(), "what was last said is still seen");
     let _again = plug(&path, |request| request.chunks(3).flat_map(|request| answer(WELL, request)).collect());
     rig.until_state(DeviceState::Ok).await;
 }
@@ -150,9 +154,11 @@ fn a_drawer_counts_when_it_is_opened_and_its_level_is_configured() {
     let read = |yaml: &str, byte| {
         let settings: Settings = serde_yaml::from_str(yaml).unwrap();
         let way = Way::Tcp(String::new());
-        let mut printer =
-            Printer { settings: &settings, way, watch: Watch::default(), drawer: Drawer::default() };
+        let (tape, watch, drawer) = (&Tape::default(), Watch::default(), Drawer::default());
+        let mut printer = Printer { settings: &settings, way, tape, watch, drawer };
         let reading = printer.reading(Status::of([byte, 0x12, 0x12, 0x12]));
+        // People see the pin, whatever is configured.
+        assert_eq!(reading.seen, [("drawer_pin", f64::from(u8::from(byte == 0x16)))]);
         reading.values.into_iter().find(|(series, _)| series == "retail.drawer.open").map(|(_, open)| open)
     };
     let (high, low) = (0x16, 0x12);

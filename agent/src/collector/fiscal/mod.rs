@@ -22,9 +22,11 @@ use self::argentina::{Maker, Numbers};
 use self::offset::UtcOffset;
 use self::status::{FiscalWatch, Status};
 use self::wire::{CLEAR_TIMEOUT, Wire};
+use super::defaults;
 use super::fault::Fault;
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
@@ -45,14 +47,14 @@ pub struct Settings {
     /// What the printer's clock shows, against UTC.
     #[serde(default)]
     utc_offset: Option<UtcOffset>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -74,20 +76,14 @@ enum Handshake {
     RtsCts,
 }
 
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
+impl Protocol {
+    /// As the manuals have it.
+    const fn line(self) -> Line {
+        match self {
+            Self::Hka => Line::eight_e_one(9_600),
+            Self::Bematech | Self::Hasar | Self::Epson => Line::eight_n_one(9_600),
+        }
+    }
 }
 
 impl Collector for Settings {
@@ -143,8 +139,16 @@ impl Collector for Settings {
         argentina::SUBJECTS[1],
     ];
 
+    fn reached(&self) -> Reached<'_> {
+        Reached::serial(&self.port, self.protocol.line())
+    }
+
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -158,14 +162,10 @@ impl Collector for Settings {
     }
 
     async fn run(&self, ctx: &Context) {
-        let expected = match self.protocol {
-            Protocol::Hka => Line::eight_e_one(9_600),
-            Protocol::Bematech | Protocol::Hasar | Protocol::Epson => Line::eight_n_one(9_600),
-        };
         let wire = Wire {
             ctx,
             settings: &self.port,
-            expected,
+            expected: self.protocol.line(),
             handshake: self.handshake,
             timeout: self.timeout,
             port: None,

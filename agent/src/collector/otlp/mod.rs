@@ -26,9 +26,11 @@ use tokio::net::TcpListener;
 
 use self::senders::{Network, Senders};
 use self::serve::Receiver;
+use super::defaults;
 use super::fault::FaultKind;
 use super::label;
 use super::parse::Subject;
+use super::reached::Reached;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
 use crate::config::TokenSetting;
@@ -50,22 +52,14 @@ pub struct Settings {
     tokens: Vec<TokenSetting>,
     #[serde(default)]
     from: Vec<Network>,
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318)
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -86,6 +80,10 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[vectors::PROTOBUF, vectors::JSON];
 
+    fn reached(&self) -> Reached<'_> {
+        Reached::Listens(self.listen)
+    }
+
     fn lane(&self) -> Lane {
         self.lane
     }
@@ -101,6 +99,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.tokens.iter_mut().filter_map(|token| token.token_file.as_mut()).collect()
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

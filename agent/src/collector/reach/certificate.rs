@@ -14,10 +14,16 @@ use super::super::parse::{Parsed, Subject, Unread, outcome};
 const BYTES_MAX: usize = 32 << 10;
 
 const INTEGER: u8 = 0x02;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
+
+/// 2.5.4.3 and 2.5.4.10.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
 
 const BAD: Unread = Unread::Bad(FaultKind::Parse);
 
@@ -28,9 +34,8 @@ pub(super) const SUBJECT: Subject = Subject {
     outcome: |bytes| outcome(not_after(bytes), |_| "dated"),
 };
 
-/// The last second of a certificate, in Unix time.
-pub(super) fn not_after(bytes: &[u8]) -> Parsed<i64> {
-    let (certificate, used) = outer(bytes)?;
+/// What stands before the validity: the issuer's name; and the rest from the validity on.
+fn issuer_and_rest(certificate: &[u8]) -> Result<(&[u8], Der<'_>), Unread> {
     let mut certificate = Der(certificate);
     let mut body = Der(certificate.expect(SEQUENCE)?);
     if body.0.first() == Some(&VERSION) {
@@ -38,7 +43,33 @@ pub(super) fn not_after(bytes: &[u8]) -> Parsed<i64> {
     }
     body.expect(INTEGER)?;
     body.expect(SEQUENCE)?;
-    body.expect(SEQUENCE)?;
+    Ok((body.expect(SEQUENCE)?, body))
+}
+
+/// Who signed a certificate: the common name, otherwise the organisation, as it stands there; `None` if it has neither.
+/// `Name ::= SEQUENCE OF SET OF SEQUENCE { type OBJECT IDENTIFIER, value ANY }` (RFC 5280, 4.1.2.4).
+pub(crate) fn issuer(bytes: &[u8]) -> Option<String> {
+    let (issuer, _) = issuer_and_rest(outer(bytes).ok()?.0).ok()?;
+    let (mut names, mut organisation, mut common) = (Der(issuer), None, None);
+    while !names.0.is_empty() {
+        let mut set = Der(names.expect(SET).ok()?);
+        let mut attribute = Der(set.expect(SEQUENCE).ok()?);
+        let kind = attribute.expect(OBJECT_IDENTIFIER).ok()?;
+        let (_, text) = attribute.element().ok()?;
+        let text = String::from_utf8_lossy(text).into_owned();
+        match kind {
+            COMMON_NAME => common = Some(text),
+            ORGANISATION => organisation = Some(text),
+            _ => {}
+        }
+    }
+    common.or(organisation)
+}
+
+/// The last second of a certificate, in Unix time.
+pub(crate) fn not_after(bytes: &[u8]) -> Parsed<i64> {
+    let (certificate, used) = outer(bytes)?;
+    let (_, mut body) = issuer_and_rest(certificate)?;
     let mut validity = Der(body.expect(SEQUENCE)?);
     validity.element()?;
     let (tag, text) = validity.element()?;
@@ -132,6 +163,22 @@ mod tests {
             let followed: Vec<u8> = vector.iter().copied().chain([0xff; 9]).collect();
             assert_eq!(not_after(&followed), Ok((end, vector.len())));
         }
+    }
+
+    #[test]
+    fn who_signed_it_is_read() {
+        let signed_by = |names: &[(rcgen::DnType, &str)]| {
+            let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            names.iter().for_each(|(kind, name)| params.distinguished_name.push(kind.clone(), *name));
+            issuer(params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der())
+        };
+        use rcgen::DnType::{CommonName, CountryName, OrganizationName};
+        let both = [(CountryName, "BR"), (OrganizationName, "Firewall Ltda."), (CommonName, "Inspeção CA")];
+        assert_eq!(signed_by(&both).as_deref(), Some("Inspeção CA"));
+        assert_eq!(signed_by(&both[..2]).as_deref(), Some("Firewall Ltda."));
+        assert_eq!(signed_by(&both[..1]), None);
+        assert_eq!(issuer(b"-----BEGIN"), None);
     }
 
     #[test]

@@ -11,6 +11,20 @@ pub(crate) struct Holder {
     pub command: Option<String>,
 }
 
+impl Holder {
+    /// The process with this id; its program by its file, otherwise by the name that it gives itself.
+    pub(crate) fn of(proc: &Path, pid: u32) -> Self {
+        let folder = proc.join(pid.to_string());
+        let file: Option<PathBuf> = std::fs::read_link(folder.join("exe")).ok();
+        let name = file.and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        let command = name.or_else(|| {
+            let text = std::fs::read_to_string(folder.join("comm")).ok()?;
+            Some(text.trim().to_owned())
+        });
+        Self { pid, command }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)?;
@@ -28,7 +42,7 @@ fn by_descriptor(proc: &Path, port: &Path) -> Option<Holder> {
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| *pid != std::process::id())
         .find(|pid| has_open(&proc.join(pid.to_string()), port))
-        .map(|pid| holder(proc, pid))
+        .map(|pid| Holder::of(proc, pid))
 }
 
 fn has_open(process: &Path, port: &Path) -> bool {
@@ -42,17 +56,7 @@ fn by_lock_file(proc: &Path, locks: &Path, port: &Path) -> Option<Holder> {
     let text = std::fs::read_to_string(locks.join(format!("LCK..{name}"))).ok()?;
     let pid: u32 = text.split_whitespace().next()?.parse().ok()?;
     let lives = pid != std::process::id() && proc.join(pid.to_string()).exists();
-    lives.then(|| holder(proc, pid))
-}
-
-fn holder(proc: &Path, pid: u32) -> Holder {
-    let command: Option<PathBuf> = std::fs::read_link(proc.join(pid.to_string()).join("exe")).ok();
-    let name = command.and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let command = name.or_else(|| {
-        let text = std::fs::read_to_string(proc.join(pid.to_string()).join("comm")).ok()?;
-        Some(text.trim().to_owned())
-    });
-    Holder { pid, command }
+    lives.then(|| Holder::of(proc, pid))
 }
 
 #[cfg(test)]

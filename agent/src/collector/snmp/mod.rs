@@ -32,6 +32,7 @@ use super::changes::Changes;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context};
 use crate::board::DeviceState;
 
@@ -98,6 +99,10 @@ impl Collector for Settings {
     };
 
     const SUBJECTS: &'static [Subject] = &[value::SUBJECT, error_state::SUBJECT];
+
+    fn reached(&self) -> Reached<'_> {
+        Reached::Udp(self.target.clone())
+    }
 
     fn lane(&self) -> Lane {
         self.lane

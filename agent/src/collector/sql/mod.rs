@@ -36,6 +36,7 @@ pub(super) use self::settings::Settings;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::poll::{self, Probe, Reading, Schedule};
+use super::reached::Reached;
 use super::{About, Collector, Context, Sink};
 
 /// What a reading may take beyond its queries.
@@ -66,6 +67,16 @@ impl Collector for Settings {
         untested: &["MySQL (MariaDB was), and servers behind a connection pool"],
     };
     const SUBJECTS: &'static [Subject] = &[wire::NUMERIC, wire::DATETIME, MOMENT];
+
+    fn reached(&self) -> Reached<'_> {
+        let usual = match self.engine {
+            Engine::Sqlite => return self.path.as_deref().map_or(Reached::Here, Reached::File),
+            Engine::Postgres => 5_432,
+            Engine::Mysql => 3_306,
+        };
+        let host = self.host.as_deref().unwrap_or_default();
+        Reached::Tcp(format!("{host}:{}", self.port.unwrap_or(usual)))
+    }
 
     fn lane(&self) -> Lane {
         self.lane

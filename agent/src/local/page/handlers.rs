@@ -1,0 +1,34 @@
+//! Which page is asked for: the status is read for each, and never kept.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use storepulse_shared::ids::DeviceId;
+
+use super::{device, home, strip};
+use crate::local::reader::Reader;
+use crate::status::StatusState;
+
+/// `GET /`.
+pub(crate) async fn show_home(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
+    let status = state.look().await;
+    home::home(&reader, &status, &strip::days(&state.board, status.devices.keys()))
+}
+
+/// `GET /fragment`: the inside of the main part of home.
+pub(crate) async fn show_fragment(State(state): State<Arc<StatusState>>, reader: Reader) -> Response {
+    let status = state.look().await;
+    home::fragment(&reader, &status, &strip::days(&state.board, status.devices.keys()))
+}
+
+/// `GET /device/{id}`.
+pub(crate) async fn show_device(
+    State(state): State<Arc<StatusState>>,
+    reader: Reader,
+    Path(id): Path<String>,
+) -> Response {
+    let Ok(id) = id.parse::<DeviceId>() else { return device::not_found(&reader) };
+    let status = state.look().await;
+    device::device(&reader, &status, &id, &strip::days(&state.board, [&id]))
+}
