@@ -58,7 +58,12 @@ pub(super) async fn gather(source: BundleSource, tell: &mut Tell<'_>) -> Result<
     let (container, kernel) = blocking(|| (facts::container("/".as_ref()), facts::kernel())).await?;
     tell(5, STEPS, "looking for faults");
     let doctor = match doctor {
-        Some(doctor) => Some(doctor.await),
+        Some(doctor) => {
+            let mut told = |done: usize, of: usize, what: &str| {
+                tell(5, STEPS, &format!("looking for faults, {done} of {of}: {what}"));
+            };
+            Some(doctor(&mut told).await)
+        }
         None => None,
     };
     Ok(Gathered {

@@ -30,6 +30,10 @@ pub(crate) const BYTES_MAX: usize = 2 << 20;
 /// Tells how far the work is: steps done, of how many, and what is done now.
 pub(crate) type Tell<'a> = dyn FnMut(usize, usize, &str) + Send + 'a;
 
+/// Looks for faults, tells how far it is, and gives its report as JSON.
+pub(crate) type Doctor =
+    Box<dyn for<'t> FnOnce(&'t mut Tell<'t>) -> Pin<Box<dyn Future<Output = Value> + Send + 't>> + Send>;
+
 /// What a bundle is made from.
 pub(crate) struct BundleSource {
     /// The file of the configuration; it need not be there, or be right.
@@ -37,7 +41,7 @@ pub(crate) struct BundleSource {
     /// The agent, where it makes the bundle itself; otherwise it is asked.
     pub(crate) support: Option<Support>,
     /// What looks for faults, if it is wanted: `{"checks": [{"outcome", "name", "device", "problem", "text", "next", "evidence"}]}`.
-    pub(crate) doctor: Option<Pin<Box<dyn Future<Output = Value> + Send>>>,
+    pub(crate) doctor: Option<Doctor>,
 }
 
 /// A bundle.

@@ -9,9 +9,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::gather::{self, Gathered};
 use super::heard::Told;
+use super::redact::Configuration;
 use super::redact::tests::Shop;
 use super::redact::Configuration;
-use super::{BYTES_MAX, Bundle, BundleSource, Redactor, page};
+use super::{BYTES_MAX, Bundle, BundleSource, Doctor, Redactor, page};
 use crate::app::{self, Listeners};
 use crate::config::Config;
 use crate::log_tail::LogTail;
@@ -188,9 +189,24 @@ async fn a_running_agent_tells_of_itself_over_its_socket() {
 async fn without_an_agent_and_without_a_configuration_there_is_a_bundle_that_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let source = BundleSource { config_path: dir.path().join("agent.yaml"), support: None, doctor: None };
-    let mut steps = Vec::new();
-    let bundle = super::make(source, &mut |done, of, _| steps.push((done, of))).await.unwrap();
+    let doctor: Doctor = Box::new(|tell| {
+        Box::pin(async move {
+            tell(1, 2, "disk");
+            json!({"checks": [{"outcome": "fail", "name": "config", "next": "Write one."}]})
+        })
+    });
+    let source =
+        BundleSource { config_path: dir.path().join("agent.yaml"), support: None, doctor: Some(doctor) };
+    let (mut steps, mut said) = (Vec::new(), String::new());
+    let mut tell = |done, of, what: &str| {
+        steps.push((done, of));
+        said.push_str(what);
+    };
+    let bundle = super::make(source, &mut tell).await.unwrap();
+    assert!(
+        said.contains("looking for faults, 1 of 2: disk") && bundle.html.contains("Write one."),
+        "{said}"
+    );
     assert!(bundle.html.contains("The configuration is not right") && bundle.html.contains("cannot be read"));
     assert!(bundle.html.contains("The agent does not run"), "{}", bundle.html);
     assert!(bundle.html.contains("docker compose logs"));

@@ -40,7 +40,7 @@ pub(super) async fn run(
 
 /// On a terminal with a line that says how far it is; elsewhere a line for each step.
 async fn make(config_path: &Path) -> anyhow::Result<Bundle> {
-    let doctor = Some(Box::pin(doctor::told(config_path.to_owned())) as _);
+    let doctor = Some(doctor::told(config_path.to_owned()));
     let source = BundleSource { config_path: config_path.to_owned(), support: None, doctor };
     let progress = std::io::stderr().is_terminal().then(|| Progress::begin("making the bundle"));
     let mut tell = |done: usize, of: usize, what: &str| match &progress {

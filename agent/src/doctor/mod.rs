@@ -37,6 +37,7 @@ use self::cloud::Cloud;
 use self::device::Looker;
 use self::limited::blocking;
 pub(crate) use self::report::Report;
+use crate::bundle::Doctor;
 use crate::config::Config;
 use crate::finding::{Finding, Problem};
 use crate::language::Language;
@@ -61,10 +62,15 @@ pub(crate) async fn run_deep(path: &Path, config: Option<&Config>, progress: Pro
     examine(path, config, true, progress).await
 }
 
-/// The same for those who pass it on, as JSON in English.
-pub(crate) async fn told(path: PathBuf) -> Value {
-    let config = Config::load(&path).ok();
-    run(&path, config.as_ref(), &mut |_, _, _| {}).await.to_json(Language::En)
+/// The same for a support bundle.
+pub(crate) fn told(path: PathBuf) -> Doctor {
+    Box::new(move |tell| {
+        Box::pin(async move {
+            let config = Config::load(&path).ok();
+            let mut tell = |done: usize, of: usize, check: &Check| tell(done, of, check.name);
+            run(&path, config.as_ref(), &mut tell).await.to_json(Language::En)
+        })
+    })
 }
 
 async fn examine(path: &Path, config: Option<&Config>, deep: bool, progress: Progress<'_>) -> Report {

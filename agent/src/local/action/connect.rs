@@ -25,7 +25,7 @@ pub(crate) fn bundle_by(config_path: PathBuf, support: Support) -> MakeBundle {
         let (config_path, support) = (config_path.clone(), Some(support.clone()));
         Box::pin(async move {
             let source = BundleSource {
-                doctor: Some(Box::pin(doctor::told(config_path.clone()))),
+                doctor: Some(doctor::told(config_path.clone())),
                 config_path,
                 support,
             };
