@@ -11,7 +11,6 @@ use super::gather::{self, Gathered};
 use super::heard::Told;
 use super::redact::Configuration;
 use super::redact::tests::Shop;
-use super::redact::Configuration;
 use super::{BYTES_MAX, Bundle, BundleSource, Doctor, Redactor, page};
 use crate::app::{self, Listeners};
 use crate::config::Config;

@@ -28,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use self::agent::Running;
 pub(crate) use self::check::{Check, Outcome};
@@ -62,13 +64,24 @@ pub(crate) async fn run_deep(path: &Path, config: Option<&Config>, progress: Pro
     examine(path, config, true, progress).await
 }
 
-/// The same for a support bundle.
+/// The same for a support bundle. It stays on a thread of its own: what it waits for need not be handed from one to another.
 pub(crate) fn told(path: PathBuf) -> Doctor {
     Box::new(move |tell| {
         Box::pin(async move {
-            let config = Config::load(&path).ok();
-            let mut tell = |done: usize, of: usize, check: &Check| tell(done, of, check.name);
-            run(&path, config.as_ref(), &mut tell).await.to_json(Language::En)
+            let (progress, mut done) = mpsc::unbounded_channel();
+            let runtime = Handle::current();
+            let work = tokio::task::spawn_blocking(move || {
+                let config = Config::load(&path).ok();
+                // Whoever does not hear it any more has no use for the report either.
+                let mut tell = |done, of, check: &Check| {
+                    let _ = progress.send((done, of, check.name));
+                };
+                runtime.block_on(run(&path, config.as_ref(), &mut tell)).to_json(Language::En)
+            });
+            while let Some((done, of, name)) = done.recv().await {
+                tell(done, of, name);
+            }
+            work.await.unwrap_or_else(|error| json!({ "checks": [], "problem": error.to_string() }))
         })
     })
 }

@@ -24,11 +24,8 @@ pub(crate) fn bundle_by(config_path: PathBuf, support: Support) -> MakeBundle {
     Arc::new(move |progress| {
         let (config_path, support) = (config_path.clone(), Some(support.clone()));
         Box::pin(async move {
-            let source = BundleSource {
-                doctor: Some(doctor::told(config_path.clone())),
-                config_path,
-                support,
-            };
+            let source =
+                BundleSource { doctor: Some(doctor::told(config_path.clone())), config_path, support };
             let made =
                 bundle::make(source, &mut telling(&progress)).await.map_err(|error| error.to_string())?;
             let (name, content) = (made.file_name, made.html.into_bytes());
