@@ -113,7 +113,7 @@ fn printer(shop: &mut Shop, answer: impl FnMut(&[u8], u32) -> Vec<u8> + Send + '
 /// Nobody may open it; who may open what he may not, as root does, does without that right.
 fn forbid(shop: &mut Shop) -> Answering {
     let device = printer(shop, |_, _| Vec::new());
-    std::fs::set_permissions(&device.name, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&device.name, Permissions::from_mode(0o000)).unwrap();
     if nix::unistd::geteuid().is_root() {
         let rights = "-dac_override,-dac_read_search";
         shop.through = ["setpriv", "--bounding-set", rights, "--inh-caps", rights].map(str::to_owned).into();
