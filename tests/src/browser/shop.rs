@@ -95,7 +95,10 @@ impl Shop {
         let mut devices = "  gateway: { host: { interval: 1s } }\n".to_owned();
         for (id, asked) in [("fridge", &fridge), ("freezer", &freezer), ("cold-room", &cold_room)] {
             let at = asked.address;
-            writeln!(devices, "  {id}: {{ modbus: {{ tcp: '{at}', unit: 1, preset: xy-md02, interval: 1s }} }}")?;
+            writeln!(
+                devices,
+                "  {id}: {{ modbus: {{ tcp: '{at}', unit: 1, preset: xy-md02, interval: 1s }} }}"
+            )?;
         }
         for (id, asked) in [("fridge-api", &api), ("menu-board", &board)] {
             let (at, metric) = (asked.address, format!("hw.temperature{{hw.sensor_location=\"{HOSTILE}\"}}"));
@@ -169,7 +172,9 @@ impl Shop {
                 None => bail!("the cloud has been cut off before"),
             },
             ("weigh", kg) => self.scale.lay(kg.parse().with_context(|| kg.to_owned())?),
-            ("drawer", how) => self.printer.set(Condition { drawer_high: how == "open", ..Condition::default() }),
+            ("drawer", how) => {
+                self.printer.set(Condition { drawer_high: how == "open", ..Condition::default() })
+            }
             _ => bail!("nobody knows how to {wish}"),
         }
         Ok(())
@@ -200,7 +205,6 @@ fn has_value(device: &Value) -> bool {
 
 fn as_arranged(id: &str, device: &Value) -> bool {
     let arranged = DEVICES.iter().find(|arranged| arranged.id == id);
-    arranged.is_some_and(|arranged| {
-        device["state"] == arranged.state && (!arranged.value || has_value(device))
-    })
+    arranged
+        .is_some_and(|arranged| device["state"] == arranged.state && (!arranged.value || has_value(device)))
 }

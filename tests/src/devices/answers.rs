@@ -48,5 +48,13 @@ fn http(heard: &[u8], content_type: &str, body: &str) -> Vec<u8> {
         return Vec::new();
     }
     let length = body.len();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// A program with a hundred values for Prometheus.
+#[must_use]
+pub fn exporter(heard: &[u8]) -> Vec<u8> {
+    let lines: String = (0..100).map(|n| format!("box_value_{n} {}\n", heard.len() + n)).collect();
+    http(heard, "text/plain; version=0.0.4", &lines)
 }
