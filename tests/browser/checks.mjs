@@ -5,6 +5,7 @@ export class Checks {
   #begun = 0;
   #failedBefore = 0;
   #countBefore = 0;
+  #told = new Map();
   count = 0;
   failed = 0;
   screenshots = 0;
@@ -14,13 +15,16 @@ export class Checks {
     [this.#failedBefore, this.#countBefore] = [this.failed, this.count];
   }
 
-  // `holds` may be anything that is true or not; `found` is told if it does not.
+  // `holds` may be anything that is true or not; `found` is told if it does not, once if it is found again and again.
   that(what, holds, found = '') {
     this.count += 1;
     if (holds) return true;
     this.failed += 1;
     const told = typeof found === 'string' ? found : JSON.stringify(found);
-    console.log(`  FAILED ${this.#scene}: ${what}${told ? `\n         found: ${told.slice(0, 1500)}` : ''}`);
+    const before = this.#told.get(told);
+    if (told.length > 30 && !before) this.#told.set(told, what);
+    const shown = before ? `as of "${before}"` : told.slice(0, 1500);
+    console.log(`  FAILED ${this.#scene}: ${what}${shown ? `\n         found: ${shown}` : ''}`);
     return false;
   }
 

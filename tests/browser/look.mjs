@@ -24,6 +24,8 @@ export async function look(visit, name, { dark = false, axe = true } = {}) {
   }
   await words(visit, name);
   visit.holdsNoSecret(`the page ${name}`, await page.evaluate(() => document.documentElement.outerHTML.replace(/name="csrf" value="[^"]*"/g, '')));
+  // What was built without scripts stays so; axe itself needs them.
+  if (!visit.javascript) await page.setJavaScriptEnabled(true);
   for (const scheme of axe ? SCHEMES : []) {
     await page.emulateMediaFeatures(as(scheme));
     await page.evaluate(stage.axe);
@@ -31,6 +33,7 @@ export async function look(visit, name, { dark = false, axe = true } = {}) {
     checks.that(`${name} in ${scheme}: axe finds nothing serious`, serious.length === 0, serious.join('\n                '));
     if (scheme === 'dark' && dark) await shoot(visit, `${name}-dark`);
   }
+  if (!visit.javascript) await page.setJavaScriptEnabled(false);
   await page.emulateMediaFeatures(as('light'));
   await shoot(visit, name);
 }
@@ -66,7 +69,8 @@ function overflowing() {
   const inner = window.innerWidth;
   const root = document.documentElement;
   const beyond = [...document.body.querySelectorAll('*')].filter((each) => each.getBoundingClientRect().right > inner + 0.5);
-  const shown = beyond.slice(0, 4).map((each) => `${each.tagName.toLowerCase()}.${each.getAttribute('class') ?? ''} ${each.textContent.trim().slice(0, 30)}`);
+  const named = (each) => `${each.tagName.toLowerCase()}.${each.getAttribute('class') ?? ''} ${each.textContent.trim().slice(0, 30)}`;
+  const shown = beyond.slice(0, 4).map(named);
   // A phone zooms out to show what is too wide: the width of the screen is the measure.
   return { scroll: root.scrollWidth, inner: Math.min(inner, screen.width), beyond: shown };
 }
@@ -75,7 +79,10 @@ function smallTargets(thumb) {
   const pressed = 'button, input:not([type=hidden]), select, textarea, a.button, nav.languages a, summary';
   return [...document.querySelectorAll(pressed)]
     .filter((each) => each.getClientRects().length > 0 && each.getBoundingClientRect().height < thumb - 0.5)
-    .map((each) => `${each.tagName.toLowerCase()} "${(each.innerText || each.name || '').trim().slice(0, 40)}" ${Math.round(each.getBoundingClientRect().height)} px`);
+    .map((each) => {
+      const height = Math.round(each.getBoundingClientRect().height);
+      return `${each.tagName.toLowerCase()} "${(each.innerText || each.name || '').trim().slice(0, 40)}" ${height} px`;
+    });
 }
 
 function spoken(verbatim) {
@@ -97,5 +104,6 @@ async function findings() {
   const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, impact, nodes }) => nodes.slice(0, 5).map((node) => `${impact} ${id}: ${node.target.join(' ')}: ${node.failureSummary?.replace(/\s+/g, ' ')}`));
+    .flatMap(({ id, impact, nodes }) => nodes.slice(0, 5).map((node) => (
+      `${impact} ${id}: ${node.target.join(' ')}: ${node.failureSummary?.replace(/\s+/g, ' ')}`)));
 }

@@ -9,6 +9,7 @@ export class Visit {
   static async begin(stage, { javascript = true, width = 360, language = 'en' } = {}) {
     const visit = new Visit();
     visit.stage = stage;
+    visit.javascript = javascript;
     visit.context = await stage.browser.createBrowserContext();
     const page = await visit.context.newPage();
     visit.page = page;
@@ -31,12 +32,15 @@ export class Visit {
     this.page.on('console', (message) => {
       if (message.type() !== 'error') return;
       const status = /status of (\d+)/.exec(message.text())?.[1];
-      if (status && this.forgiven.has(Number(status))) return;
+      // What was asked for is told of already.
+      if (status && (this.forgiven.has(Number(status)) || message.location().url?.startsWith('chrome-error:'))) return;
       if (this.isOffline) return;
       bad('the console has no error', `${message.text()} at ${message.location().url ?? ''}`);
     });
     this.page.on('request', (request) => {
       const to = request.url();
+      // Chromium's own page for what cannot be had.
+      if (request.frame()?.url().startsWith('chrome-error:') && to.startsWith('data:')) return;
       if (!to.startsWith(`${args.url}/`)) bad('every request stays with the agent', to);
     });
     this.page.on('response', async (response) => {
@@ -54,8 +58,10 @@ export class Visit {
   }
 
   async open(path) {
-    const response = await this.page.goto(this.stage.args.url + path, { waitUntil: 'load' });
-    return response;
+    const answer = await this.page.goto(this.stage.args.url + path, { waitUntil: 'load' });
+    const status = answer?.status() ?? 'no answer';
+    if (!this.forgiven.has(status)) this.stage.checks.that(`${path} is there`, status === 200, String(status));
+    return answer;
   }
 
   // Presses, and waits for the page that it leads to.
@@ -87,7 +93,7 @@ export class Visit {
       if (await this.page.evaluate(is, ...args).catch(() => false)) return true;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    return this.stage.checks.that(what, false, `not within ${patience / 1000} s: ${await this.text('main')}`);
+    return this.stage.checks.that(what, false, `not within ${patience / 1000} s: ${(await this.text('main'))?.replace(/\s+/g, ' ').slice(0, 300)}`);
   }
 
   async signIn(then = '/') {

@@ -14,7 +14,8 @@ export default async function outage(stage) {
   await visit.page.evaluate(() => { window.sameDocument = true; });
   await stage.wish('cut-cloud');
   const begun = Date.now();
-  const told = await visit.until('the cut shows without a reload', () => document.querySelector('section#uplink')?.dataset.cause === 'address', PATIENCE);
+  const shows = () => document.querySelector('section#uplink')?.dataset.cause === 'address';
+  const told = await visit.until('the cut shows without a reload', shows, PATIENCE);
   if (told) console.log(`  the cut showed after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
   checks.that('and it is the same document', told && await visit.page.evaluate(() => window.sameDocument === true));
   checks.same('the cause', await visit.attribute('section#uplink', 'data-cause'), 'address');
@@ -23,7 +24,8 @@ export default async function outage(stage) {
   checks.that('with a next step', (await visit.text('[data-finding=cloud_unreachable] .next'))?.length > 10);
   checks.same('nothing is lost, so nothing is broken', await visit.attribute('main', 'data-verdict'), 'degraded');
   const before = await visit.text('section#spool');
-  await visit.until('what waits grows before one’s eyes', (was) => document.querySelector('section#spool').innerText.trim() !== was, PATIENCE, before);
+  const grows = (was) => document.querySelector('section#spool').innerText.trim() !== was;
+  await visit.until('what waits grows before one\'s eyes', grows, PATIENCE, before);
   await look(visit, 'cloud-cut-off', { dark: true });
   for (const language of ['es', 'pt']) {
     await visit.open(`/?lang=${language}`);

@@ -7,9 +7,11 @@ export default async function setup(stage) {
   const { checks, args } = stage;
   const visit = await signed(stage);
   await visit.open('/setup');
-  const expected = await visit.all('[data-expected][data-found]', (all) => Object.fromEntries(all.map((each) => [each.dataset.expected, each.dataset.found])));
+  const expected = Object.fromEntries(await visit.all('li[data-expected]', (all) => (
+    all.map((each) => [each.dataset.expected, each.dataset.found]))));
   for (const { id, state } of args.devices) {
-    checks.that(`${id} is expected, and found or not`, state === 'ok' ? expected[id] === 'answers' : id in expected && expected[id] !== 'answers', expected);
+    const found = expected[id] === 'answers';
+    checks.that(`${id} is expected, and found or not`, id in expected && found === (state === 'ok'), expected);
   }
   checks.same('a port that is not there is missing', expected['till-printer'], 'missing');
   await look(visit, 'setup', { dark: true });
@@ -67,7 +69,8 @@ async function label(visit, stage) {
   for (const part of [args.store, args.key_id]) checks.that(`the label names ${part}`, text?.includes(part), text);
   await look(visit, 'label');
   await visit.page.emulateMediaType('print');
-  const shown = await visit.all('.on-screen, header, nav', (all) => all.filter((each) => each.getClientRects().length > 0).map((each) => each.innerText.slice(0, 40)));
+  const shown = await visit.all('.on-screen, header, nav', (all) => (
+    all.filter((each) => each.getClientRects().length > 0).map((each) => each.innerText.slice(0, 40))));
   checks.same('on paper there is nothing but labels', shown, []);
   await shoot(visit, 'label-printed');
   await visit.page.emulateMediaType('screen');

@@ -16,7 +16,8 @@ export default async function signOut(stage) {
     method: 'POST', redirect: 'manual', body: `csrf=${csrf}`,
     headers: { cookie, origin: args.url, 'content-type': 'application/x-www-form-urlencoded' },
   });
-  checks.that('whoever has kept it is sent to the PIN', answer.status === 303 && answer.headers.get('location')?.startsWith('/sign-in'), `${answer.status} ${answer.headers.get('location')}`);
+  const led = `${answer.status} ${answer.headers.get('location')}`;
+  checks.that('whoever has kept it is sent to the PIN', led.startsWith('303 /sign-in'), led);
   await look(visit, 'signed-out');
   await visit.end();
   stage.remembered.signedIn = undefined;

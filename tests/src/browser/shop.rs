@@ -193,8 +193,13 @@ impl Shop {
 async fn until(agent: &Agent, is: impl Fn(&str, &Value) -> bool) -> anyhow::Result<()> {
     wait::until("the devices to be as arranged", PATIENCE, async || {
         let status = agent.read_status().await?;
-        let not = DEVICES.iter().find(|arranged| !is(arranged.id, &status["devices"][arranged.id]));
-        not.map_or(Ok(Some(())), |arranged| bail!("{}: {}", arranged.id, status["devices"][arranged.id]))
+        let device = |arranged: &Arranged| &status["devices"][arranged.id];
+        let not: Vec<String> = DEVICES
+            .iter()
+            .filter(|arranged| !is(arranged.id, device(arranged)))
+            .map(|arranged| format!("{} (to be {}): {}", arranged.id, arranged.state, device(arranged)))
+            .collect();
+        if not.is_empty() { Ok(Some(())) } else { bail!("{}", not.join("\n")) }
     })
     .await
 }
