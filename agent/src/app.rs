@@ -10,17 +10,21 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
+use crate::board::{self, Board};
+use crate::bundle::Support;
 use crate::collector::{self, Context, Ports, Sink};
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
 use crate::health::Health;
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, PushState};
+use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION, Setup};
+use crate::log_tail::LogTail;
+use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
+use crate::trial::Trial;
 use crate::uplink::{Client, ClientError, Uplink, UplinkBoard};
 
 /// How long a stopping agent goes on delivering.
@@ -48,7 +52,7 @@ pub enum AgentError {
 /// The sockets that the agent serves on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// `/health`, `/status`, `/metrics`.
+    /// The page, `/health`, `/status`, `/metrics`.
     pub status: TcpListener,
     /// Pushes, if they are configured.
     pub push: Option<TcpListener>,
@@ -78,7 +82,20 @@ impl Listeners {
 /// # Errors
 /// The agent could not start; nothing was changed.
 pub async fn run(config: Config, listeners: Listeners, stop: CancellationToken) -> Result<(), AgentError> {
-    run_with_clock(config, listeners, Arc::new(SystemClock::load()), stop).await
+    run_logged(config, listeners, LogTail::default(), stop).await
+}
+
+/// The same, with the last lines of its log, which a support bundle is to have.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run_logged(
+    config: Config,
+    listeners: Listeners,
+    log: LogTail,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    run_all(config, listeners, Arc::new(SystemClock::load()), log, stop).await
 }
 
 /// The same by another clock than the system's, which is how tests make it wrong.
@@ -91,12 +108,23 @@ pub async fn run_with_clock(
     source: Arc<dyn ClockSource>,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
+    run_all(config, listeners, source, LogTail::default(), stop).await
+}
+
+async fn run_all(
+    config: Config,
+    listeners: Listeners,
+    source: Arc<dyn ClockSource>,
+    log: LogTail,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
     let last_trusted = LastTrusted::new(&config.state_dir);
     let clock = BoxClock::new(source, last_trusted.floor_ms());
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
     let (spool, writer) = Spool::open_dated(&config.state_dir, limits, clock.clone())?;
     spool.limit_writes(config.spool.writes_budget()).await?;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::load(clock.clone(), &config.state_dir));
+    let trial = Trial::new(Arc::clone(&board), &config.devices);
     let uplink_board = UplinkBoard::default();
     let key = KeySource::new(&config.cloud, &config.state_dir);
     let client = Client::new(&config.cloud, &clock)?;
@@ -118,26 +146,36 @@ pub async fn run_with_clock(
     let (intake, sending, serving) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let drain = CancellationToken::new();
-    let mut taking_in = start_intake(&config, &spool, &board, &clock, listeners.push, &intake);
+    let ports = Ports::default();
+    let on = (&board, &trial, &ports);
+    let mut taking_in = start_intake(&config, &spool, on, &clock, listeners.push, &intake);
     let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
+    background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
+    let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
+    background.spawn(maintenance.clone().run(serving.clone()));
     let started_boot_ms = clock.read().boot_ms;
-    let status = StatusState {
+    let status = Arc::new(StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
         board,
         uplink: uplink_board,
         key,
         clock: clock.clone(),
+        maintenance: maintenance.clone(),
         started_boot_ms,
-    };
-    let control = ControlState { spool: spool.clone(), clock: clock.clone() };
+        places: Places::of(&config),
+        looks: Looks::default(),
+    });
+    let support = Support { status: Arc::clone(&status), log };
+    let control =
+        ControlState { spool: spool.clone(), clock: clock.clone(), maintenance, support: support.clone() };
     background.spawn(control::serve(control, &config.state_dir, serving.clone()));
-    background.spawn(local::serve_status(Arc::new(status), listeners.status, serving.clone()));
+    start_page(&mut background, config, (status, trial, ports, support), listeners.status, &serving);
 
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -148,6 +186,18 @@ pub async fn run_with_clock(
     }
     sending.cancel();
     serving.cancel();
+    close(background, &drain, spool, writer).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Joins what delivers and serves, which has a short time for it; the spool closes last.
+async fn close(
+    mut background: JoinSet<()>,
+    drain: &CancellationToken,
+    spool: Spool,
+    writer: spool::WriterHandle,
+) {
     let joined = async { while background.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, joined).await.is_err() {
         drain.cancel();
@@ -158,26 +208,51 @@ pub async fn run_with_clock(
     if closed.is_err() {
         tracing::error!("the spool's writer could not be joined");
     }
-    tracing::info!("stopped");
-    Ok(())
+}
+
+/// Starts what the box itself serves, and who does what is asked for there.
+fn start_page(
+    tasks: &mut JoinSet<()>,
+    config: Config,
+    (status, trial, ports, support): (Arc<StatusState>, Trial, Ports, Support),
+    listener: TcpListener,
+    stop: &CancellationToken,
+) {
+    let (jobs, runner) = Jobs::new();
+    tasks.spawn(runner.run(stop.clone()));
+    let (test, config) = (local::test_by(trial.clone()), Arc::new(config));
+    let of_setup = (Arc::clone(&config), ports, Arc::clone(&status));
+    let setup = Setup::new(of_setup.0, of_setup.1, of_setup.2, jobs.clone(), Arc::clone(&test));
+    let state = LocalState {
+        setup,
+        guard: Arc::new(Guard::new(config.local.hosts.clone())),
+        access: Arc::new(Access::new(config.local.pin(), SESSION)),
+        jobs,
+        maintenance: status.maintenance.clone(),
+        test,
+        trial,
+        bundle: local::bundle_by(config.path.clone(), support),
+        status,
+    };
+    tasks.spawn(local::serve_status(state, listener, stop.clone()));
 }
 
 /// Starts everything that takes samples in.
 fn start_intake(
     config: &Config,
     spool: &Spool,
-    board: &Arc<Board>,
+    (board, trial, ports): (&Arc<Board>, &Trial, &Ports),
     clock: &BoxClock,
     push: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let ports = Ports::default();
     for (device, kind) in &config.devices {
         let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
         let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
         let state = config.state_dir.join("devices").join(device.as_str());
-        let ctx = Context { sink, ports: ports.clone(), state, stop: stop.clone() };
+        let (asked, ports, stop) = (trial.asked(device), ports.clone(), stop.clone());
+        let ctx = Context { sink, ports, state, asked, stop };
         tasks.spawn(collector::supervise(kind.clone(), ctx));
     }
     if config.health.enabled {

@@ -55,6 +55,7 @@ impl Language {
     #[must_use]
     pub fn of_environment() -> Self {
         let names = ["STOREPULSE_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
+        #[expect(clippy::disallowed_methods, reason = "it tells how people want to read, not what is done")]
         let set = names.iter().filter_map(|name| std::env::var(name).ok()).find(|tag| !tag.is_empty());
         set.and_then(|tag| Self::of_tag(&tag)).unwrap_or(Self::En)
     }

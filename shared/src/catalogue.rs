@@ -65,6 +65,7 @@ pub const METRICS: &[Metric] = &[
     metric("agent.device.age", "s", Gauge, "since the last good reading of a device", OWN),
     metric("agent.device.state", "1", DEVICE_STATE, "whether a device answers; no answer is not zero", OWN),
     metric("agent.devices", "{device}", Gauge, "devices of an agent, by state", OWN),
+    metric("agent.maintenance", "1", BOOLEAN, "whether somebody works in the shop; its alerts wait", OWN),
     metric("agent.memory.usage", "By", Gauge, "memory that the agent uses", OWN),
     metric("agent.spool.bytes", "By", Gauge, "what the spool takes on the disk", OWN),
     metric(

@@ -71,6 +71,18 @@ impl Move {
                 date_trunc('minute', now()) - interval '3 days' + n * interval '43 seconds' from generate_series(1, {rows}) n"
         );
         self.old(&fill).await;
+        self.settled().await;
+    }
+
+    /// Waits until a pass sees all that is there: one leaves what is newer than the oldest transaction that is open anywhere
+    /// on the server, and tests beside this one have theirs there, too.
+    async fn settled(&self) {
+        let begun = self.old("select pg_snapshot_xmax(pg_current_snapshot())::text").await.remove(0);
+        let ended = format!("select (pg_snapshot_xmin(pg_current_snapshot()) >= '{begun}'::xid8)::text");
+        let seen = wait::until("older transactions of the server to end", LIMIT, async || {
+            Ok((self.old(&ended).await == ["true"]).then_some(()))
+        });
+        seen.await.unwrap();
     }
 
     /// Rows, sums, first and last time of every series, there and here.

@@ -21,22 +21,28 @@ pub struct About {
     pub untested: &'static [&'static str],
 }
 
-/// The document of all kinds.
+const SHOWN: &str = "Bytes: the first 64 of the last question and the last answer are shown to people on the box, and with the last error, \
+    unless a card-like number is among them.";
+const HIDDEN: &str = "Bytes: never shown.";
+
+/// The document of all kinds: for each its name, what it says of itself, and whether the bytes of its line may be shown.
 #[must_use]
-pub fn document<'a>(kinds: impl Iterator<Item = (&'a str, &'a About)> + Clone) -> String {
+pub fn document<'a>(kinds: impl Iterator<Item = (&'a str, &'a About, bool)> + Clone) -> String {
     let mut text = String::from(
         "# What the agent can read\n\n\
          Each block below goes under `devices:` in `agent.yaml`, under an id of your choice. Every setting is shown; those with a\n\
          default may be left out. This document is made of the code, and a test holds it to that.\n\n",
     );
-    for (name, _) in kinds.clone() {
+    for (name, ..) in kinds.clone() {
         let _ = writeln!(text, "- [`{name}`](#{name})");
     }
-    for (name, about) in kinds {
+    for (name, about, shows_bytes) in kinds {
         let _ = write!(text, "\n## {name}\n\n{}\n\n```yaml\n{}```\n", about.summary, about.example);
         metrics(&mut text, about.metrics);
         list(&mut text, "Events", about.events, "`");
         list(&mut text, "Limits", about.limits, "");
+        let bytes = if shows_bytes { SHOWN } else { HIDDEN };
+        let _ = writeln!(text, "\n{bytes}");
         list(&mut text, "Not tested with a real device", about.untested, "");
     }
     text

@@ -1,6 +1,6 @@
 //! Why a reading failed: one short list for all kinds, so that errors can be counted, compared and explained.
 
-use crate::board::DeviceState;
+use crate::board::{DeviceState, Exchange};
 
 /// What kind of failure. The names are those of `errors` on the status page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,10 +87,12 @@ pub(crate) struct Fault {
     pub kind: FaultKind,
     /// What happened, to what, and the way out.
     pub text: String,
+    /// What was said then, if that is not what was said last.
+    pub bytes: Option<Exchange>,
 }
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), bytes: None }
     }
 }

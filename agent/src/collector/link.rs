@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, FaultKind};
 use super::parse::{Parsed, Unread};
+use super::tape::Tape;
 
 /// Most bytes that lie around from before a question; more, and the device is not one that is asked.
 const STALE_BYTES_MAX: usize = 65_536;
@@ -24,6 +25,8 @@ pub(crate) struct Question<'a> {
     pub answer_bytes_max: usize,
     /// What it is if the stream ends: [`FaultKind::MissingPort`] of a serial port, [`FaultKind::Refused`] of a connection.
     pub ended: FaultKind,
+    /// Where what is said is kept, if it may be shown.
+    pub tape: &'a Tape,
 }
 
 /// Forgets what lies around, asks, and reads until the parser has an answer.
@@ -50,6 +53,7 @@ where
     L: AsyncRead + AsyncWrite + Unpin,
 {
     forget_stale(link, question).await?;
+    question.tape.asks(question.bytes);
     let mut deadline = Instant::now() + question.timeout;
     let sent = async {
         link.write_all(question.bytes).await?;
@@ -72,6 +76,7 @@ where
         if works(&buffer[..read]) {
             deadline = Instant::now() + question.timeout;
         }
+        question.tape.hears(&buffer[..read]);
         answer.extend_from_slice(&buffer[..read]);
         match parse(&answer) {
             Ok((frame, _)) => return Ok(frame),

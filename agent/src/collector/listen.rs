@@ -110,7 +110,11 @@ async fn hear(
             // After a hang-up a read returns nothing, at once and for ever.
             Ok(Ok(0)) => return Some(format!("{name} was unplugged")),
             Ok(Err(error)) => return Some(format!("{name} was unplugged: {error}")),
-            Ok(Ok(n)) => listener.take(&buffer[..n]),
+            Ok(Ok(n)) => {
+                ctx.sink.tape().rewind();
+                ctx.sink.tape().hears(&buffer[..n]);
+                listener.take(&buffer[..n])
+            }
         };
         misheard = faults.last().map(|fault| fault.kind).or(misheard);
         if !readings.is_empty() {
@@ -129,7 +133,11 @@ async fn hear(
 async fn accept(ctx: &Context, clock: &mut LineClock, readings: Vec<Reading>) {
     let (mut ticks, mut events) = (Vec::new(), Vec::new());
     for reading in readings {
-        if !reading.values.is_empty() {
+        if reading.values.is_empty() {
+            // An event alone: nothing of it is accepted below.
+            ctx.sink.ended(true);
+        } else {
+            ctx.sink.saw(&reading.seen);
             ticks.push(Tick { time_ms: clock.stamp(ctx.sink.now_ms()), values: reading.values });
         }
         events.extend(reading.events);

@@ -5,12 +5,15 @@
 //! own file says. When it panics it is started again; the others never notice.
 //!
 //! What kinds share: [`poll`] keeps the pace of what is asked, [`listen`] of what talks by itself on a serial port, [`link`]
-//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading failed, [`parse`] what parsers
-//! have in common, [`secret`] what must not be shown, [`about`] the document of all kinds.
+//! is a question and its answer, [`probe`] asks strangers, [`serial`] finds and opens ports, [`fault`] is why a reading
+//! failed, [`parse`] what parsers have in common, [`tape`] what was said on a line, [`asked`] a person's wish for a reading,
+//! [`secret`] what must not be shown, [`defaults`] what a setting is that nobody gave, [`about`] the document of all kinds.
 
 mod about;
+mod asked;
 mod book;
 mod changes;
+mod defaults;
 mod ds18b20;
 mod escpos;
 mod fault;
@@ -19,7 +22,7 @@ mod gathered;
 mod host;
 mod http_json;
 mod json;
-mod kept;
+pub(crate) mod kept;
 mod label;
 mod link;
 mod listen;
@@ -29,16 +32,17 @@ mod mqtt;
 mod nut;
 mod otlp;
 mod own_time;
-mod pan;
+pub(crate) mod pan;
 mod parse;
 mod pattern;
+mod place;
 mod poll;
 mod printer;
 mod probe;
 mod prometheus;
 mod reach;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 mod scale;
 mod scanner;
 mod secret;
@@ -48,6 +52,7 @@ mod sink;
 mod snmp;
 mod sql;
 mod statsd;
+mod tape;
 mod web;
 #[cfg(test)]
 mod web_server;
@@ -62,11 +67,17 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 pub use self::about::{About, document};
+pub(crate) use self::asked::{Asked, Ended, Wish};
 pub use self::fault::FaultKind;
 pub use self::parse::Subject;
+pub(crate) use self::place::Place;
 use self::probe::Introduction;
-pub use self::probe::{Found, probe_host, probe_port};
-use self::serial::PortName;
+#[cfg(test)]
+pub(crate) use self::probe::introduced;
+pub use self::probe::{Found, PROBE_DEVICE, Plan, Tell, probe_host, probe_port};
+#[cfg(test)]
+pub(crate) use self::rig::{Rig, plug};
+use self::serial::PortSettings;
 pub use self::serial::{PortEntry, Ports};
 pub use self::sink::Sink;
 pub(crate) use self::sink::Tick;
@@ -83,6 +94,8 @@ pub struct Context {
     pub ports: Ports,
     /// A folder of the device's own for what must outlive the agent; made by who writes into it.
     pub(crate) state: PathBuf,
+    /// Where people wish for a reading.
+    pub(crate) asked: Asked,
     /// When it fires, `run` returns.
     pub stop: CancellationToken,
 }
@@ -95,13 +108,32 @@ trait Collector {
     const SUBJECTS: &'static [Subject] = &[];
     /// What it may ask a stranger.
     const INTRODUCTIONS: &'static [Introduction] = &[];
+    /// Whether others of its kind may be asked on its line too, each by an address of its own.
+    const SHARES_ITS_LINE: bool = false;
+    /// Whether the bytes of its line may be shown: only if no frame of it can hold card data, names or secrets.
+    const SHOWS_BYTES: bool = false;
 
     /// The lane of its samples.
     fn lane(&self) -> Lane;
 
     /// The serial port that it reads.
-    fn port(&self) -> Option<PortName> {
+    fn port(&self) -> Option<&PortSettings> {
         None
+    }
+
+    /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+    fn target(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it is not asked: it talks by itself, or others write what is read.
+    fn talks_by_itself(&self) -> bool {
+        false
+    }
+
+    /// However often people wish for it, it is not read more often than this.
+    fn floor(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What its settings have wrong together; each for itself is checked where it is read.
@@ -132,6 +164,9 @@ macro_rules! kinds {
             pub const ALL: &'static [(&'static str, About)] =
                 &[$((stringify!($name), <$name::Settings as Collector>::ABOUT)),*];
 
+            /// Whether the bytes of a kind's line may be shown, in the order of [`Self::ALL`].
+            pub const SHOWS_BYTES: &'static [bool] = &[$(<$name::Settings as Collector>::SHOWS_BYTES),*];
+
             /// The parsers of all kinds.
             pub const SUBJECTS: &'static [&'static [Subject]] =
                 &[$(<$name::Settings as Collector>::SUBJECTS),*];
@@ -157,8 +192,36 @@ macro_rules! kinds {
             }
 
             /// The serial port that it reads.
-            pub(crate) fn port(&self) -> Option<PortName> {
+            pub(crate) fn port(&self) -> Option<&PortSettings> {
                 match self { $(Self::$variant(settings) => settings.port(),)* }
+            }
+
+            /// Whether both may be asked on one line.
+            pub(crate) const fn shares_its_line_with(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$variant(_), Self::$variant(_)) => <$name::Settings as Collector>::SHARES_ITS_LINE,)*
+                    _ => false,
+                }
+            }
+
+            /// Where else it is found: a host with or without its port, a file, or where we listen for it. Nothing secret.
+            pub(crate) fn target(&self) -> Option<String> {
+                match self { $(Self::$variant(settings) => settings.target(),)* }
+            }
+
+            /// Whether the bytes of its line may be shown.
+            const fn shows_bytes(&self) -> bool {
+                match self { $(Self::$variant(_) => <$name::Settings as Collector>::SHOWS_BYTES,)* }
+            }
+
+            /// Whether it is not asked.
+            pub(crate) fn talks_by_itself(&self) -> bool {
+                match self { $(Self::$variant(settings) => settings.talks_by_itself(),)* }
+            }
+
+            /// However often people wish for it, it is not read more often than this.
+            pub(crate) fn floor(&self) -> Duration {
+                match self { $(Self::$variant(settings) => settings.floor(),)* }
             }
 
             /// What its settings have wrong together.
@@ -219,7 +282,9 @@ kinds! {
 }
 
 /// Runs one collector until it is told to stop, whatever happens to it.
-pub(crate) async fn supervise(kind: Kind, ctx: Context) {
+pub(crate) async fn supervise(kind: Kind, mut ctx: Context) {
+    ctx.sink = ctx.sink.of_kind(&kind);
+    ctx.asked = ctx.asked.with_floor(kind.floor());
     while !ctx.stop.is_cancelled() {
         let outcome = AssertUnwindSafe(kind.run(&ctx)).catch_unwind().await;
         if ctx.stop.is_cancelled() {

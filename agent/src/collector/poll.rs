@@ -1,11 +1,12 @@
-//! The pace of everything that is asked: on ticks of the box's clock, a little apart from the other devices, within a time
-//! limit, less often while nothing answers, and every second while the port is missing.
+//! The pace of everything that is asked: at once, and then on ticks of the box's clock, a little apart from the other devices,
+//! within a time limit, less often while nothing answers, and every second while the port is missing.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::asked::Ended;
 use super::fault::{Fault, FaultKind};
 use super::sink::Tick;
 use crate::spool::TICK_WAIT_MAX;
@@ -13,6 +14,8 @@ use crate::time::stamp;
 
 /// How often a missing port is looked for, and a present one is looked at while nobody reads.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A first tick that comes within this is waited for: to have been started is no reason to ask twice in a second.
+const SOON_MS: i64 = 1_000;
 /// Readings that fail in a row before the pace slows down.
 const PATIENCE: u32 = 3;
 /// The slowest pace of a device that does not answer; one whose interval is longer keeps its interval.
@@ -37,6 +40,8 @@ pub(crate) struct Reading {
     pub values: Vec<(String, f64)>,
     /// Kind and text.
     pub events: Vec<(Cow<'static, str>, String)>,
+    /// What is no sample: for people on the box.
+    pub seen: Vec<(&'static str, f64)>,
 }
 
 impl Reading {
@@ -48,6 +53,11 @@ impl Reading {
     /// Adds an event.
     pub(crate) fn event(&mut self, kind: impl Into<Cow<'static, str>>, text: impl Into<String>) {
         self.events.push((kind.into(), text.into()));
+    }
+
+    /// Adds what was seen and is no sample.
+    pub(crate) fn see(&mut self, what: &'static str, value: f64) {
+        self.seen.push((what, value));
     }
 
     /// Adds a state that is yes or no.
@@ -72,33 +82,45 @@ pub(crate) trait Probe: Send {
     }
 }
 
-/// Reads until it is told to stop.
+/// Reads until it is told to stop. The first reading waits for no tick, and has the time at which it is made.
 pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Probe) {
     let mut ticker = ctx.sink.ticker(schedule.interval);
     let offset = offset(ctx, schedule.jitter);
+    let mut at_once = (!is_tick_soon(schedule.interval, ctx.sink.now_ms())).then_some(offset);
     let mut trouble = Trouble::default();
+    let _serving = ctx.asked.serve(schedule.timeout);
     loop {
-        let tick = if let Some(pause) = trouble.pause(schedule) {
+        let tick = if let Some(pause) = at_once.take().or_else(|| trouble.pause(schedule)) {
             tokio::select! {
                 () = ctx.stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => ctx.sink.now_ms(),
+                () = ctx.asked.wished() => ctx.sink.now_ms(),
             }
         } else {
             tokio::select! {
                 () = ctx.stop.cancelled() => return,
                 tick = ticker.tick() => {
-                    tokio::time::sleep(offset).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(offset) => {}
+                        () = ctx.asked.wished() => {}
+                    }
+                    if ctx.asked.is_too_soon() {
+                        continue;
+                    }
                     tick
                 }
+                () = ctx.asked.wished() => ctx.sink.now_ms(),
                 () = gone(probe) => {
                     trouble.unplugged(ctx, "the port has gone").await;
                     continue;
                 }
             }
         };
-        if trouble.rests() {
+        if trouble.rests() && !ctx.asked.is_wished() {
             continue;
         }
+        ctx.sink.tape().rewind();
+        let turn = ctx.asked.begin();
         let read = tokio::select! {
             () = ctx.stop.cancelled() => return,
             read = tokio::time::timeout(schedule.timeout, probe.read()) => read,
@@ -107,7 +129,9 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
             let timeout = humantime::format_duration(schedule.timeout);
             Err(Fault::new(FaultKind::Timeout, format!("not read within {timeout}")))
         };
-        match read.unwrap_or_else(late) {
+        let (took, read) = (turn.elapsed(), read.unwrap_or_else(late));
+        let good = read.is_ok();
+        match read {
             Ok(reading) => {
                 trouble.is_over(ctx).await;
                 let time_ms = stamp(tick, ctx.sink.now_ms());
@@ -115,11 +139,14 @@ pub(crate) async fn run(schedule: Schedule, ctx: &Context, probe: &mut impl Prob
             }
             Err(fault) => trouble.goes_on(ctx, schedule, fault).await,
         }
+        let exchange = ctx.sink.ended(good);
+        turn.end(&Ended { good, took, exchange });
     }
 }
 
 async fn take(ctx: &Context, reading: Reading, mut ticks: Vec<Tick>, time_ms: i64) {
     ticks.push(Tick { time_ms, values: reading.values });
+    ctx.sink.saw(&reading.seen);
     ctx.sink.accept(ticks, TICK_WAIT_MAX).await;
     for (kind, text) in reading.events {
         ctx.sink.event(kind, text).await;
@@ -133,6 +160,11 @@ async fn gone(probe: &mut impl Probe) {
             return;
         }
     }
+}
+
+fn is_tick_soon(interval: Duration, now_ms: i64) -> bool {
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+    interval_ms - now_ms.rem_euclid(interval_ms) <= SOON_MS
 }
 
 /// Devices of one interval are not all read in the same millisecond.
@@ -198,7 +230,7 @@ impl Trouble {
             self.rests_until = Some(Instant::now() + slower.mul_f64(0.9));
         }
         let state = fault.kind.state();
-        ctx.sink.error(fault.kind, fault.text);
+        ctx.sink.fault(fault);
         ctx.sink.state(state).await;
     }
 
@@ -214,4 +246,59 @@ impl Trouble {
 /// Whole milliseconds, for people.
 pub(crate) fn whole_ms(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::DeviceStatus;
+    use crate::collector::rig::Rig;
+    use crate::time::now_ms;
+
+    /// A device that answers at once.
+    struct Ready;
+
+    impl Probe for Ready {
+        async fn read(&mut self) -> Result<Reading, Fault> {
+            let mut reading = Reading::default();
+            reading.value("a", 1.0);
+            Ok(reading)
+        }
+    }
+
+    /// The times of the first readings.
+    async fn times<const N: usize>(interval: Duration) -> [i64; N] {
+        let rig = Rig::new();
+        let (ctx, mut tasks) = (rig.ctx.clone(), tokio::task::JoinSet::new());
+        let schedule = Schedule { interval, timeout: interval, jitter: Duration::from_millis(100) };
+        tasks.spawn(async move { run(schedule, &ctx, &mut Ready).await });
+        let mut times = [0; N];
+        for (n, time) in times.iter_mut().enumerate() {
+            let has_come = |status: &DeviceStatus| status.samples > n as u64;
+            *time = rig.until("a reading", has_come).await.values["a"].t;
+        }
+        times
+    }
+
+    #[tokio::test]
+    async fn a_device_is_read_when_the_agent_starts_and_not_at_its_first_tick() {
+        let began = now_ms();
+        let [first] = times(Duration::from_secs(86_400)).await;
+        assert!((began..began + 5_000).contains(&first), "{began}: {first}");
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_first_reading_is_on_ticks() {
+        let [first, second] = times(Duration::from_secs(2)).await;
+        assert!(first < second && second % 2_000 == 0, "{first}, {second}");
+    }
+
+    #[tokio::test]
+    async fn a_first_tick_that_comes_soon_is_waited_for() {
+        let [first] = times(Duration::from_secs(1)).await;
+        assert_eq!(first % 1_000, 0, "{first}");
+        for (now_ms, is_soon) in [(60_000, false), (60_001, false), (118_999, false), (119_000, true)] {
+            assert_eq!(is_tick_soon(Duration::from_secs(60), now_ms), is_soon, "{now_ms}");
+        }
+    }
 }

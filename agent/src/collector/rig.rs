@@ -16,7 +16,7 @@ use storepulse_shared::batch::Lane;
 use tokio_util::sync::CancellationToken;
 
 use super::serial::Ports;
-use super::{Context, Kind, Sink, supervise};
+use super::{Asked, Context, Kind, Sink, supervise};
 use crate::board::{Board, DeviceState, DeviceStatus};
 use crate::spool::{Limits, Spool};
 use crate::time::{BoxClock, SystemClock};
@@ -29,7 +29,7 @@ const DEVICE: &str = "device-1";
 /// One device of the kind under test, as the agent would run it.
 pub(crate) struct Rig {
     pub ctx: Context,
-    board: Arc<Board>,
+    pub board: Arc<Board>,
     pub dir: tempfile::TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Rig {
         let id = DEVICE.parse().unwrap();
         let sink = Sink::new(id, "test", Lane::Normal, spool, Arc::clone(&board), clock, stop.clone());
         let state = dir.path().join("devices").join(DEVICE);
-        Self { ctx: Context { sink, ports, state, stop }, board, dir }
+        Self { ctx: Context { sink, ports, state, asked: Asked::default(), stop }, board, dir }
     }
 
     /// A kind from its block, `escpos: { tcp: … }`.
@@ -63,6 +63,13 @@ impl Rig {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(supervise(Self::kind(yaml), self.ctx.clone()));
         tasks
+    }
+
+    /// Opens a port as the device's collector would.
+    pub(crate) async fn open(&self, path: &Path) -> super::serial::Port {
+        let settings = super::serial::PortSettings::plain(path.to_str().unwrap());
+        let line = super::serial::Line::eight_n_one(9_600);
+        self.ctx.ports.open(self.ctx.sink.device(), &settings, line).await.unwrap()
     }
 
     /// What is known of the device.

@@ -10,8 +10,10 @@ use storepulse_shared::ids::DeviceId;
 use storepulse_shared::limits::DEVICE_SERIES_MAX;
 use tokio_util::sync::CancellationToken;
 
-use super::fault::FaultKind;
-use crate::board::{Board, DeviceState};
+use super::Kind;
+use super::fault::{Fault, FaultKind};
+use super::tape::Tape;
+use crate::board::{Board, DeviceState, Exchange, LastError};
 use crate::spool::{Spool, SpoolError};
 use crate::time::{BoxClock, Ticker};
 
@@ -28,6 +30,9 @@ pub struct Sink {
     board: Arc<Board>,
     clock: BoxClock,
     stop: CancellationToken,
+    tape: Tape,
+    /// Whether each value and each fault is an attempt: nobody else counts them, since the device is not asked.
+    counts: bool,
     /// What it has given so far.
     series: Arc<Mutex<HashSet<String>>>,
 }
@@ -52,7 +57,13 @@ impl Sink {
         stop: CancellationToken,
     ) -> Self {
         board.add(&device, kind);
-        Self { device, kind, lane, spool, board, clock, stop, series: Arc::default() }
+        let (tape, counts) = (Tape::default(), true);
+        Self { device, kind, lane, spool, board, clock, stop, tape, counts, series: Arc::default() }
+    }
+
+    /// The same, with what depends on the kind.
+    pub(super) fn of_kind(self, kind: &Kind) -> Self {
+        Self { tape: Tape::of(kind.shows_bytes()), counts: kind.talks_by_itself(), ..self }
     }
 
     /// What the clock of the box shows: the only time that a collector may give a reading.
@@ -81,15 +92,25 @@ impl Sink {
         let is_durable = self.store(&ticks, wait_max).await;
         if is_durable {
             self.state(DeviceState::Ok).await;
+            self.came(&ticks);
         }
         is_durable
+    }
+
+    /// The same of values that are told again although nothing came: no attempt.
+    pub(crate) async fn repeat(&self, ticks: Vec<Tick>, wait_max: Duration) -> bool {
+        Self { counts: false, ..self.clone() }.accept(ticks, wait_max).await
     }
 
     /// The same of readings that do not show that the device is well: old ones, or one that says that nobody answers.
     /// Says whether there was anything to keep.
     pub(crate) async fn keep(&self, mut ticks: Vec<Tick>, wait_max: Duration) -> bool {
         self.keep_all_that_fits(&mut ticks);
-        !ticks.is_empty() && self.store(&ticks, wait_max).await
+        let is_kept = !ticks.is_empty() && self.store(&ticks, wait_max).await;
+        if is_kept {
+            self.came(&ticks);
+        }
+        is_kept
     }
 
     /// The same for somebody who keeps what is not accepted, and comes again: tried once. Returns how many values were left
@@ -104,6 +125,7 @@ impl Sink {
             self.spool.append_within(wait_max, self.lane, frames, self.now_ms()).await?;
             self.show(&ticks);
             self.state(DeviceState::Ok).await;
+            self.came(&ticks);
         }
         Ok(left_out)
     }
@@ -139,19 +161,19 @@ impl Sink {
         let mut known = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut beyond, mut no_number) = (0_usize, 0_usize);
         tick.values.retain(|(series, value)| {
-            let fits = known.contains(series) || known.len() < DEVICE_SERIES_MAX;
-            if fits && value.is_finite() {
-                if !known.contains(series) {
-                    known.insert(series.clone());
-                }
-                return true;
+            let is_known = known.contains(series);
+            if !is_known && known.len() >= DEVICE_SERIES_MAX {
+                beyond += 1;
+                return false;
             }
-            if fits {
-                no_number += 1
-            } else {
-                beyond += 1
+            if !value.is_finite() {
+                no_number += 1;
+                return false;
             }
-            false
+            if !is_known {
+                known.insert(series.clone());
+            }
+            true
         });
         drop(known);
         if beyond > 0 {
@@ -178,9 +200,49 @@ impl Sink {
 
     /// Notes a failed reading. The text must not hold what the device said: it may be card data.
     pub(crate) fn error(&self, kind: FaultKind, text: String) {
-        let kind = kind.name();
+        self.fault(Fault::new(kind, text));
+    }
+
+    /// The same with the bytes that belong to it; if it has none, those that were said last.
+    pub(crate) fn fault(&self, fault: Fault) {
+        let (kind, text, at_ms) = (fault.kind.name(), fault.text, self.now_ms());
         tracing::debug!(device = %self.device, kind, text, "reading failed");
-        self.board.bad(&self.device, self.now_ms(), kind, text);
+        let bytes = fault.bytes.or_else(|| self.tape.exchange(at_ms));
+        if self.counts {
+            self.board.ended(&self.device, 0, 1, bytes.clone());
+        }
+        self.board.failed(&self.device, LastError { at_ms, kind, text, bytes });
+    }
+
+    /// Notes that a reading has ended, well or not; it is an attempt. What was said is shown, if it may be, and returned.
+    pub(crate) fn ended(&self, is_good: bool) -> Option<Exchange> {
+        let exchange = self.tape.exchange(self.now_ms());
+        let good = u64::from(is_good);
+        self.board.ended(&self.device, good, 1 - good, exchange.clone());
+        exchange
+    }
+
+    /// Notes what a good reading saw that is no sample: for people on the box, it goes nowhere else.
+    pub(crate) fn saw(&self, seen: &[(&'static str, f64)]) {
+        self.board.saw(&self.device, seen);
+    }
+
+    /// Where the bytes of its line go.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// What was last said on its line, if that may be shown.
+    pub(crate) fn exchange(&self) -> Option<Exchange> {
+        self.tape.exchange(self.now_ms())
+    }
+
+    /// Something came of a device that is not asked.
+    fn came(&self, ticks: &[Tick]) {
+        if self.counts {
+            let goods = ticks.len() as u64;
+            self.board.ended(&self.device, goods, 0, self.exchange());
+        }
     }
 
     /// Whether it has ever given a good reading since the agent started.
@@ -197,6 +259,10 @@ impl Sink {
     pub(crate) async fn state(&self, state: DeviceState) {
         if !self.board.state(&self.device, state) {
             return;
+        }
+        if self.counts && state == DeviceState::Stale {
+            // It was silent for too long.
+            self.board.ended(&self.device, 0, 1, None);
         }
         tracing::info!(device = %self.device, ?state, "device state");
         let seen_ms = self.now_ms();
@@ -231,5 +297,32 @@ impl Sink {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::rig::Rig;
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_and_left_out_and_the_rest_is_taken() {
+        let rig = Rig::new();
+        let give = async |values: Vec<(String, f64)>| {
+            rig.ctx.sink.accept(vec![Tick { time_ms: 1, values }], Duration::ZERO).await;
+            rig.status()
+        };
+        let numbered = |n: usize| (format!("s{n}"), 1.0);
+        // What is no number takes no place from another.
+        let mut values = vec![("none".to_owned(), f64::NAN)];
+        values.extend((1..DEVICE_SERIES_MAX).map(numbered));
+        let status = give(values).await;
+        assert_eq!((status.samples, status.errors.get("parse")), (199, Some(&1)));
+        let (last, beyond) = (numbered(DEVICE_SERIES_MAX), numbered(DEVICE_SERIES_MAX + 1));
+        let status = give(vec![last, beyond, numbered(1), ("s2".to_owned(), f64::INFINITY)]).await;
+        assert_eq!(status.samples, 201, "the last new one, and one that is known");
+        let counted = ["parse", "too_many_series"].map(|kind| status.errors.get(kind).copied());
+        assert_eq!(counted, [Some(2), Some(1)]);
+        assert!(status.last_error.is_some_and(|error| error.text == "1 values are no numbers"));
     }
 }

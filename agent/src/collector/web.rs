@@ -61,6 +61,17 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
     if parsed.fragment().is_some() { Err("url: holds a #".to_owned()) } else { Ok(()) }
 }
 
+/// `host:port` of a URL: its path and its query may hold what is nobody's business.
+pub(crate) fn host_of(url: &str) -> String {
+    let parsed = reqwest::Url::parse(url).ok();
+    let place = parsed.and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default())));
+    match place {
+        Some((host, Some(port))) => format!("{host}:{port}"),
+        Some((host, None)) => host,
+        None => String::new(),
+    }
+}
+
 /// Who asks.
 #[derive(Clone)]
 pub(crate) enum Credential {
@@ -270,6 +281,18 @@ pub(crate) fn paths<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_url_only_the_host_is_shown() {
+        for (url, host) in [
+            ("http://fridge.lan/api?token=secret", "fridge.lan:80"),
+            ("https://10.0.0.5:8443/x", "10.0.0.5:8443"),
+            ("https://[fe80::1]/", "[fe80::1]:443"),
+            ("no url", ""),
+        ] {
+            assert_eq!(host_of(url), host);
+        }
+    }
 
     #[test]
     fn a_url_that_cannot_be_asked_is_refused() {

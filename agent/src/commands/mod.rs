@@ -3,13 +3,17 @@
 mod check;
 mod devices;
 mod health;
+mod maintenance;
+mod progress;
 mod quarantine;
 mod run;
+pub(crate) mod screen;
 mod spool;
 mod status;
+mod support_bundle;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,12 +57,17 @@ enum Command {
     Devices(devices::DevicesCommand),
     /// Say by the exit code whether the agent is healthy (for containers)
     Health,
+    /// Say that somebody works in the shop, so that its alerts wait; the agent must run
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Look into the spool, or take what waits out of it as a file; the agent may run meanwhile
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     /// What the cloud refused: look at it, take it out as a file, send it once more, discard it
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Put everything that support wants to know into one file, without secrets
+    SupportBundle(support_bundle::SupportBundleCommand),
 }
 
 /// Runs the command line.
@@ -79,12 +88,14 @@ where
         (Ok(config), _) => Some(config),
         // A shop begins with looking at what is there.
         (Err(ConfigError::Read { .. }), Command::Devices(_)) => None,
+        // What is wrong with it stands in the bundle.
+        (Err(_), Command::SupportBundle(_)) => None,
         (Err(error), _) => return bad_config(&error),
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli.command, config)),
+        Ok(runtime) => runtime.block_on(command(cli.command, &cli.config, config)),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -96,21 +107,20 @@ where
     }
 }
 
-/// Every command but `devices` needs a configuration.
-async fn command(command: Command, config: Option<Config>) -> anyhow::Result<ExitCode> {
+/// Every command but `devices` and `support-bundle` needs a configuration.
+async fn command(command: Command, path: &Path, config: Option<Config>) -> anyhow::Result<ExitCode> {
     let out = &mut std::io::stdout();
-    let Some(config) = config else {
-        let Command::Devices(command) = command else { return Ok(ExitCode::from(BAD_CONFIG)) };
-        return devices::run(None, command, out).await;
-    };
-    match command {
-        Command::Run { log } => run::run(config, &log).await,
-        Command::Status { json } => status::run(&config, json, out).await,
-        Command::Check => check::run(&config, out),
-        Command::Devices(command) => devices::run(Some(&config), command, out).await,
-        Command::Health => health::run(&config).await,
-        Command::Spool(command) => spool::run(&config, command, out),
-        Command::Quarantine(command) => quarantine::run(&config, command, out).await,
+    match (command, config) {
+        (Command::SupportBundle(command), _) => support_bundle::run(path, command, out).await,
+        (Command::Devices(command), config) => devices::run(config.as_ref(), command, out).await,
+        (_, None) => Ok(ExitCode::from(BAD_CONFIG)),
+        (Command::Run { log }, Some(config)) => run::run(config, &log).await,
+        (Command::Status { json }, Some(config)) => status::run(&config, json, out).await,
+        (Command::Check, Some(config)) => check::run(&config, out),
+        (Command::Health, Some(config)) => health::run(&config).await,
+        (Command::Maintenance(command), Some(config)) => maintenance::run(&config, command, out).await,
+        (Command::Spool(command), Some(config)) => spool::run(&config, command, out),
+        (Command::Quarantine(command), Some(config)) => quarantine::run(&config, command, out).await,
     }
 }
 

@@ -11,10 +11,14 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use storepulse_shared::ids::BatchId;
 
+use super::progress::Progress;
 use super::spool::time;
 use crate::config::Config;
-use crate::control::{self, Done, ITEMS_MAX, ItemDone, Items};
+use crate::control::{self, Done, ItemDone, Items};
 use crate::spool::{self, QuarantineItem};
+
+/// Items that the agent is asked to deal with at once: few, so that it is seen how far it is.
+const ITEMS_AT_ONCE: usize = 20;
 
 #[derive(Subcommand)]
 pub(super) enum QuarantineCommand {
@@ -164,18 +168,22 @@ fn export(config: &Config, which: &Which, path: &Path, out: &mut impl Write) -> 
     if let Some((_, there)) = files.iter().find(|(_, file)| file.exists()) {
         bail!("{} is there already, and nothing was written; name another place", there.display());
     }
-    for (item, file) in files {
+    let progress = Progress::begin("writing items");
+    for (done, (item, file)) in files.iter().enumerate() {
+        progress.tell(done, files.len(), "");
         let mut text = spool::quarantined_body(&config.state_dir, item.id)?;
         text.push(b'\n');
-        write_file(&file, &text)?;
-        writeln!(out, "{} with {} samples is in {}", item.batch, item.samples, file.display())?;
+        write_file(file, &text)?;
+        let told = format!("{} with {} samples is in {}", item.batch, item.samples, file.display());
+        progress.beside(|| writeln!(out, "{told}"))?;
     }
+    drop(progress);
     writeln!(out, "nothing was removed")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Under this name the text is whole, or there is nothing.
-fn write_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = match file {
         Ok(file) => file,
@@ -219,14 +227,16 @@ async fn ask(
     said: impl Fn(&ItemDone) -> String,
 ) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    for some in items.chunks(ITEMS_MAX) {
+    let progress = Progress::begin("the agent is asked");
+    for (done, some) in items.chunks(ITEMS_AT_ONCE).enumerate() {
+        progress.tell(done * ITEMS_AT_ONCE, items.len(), "");
         let body = Items { items: some.iter().map(|item| item.batch).collect() };
         let answer: Done = control::ask(&config.state_dir, route, &body).await?;
         for done in answer.done {
             match &done.error {
-                None => writeln!(out, "{}", said(&done))?,
+                None => progress.beside(|| writeln!(out, "{}", said(&done)))?,
                 Some(error) => {
-                    super::say(&format!("storepulse-agent: {error}"));
+                    progress.beside(|| super::say(&format!("storepulse-agent: {error}")));
                     code = ExitCode::FAILURE;
                 }
             }

@@ -10,14 +10,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::{self, Listeners};
+use crate::bundle::Configuration;
 use crate::config::Config;
+use crate::log_tail::LogTail;
 
 pub(super) async fn run(config: Config, log: &str) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::registry().with(log_filter(log)).with(log_to_stderr()).init();
+    let tail = LogTail::new(Configuration::load(&config.path).redactor);
+    tracing_subscriber::registry().with(log_filter(log)).with(log_to_stderr()).with(tail.layer()).init();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let listeners = Listeners::bind(&config).await?;
-    let agent = app::run(config, listeners, stop.clone());
+    let agent = app::run_logged(config, listeners, tail, stop.clone());
     tokio::pin!(agent);
     tokio::select! {
         ended = &mut agent => return ended.map(|()| ExitCode::SUCCESS).map_err(Into::into),

@@ -13,6 +13,7 @@ use clap::Subcommand;
 use storepulse_shared::key::StoreKey;
 use storepulse_shared::limits::TIME_MAX_MS;
 
+use super::progress::Progress;
 use crate::config::{Config, KeySource};
 use crate::spool::{self, BatchEntry};
 use crate::time::now_ms;
@@ -104,7 +105,9 @@ pub(super) fn time(ms: i64) -> impl std::fmt::Display {
 }
 
 fn verify(config: &Config, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let verified = spool::verify(&config.state_dir)?;
+    let progress = Progress::begin("reading batches");
+    let verified = spool::verify(&config.state_dir, &mut |done, of| progress.tell(done, of, ""))?;
+    drop(progress);
     if json {
         writeln!(out, "{}", serde_json::to_string(&verified)?)?;
     } else {
@@ -153,7 +156,10 @@ fn export(config: &Config, file: Option<PathBuf>, out: &mut impl Write) -> anyho
 fn write_file(config: &Config, key: &StoreKey, path: &Path) -> anyhow::Result<spool::Exported> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut buffered = BufWriter::new(&file);
-    let exported = spool::export(&config.state_dir, key, &mut buffered, now_ms())?;
+    let progress = Progress::begin("writing batches");
+    let tell = &mut |done, of| progress.tell(done, of, "");
+    let exported = spool::export(&config.state_dir, key, &mut buffered, now_ms(), tell)?;
+    progress.tell(1, 1, "making it durable");
     buffered.flush()?;
     drop(buffered);
     file.sync_all()?;

@@ -3,8 +3,12 @@
 //! Every field is checked where it stands, so that an error names line and column; unknown and repeated keys are errors.
 //! Errors quote the place, never the surrounding lines, because a key may stand there. Paths are relative to the file.
 
+mod hosts;
+mod pin;
+mod ports;
 mod secrets;
 mod units;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,8 +20,11 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::ids::{AGENT_DEVICE, DeviceId};
 use storepulse_shared::limits::SAMPLES_MAX;
 
+pub use self::hosts::HostName;
+pub(crate) use self::pin::PinFile;
 pub use self::secrets::{InlineKey, KeyError, KeySource, TokenFileError, TokenSetting};
 pub(crate) use self::units::duration;
+use self::yaml::Mistake;
 use crate::collector::Kind;
 
 /// The smallest spool that still works.
@@ -60,6 +67,9 @@ pub enum ConfigError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub path: PathBuf,
     /// Where batches go, and with which key.
     pub cloud: Cloud,
     /// The folder of the spool; nothing else writes into it.
@@ -159,9 +169,22 @@ pub struct Batches {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Local {
-    /// Where `/health`, `/status` and `/metrics` are served.
+    /// Where the page, `/health`, `/status` and `/metrics` are served.
     #[serde(default = "local_listen")]
     pub listen: SocketAddr,
+    /// The file with the PIN for what does something; without it the page only shows.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
+    /// How else browsers call this box.
+    #[serde(default)]
+    pub hosts: Vec<HostName>,
+}
+
+impl Local {
+    /// Where the PIN stands, if there is one.
+    pub(crate) fn pin(&self) -> Option<PinFile> {
+        self.pin_file.clone().map(PinFile::new)
+    }
 }
 
 /// `health:`
@@ -261,7 +284,7 @@ impl Default for HealthConfig {
 
 impl Default for Local {
     fn default() -> Self {
-        Self { listen: local_listen() }
+        Self { listen: local_listen(), pin_file: None, hosts: Vec::new() }
     }
 }
 
@@ -281,14 +304,11 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = serde_yaml::from_str(text).map_err(|error| {
-            let place = error.location();
-            let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-            let plain = error.without_snippet().to_string();
-            let why = plain.split(" at line ").next().unwrap_or(&plain).to_owned();
+        let mut config: Self = yaml::parse(text).map_err(|Mistake { line, column, why }| {
             ConfigError::Parse { path: path.to_owned(), line, column, why }
         })?;
         config.check().map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })?;
+        config.path = path.to_owned();
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -323,12 +343,14 @@ impl Config {
         }
         self.devices
             .iter()
-            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))
+            .try_for_each(|(id, kind)| kind.check().map_err(|why| format!("devices.{id}: {why}")))?;
+        ports::check(&self.devices)
     }
 
     fn resolve_paths(&mut self, base: &Path) {
         self.state_dir = base.join(&self.state_dir);
-        for path in [&mut self.cloud.key_file, &mut self.cloud.ca_file].into_iter().flatten() {
+        let files = [&mut self.cloud.key_file, &mut self.cloud.ca_file, &mut self.local.pin_file];
+        for path in files.into_iter().flatten() {
             *path = base.join(&*path);
         }
         let tokens = self.push.iter_mut().flat_map(|push| &mut push.tokens);

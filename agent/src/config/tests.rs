@@ -25,8 +25,9 @@ fn the_example_is_valid_and_shows_every_kind() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let config = parse(&minimal("")).unwrap();
+    let config = parse(&minimal("local: {pin_file: page.pin}\n")).unwrap();
     assert_eq!(config.state_dir, Path::new("/etc/storepulse/spool"));
+    assert_eq!(config.local.pin_file.as_deref(), Some(Path::new("/etc/storepulse/page.pin")));
     assert_eq!(config.cloud.key_file.as_deref(), Some(Path::new("/etc/storepulse/store.key")));
 }
 
@@ -47,6 +48,7 @@ fn a_mistake_is_named_with_line_and_column() {
         ),
         ("push:\n  tokens:\n    - {name: a, token: push_x}\n", "7:24", "not a push token"),
         ("local:\n  listen: 9750\n", "6:11", "socket address"),
+        ("local:\n  hosts: [box, 'http://box']\n", "6:16", "neither a host name"),
     ] {
         let error = parse(&minimal(more)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("/etc/storepulse/agent.yaml:{place}: ")), "{more}\n{error}");

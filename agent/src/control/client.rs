@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) enum ControlError {
     /// Nobody listens.
     #[error(
-        "the agent does not run (nothing answers on {0}); it alone changes its spool: start it with `storepulse-agent run`, then repeat this"
+        "the agent does not run (nothing answers on {0}), and it alone can do this: start it with `storepulse-agent run`, then repeat this"
     )]
     NotRunning(PathBuf),
     /// The socket is somebody else's.
@@ -30,7 +30,9 @@ pub(crate) enum ControlError {
         why: io::Error,
     },
     /// It was asked; what it made of that is not known.
-    #[error("the agent gave no answer: {0}; `storepulse-agent quarantine ls` shows what was done")]
+    #[error(
+        "the agent gave no answer: {0}; look what was done before you repeat it (`quarantine ls`, `maintenance show`)"
+    )]
     NoAnswer(#[from] reqwest::Error),
     /// It refused.
     #[error("the agent answers {status}: {text}")]

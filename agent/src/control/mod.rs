@@ -7,13 +7,15 @@
 //! and agent are of one version.
 
 mod client;
+mod maintenance;
 mod server;
 
 use serde::{Deserialize, Serialize};
 use storepulse_shared::ids::BatchId;
 
-pub(crate) use self::client::ask;
+pub(crate) use self::client::{ControlError, ask};
 pub(crate) use self::server::{ControlState, serve};
+use crate::maintenance::UnderWay;
 
 /// The socket in the state folder.
 pub(crate) const FILE: &str = "control.sock";
@@ -24,6 +26,31 @@ pub(crate) const ITEMS_MAX: usize = 200;
 pub(crate) const REPLAY: &str = "/quarantine/replay";
 /// Discards batches in quarantine.
 pub(crate) const DISCARD: &str = "/quarantine/discard";
+/// Tells what a support bundle needs; answers with a [`crate::bundle::Heard`].
+pub(crate) const SUPPORT: &str = "/support";
+
+/// Begins maintenance.
+pub(crate) const MAINTENANCE_BEGIN: &str = "/maintenance/begin";
+/// Ends it.
+pub(crate) const MAINTENANCE_END: &str = "/maintenance/end";
+/// Tells of it.
+pub(crate) const MAINTENANCE_SHOW: &str = "/maintenance/show";
+
+/// Maintenance to begin.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaintenanceWish {
+    pub minutes: u64,
+    pub note: String,
+}
+
+/// Maintenance as it is now.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MaintenanceTold {
+    /// Whether the request changed something.
+    pub changed: bool,
+    pub under_way: Option<UnderWay>,
+}
 
 /// Which items of the quarantine.
 #[derive(Debug, Serialize, Deserialize)]

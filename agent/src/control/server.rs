@@ -14,8 +14,14 @@ use storepulse_shared::ids::BatchId;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, REPLAY};
-use crate::spool::{Spool, Unreplayable};
+use super::maintenance;
+use super::{
+    DISCARD, Done, FILE, ITEMS_MAX, ItemDone, Items, MAINTENANCE_BEGIN, MAINTENANCE_END, MAINTENANCE_SHOW,
+    REPLAY, SUPPORT,
+};
+use crate::bundle::{Heard, Support};
+use crate::maintenance::Maintenance;
+use crate::spool::{Spool, SpoolError, Unreplayable};
 use crate::time::BoxClock;
 
 /// What a socket is called until nobody else can open it.
@@ -27,6 +33,8 @@ const PATH_BYTES_MAX: usize = 107;
 pub(crate) struct ControlState {
     pub(crate) spool: Spool,
     pub(crate) clock: BoxClock,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) support: Support,
 }
 
 /// Makes the socket in this folder, which must be ours alone, and serves it until `stop`.
@@ -38,7 +46,7 @@ pub(crate) fn serve(
     let bound = bind(dir).inspect_err(|error| {
         tracing::warn!(
             %error,
-            "there is no control socket: `quarantine replay` and `quarantine rm` do not reach this agent"
+            "there is no control socket: `quarantine replay`, `quarantine rm` and `maintenance` do not reach this agent"
         );
     });
     async move {
@@ -46,6 +54,10 @@ pub(crate) fn serve(
         let router = Router::new()
             .route(REPLAY, post(replay))
             .route(DISCARD, post(discard))
+            .route(MAINTENANCE_BEGIN, post(maintenance::begin))
+            .route(MAINTENANCE_END, post(maintenance::end))
+            .route(MAINTENANCE_SHOW, post(maintenance::show))
+            .route(SUPPORT, post(support))
             .with_state(Arc::new(state));
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
         {
@@ -119,6 +131,11 @@ async fn discard(
         done.push(told(item, result));
     }
     Ok(Json(Done { done }))
+}
+
+async fn support(State(state): State<Arc<ControlState>>) -> Result<Json<Heard>, (StatusCode, String)> {
+    let refused = |error: SpoolError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    state.support.hear().await.map(Json).map_err(refused)
 }
 
 fn within_limit(asked: Items) -> Result<Vec<BatchId>, (StatusCode, String)> {

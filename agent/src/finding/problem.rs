@@ -65,7 +65,7 @@ problems! {
     /// The key is mistyped or no key at all.
     KeyMistyped = "key_mistyped", Degraded, [];
     /// The clock of the box is wrong.
-    ClockWrong = "clock_wrong", Degraded, ["off", "direction"];
+    ClockWrong = "clock_wrong", Degraded, ["off"];
     /// No interface of the network is connected.
     LinkDown = "link_down", Degraded, [];
     /// No address of the network.
@@ -126,22 +126,44 @@ problems! {
     DeviceStale = "device_stale", Degraded, [];
     /// The device answers with an error.
     DeviceFault = "device_fault", Degraded, [];
+    /// The device's certificate is not accepted.
+    DeviceTls = "device_tls", Degraded, [];
+    /// This box or this device cannot do what is configured.
+    NotSupported = "not_supported", Degraded, [];
+    /// The part of the agent that reads the device failed.
+    AgentDefect = "agent_defect", Degraded, [];
+    /// The till's software does not run.
+    PosDown = "pos_down", Degraded, [];
     /// A printer has no paper.
     PaperOut = "paper_out", Degraded, [];
+    /// Paper is stuck in a printer.
+    PaperJam = "paper_jam", Degraded, [];
     /// A printer's cover is open.
     CoverOpen = "cover_open", Degraded, [];
+    /// A printer has no toner or ink.
+    TonerOut = "toner_out", Degraded, [];
+    /// The fiscal memory of a printer is full, or nearly.
+    FiscalMemory = "fiscal_memory", Degraded, [];
+    /// A fiscal printer wants its daily close.
+    FiscalClose = "fiscal_close", Degraded, [];
     /// A printer reports an error.
     PrinterError = "printer_error", Degraded, [];
     /// A printer is offline.
     PrinterOffline = "printer_offline", Degraded, [];
-    /// A UPS runs on its battery.
-    OnBattery = "on_battery", Degraded, [];
     /// A UPS's battery is low.
     BatteryLow = "battery_low", Degraded, [];
+    /// A UPS runs on its battery.
+    OnBattery = "on_battery", Degraded, [];
+    /// A UPS has to feed more than it can.
+    UpsOverload = "ups_overload", Degraded, [];
+    /// A UPS's battery must be replaced.
+    BatteryWorn = "battery_worn", Degraded, [];
     /// A cabinet's controller reports an alarm.
     CabinetAlarm = "cabinet_alarm", Degraded, [];
     /// A printer's paper ends soon.
     PaperLow = "paper_low", Note, [];
+    /// A device has more values than are taken.
+    TooManyValues = "too_many_values", Note, [];
     /// The disk is nearly full.
     DiskLow = "disk_low", Degraded, ["path", "free"];
     /// The disk is slow to make writes durable.

@@ -14,6 +14,25 @@ use crate::language::Language;
 pub(super) struct Words {
     pub text: String,
     pub next: String,
+    /// What stands in the place of a particular that is not known.
+    #[serde(default)]
+    pub unknown: BTreeMap<String, String>,
+}
+
+impl Words {
+    /// What stands in the place of this particular when it is not known.
+    pub(super) fn unknown(&self, language: Language, name: &str) -> &str {
+        self.unknown.get(name).map_or_else(|| some_device(language), String::as_str)
+    }
+}
+
+/// Whatever is named by none of the files is the device.
+const fn some_device(language: Language) -> &'static str {
+    match language {
+        Language::En => "the device",
+        Language::Es => "el aparato",
+        Language::Pt => "o aparelho",
+    }
 }
 
 type Dictionary = BTreeMap<String, Words>;
@@ -37,7 +56,7 @@ fn dictionary(language: Language) -> &'static Dictionary {
 
 /// The words of a problem.
 pub(super) fn of(language: Language, problem: Problem) -> &'static Words {
-    static NONE: Words = Words { text: String::new(), next: String::new() };
+    static NONE: Words = Words { text: String::new(), next: String::new(), unknown: BTreeMap::new() };
     // Every language has every problem: a test holds them to it.
     dictionary(language).get(problem.name()).unwrap_or(&NONE)
 }
@@ -58,13 +77,18 @@ mod tests {
         for language in Language::ALL {
             let words = dictionary(language);
             for &problem in Problem::ALL {
-                let Words { text, next } = of(language, problem);
+                let Words { text, next, unknown: unknown_ones } = of(language, problem);
                 let (code, name) = (language.code(), problem.name());
                 assert!(!text.is_empty() && !next.is_empty(), "{code}: {name} has no words");
                 assert!(!text.ends_with('.') && next.ends_with('.'), "{code}: {name}: {text:?} {next:?}");
                 let known: BTreeSet<&str> = problem.particulars().iter().copied().chain(["device"]).collect();
-                let unknown: Vec<_> = named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
+                let unknown: Vec<_> =
+                    named(text).union(&named(next)).filter(|n| !known.contains(**n)).copied().collect();
                 assert!(unknown.is_empty(), "{code}: {name} names {unknown:?}");
+                let named: Vec<_> =
+                    named(text).union(&named(next)).copied().filter(|n| *n != "device").collect();
+                let told: Vec<_> = unknown_ones.keys().map(String::as_str).collect();
+                assert_eq!(named, told, "{code}: {name}: what stands for each of them if it is not known");
             }
             assert_eq!(words.len(), Problem::ALL.len(), "{}: words without a problem", language.code());
         }

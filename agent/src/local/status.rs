@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::status::{AgentStatus, StatusState};
+use super::reader::Reader;
+use crate::status::StatusState;
 
 /// Healthy is whoever can still accept and keep samples. That the cloud is away is no illness of the box, and must not
 /// make a container runtime restart it.
@@ -22,8 +23,10 @@ pub(super) async fn show_health(
     }
 }
 
+/// The status, each finding with its words in the reader's language (`?lang=`).
 pub(super) async fn show_status(
     State(state): State<Arc<StatusState>>,
-) -> Result<Json<AgentStatus>, (StatusCode, String)> {
-    state.read().await.map(Json).map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()))
+    reader: Reader,
+) -> Json<serde_json::Value> {
+    Json(state.look().await.to_json(reader.language))
 }

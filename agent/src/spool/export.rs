@@ -43,11 +43,18 @@ pub struct Exported {
     pub open_rows: u64,
 }
 
-/// Writes every sealed batch that the cloud has not acknowledged, sealed with the store's key.
+/// Writes every sealed batch that the cloud has not acknowledged, sealed with the store's key. Tells before each how many are
+/// done, and of how many.
 ///
 /// # Errors
 /// The spool cannot be read, or the file not be written.
-pub fn export(dir: &Path, key: &StoreKey, out: impl Write, now_ms: i64) -> Result<Exported, ExportError> {
+pub fn export(
+    dir: &Path,
+    key: &StoreKey,
+    out: impl Write,
+    now_ms: i64,
+    tell: &mut dyn FnMut(usize, usize),
+) -> Result<Exported, ExportError> {
     let db = open::for_reading(dir)?;
     // One transaction, so that everything is of one moment while an agent goes on writing.
     db.execute_batch("begin")?;
@@ -56,7 +63,9 @@ pub fn export(dir: &Path, key: &StoreKey, out: impl Write, now_ms: i64) -> Resul
     })?;
     let mut writer = ExportWriter::begin(out, key, now_ms)?;
     let mut exported = Exported { batches: 0, samples: 0, open_rows: open_rows(&db)? };
-    for id in waiting(&db)? {
+    let ids = waiting(&db)?;
+    for (done, &id) in ids.iter().enumerate() {
+        tell(done, ids.len());
         let row = SealedRow::read(&db, id)?;
         let SealedBody { digest, body, header } = SealedBody::read(&db, id)?;
         // Nobody has compared the clocks: that is the uplink's to know.

@@ -102,11 +102,12 @@ pub fn list(dir: &Path) -> Result<Vec<BatchEntry>, SpoolError> {
     Ok(entries)
 }
 
-/// Checks the file, and that every body is the one that was sealed and decodes to what its row says.
+/// Checks the file, and that every body is the one that was sealed and decodes to what its row says. Tells before each how many
+/// are done, and of how many.
 ///
 /// # Errors
 /// There is no spool, or it is so damaged that it cannot be read at all.
-pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
+pub fn verify(dir: &Path, tell: &mut dyn FnMut(usize, usize)) -> Result<Verified, SpoolError> {
     let db = open::for_reading(dir)?;
     let mut verified = Verified { batches: 0, findings: Vec::new() };
     db.pragma(None, "quick_check", FILE_FINDINGS_MAX, |row| {
@@ -118,7 +119,9 @@ pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
     })?;
     let mut statement = db.prepare("select id from batches where state <> ?1 and bytes > 0 order by id")?;
     let ids = statement.query_map([state::OPEN], |row| row.get::<_, i64>(0))?;
-    for id in ids.collect::<Result<Vec<_>, _>>()? {
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    for (done, &id) in ids.iter().enumerate() {
+        tell(done, ids.len());
         let row = SealedRow::read(&db, id)?;
         verified.batches += 1;
         if let Err(why) = check_body(&db, id, &row) {

@@ -65,7 +65,7 @@ pub use self::quarantine::{
 };
 pub use self::queue::{Next, Outgoing, Reach, Wish};
 pub use self::settle::Settlement;
-pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, SpoolStatus};
+pub use self::status::{EpochStatus, LaneStatus, LossesOfReason, Quarantined, SpoolStatus};
 pub use self::wear::{LINE_WAIT_MAX, PUSH_WAIT_MAX, TICK_WAIT_MAX, WritesStatus};
 use self::writer::Writer;
 use crate::time::{BoxClock, Truth};

@@ -7,14 +7,16 @@ use storepulse_shared::batch::Loss;
 use super::core::{lane_of, state, unsigned};
 use super::wear::WritesStatus;
 use super::{SpoolError, wear};
+use crate::time::now_ms;
 
 /// Epochs that a status tells of.
 const EPOCHS_SHOWN: i64 = 20;
 /// Losses that a status tells of one by one.
 const LOSSES_SHOWN: i64 = 20;
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A look into the spool.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct SpoolStatus {
     /// The epoch that the last opening began.
     pub epoch: Option<String>,
@@ -30,6 +32,8 @@ pub struct SpoolStatus {
     pub losses: u64,
     /// Samples that these speak of.
     pub lost_samples: u64,
+    /// Of these, what was discarded in the last 24 hours; what the cloud refused is kept, and not counted.
+    pub lost_samples_day: u64,
     /// The latest of these records one by one, newest first.
     pub latest_losses: Vec<Loss>,
     /// Bytes of the database in use.
@@ -108,6 +112,11 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
     let (losses, lost): (i64, i64) = db
         .prepare_cached("select count(*), coalesce(sum(samples), 0) from losses")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let lost_day: i64 = db
+        .prepare_cached(
+            "select coalesce(sum(samples), 0) from losses where recorded_ms >= ?1 and reason <> 'quarantined'",
+        )?
+        .query_row([now_ms() - DAY_MS], |row| row.get(0))?;
     let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count")? - pragma("freelist_count")?;
     Ok(SpoolStatus {
@@ -118,6 +127,7 @@ pub(super) fn read(db: &Connection) -> Result<SpoolStatus, SpoolError> {
         quarantine: read_quarantine(db)?,
         losses: unsigned(losses),
         lost_samples: unsigned(lost),
+        lost_samples_day: unsigned(lost_day),
         latest_losses: read_latest_losses(db)?,
         bytes: unsigned(pages * pragma("page_size")?),
         writes: read_writes(db)?,

@@ -55,7 +55,7 @@ const WAL_HEADER_BYTES: u64 = 32;
 const FRAME_BYTES: u64 = 24 + PAGE_BYTES;
 
 /// What was written, for people and monitoring.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct WritesStatus {
     /// The UTC day that is counted, in days since 1970.
     pub day: i64,

@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 use storepulse_shared::batch::header;
 use storepulse_shared::key::StoreKey;
 
+use super::cause::{Cause, Failure, of_error};
+use super::names::Names;
 use super::outcome::Answer;
 use super::tls::{Trust, only_dates};
 use crate::config::Cloud;
@@ -22,6 +24,8 @@ use crate::time::BoxClock;
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The part of it that its name may take.
+const NAME_PART: f64 = 0.8;
 /// How often `cloud.ca_file` is looked at, at most.
 const CA_LOOK: Duration = Duration::from_secs(1);
 
@@ -125,13 +129,26 @@ impl Client {
     }
 
     /// Sends a request. If it fails only because of dates, the time is asked for before the next one.
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, String> {
+    pub(super) async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Failure> {
         request.send().await.map_err(|error| {
+            let mut failure = self.failure(&error);
             if only_dates(&error) {
                 self.trust().doubt();
+                // Whether the certificate or the clock is out of date is known only if somebody vouches for the clock.
+                if self.clock.truth().is_none() {
+                    failure.cause = Cause::TlsClock;
+                }
             }
-            reason(&error)
+            failure
         })
+    }
+
+    /// What this error says of the way.
+    pub(super) fn failure(&self, error: &reqwest::Error) -> Failure {
+        Failure::new(of_error(error, self.cloud.proxy.is_some()), reason(error))
     }
 
     /// A small question beside the batches, and what came back: status and body.
@@ -143,29 +160,52 @@ impl Client {
         json: Option<String>,
     ) -> Result<(u16, Vec<u8>), String> {
         let mut request = self.http().request(method, format!("{}{path}", self.base));
-        request = request.header(AUTHORIZATION, credential(key)?);
+        request = request.header(AUTHORIZATION, credential(key).map_err(|failure| failure.why)?);
         if let Some(json) = json {
             request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
-        let mut response = self.exchange(request).await?;
-        Ok((response.status().as_u16(), read_body(&mut response).await?))
+        let mut response = self.exchange(request).await.map_err(|failure| failure.why)?;
+        let body = self.read_body(&mut response).await.map_err(|failure| failure.why)?;
+        Ok((response.status().as_u16(), body))
     }
 
     /// Sends a batch. An error is one of the way: no answer came back whole.
-    pub(super) async fn send(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
+    pub(super) async fn send(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, Failure> {
         let request = self.http().post(self.batch_url()).header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_ENCODING, "gzip").body(batch.body.clone());
-        answer(self.exchange(authorized(request, batch, key)?).await?).await
+        self.answer(self.exchange(authorized(request, batch, key)?).await?).await
     }
 
     /// Asks to have the number of a batch closed.
-    pub(super) async fn close(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, String> {
+    pub(super) async fn close(&self, batch: &Outgoing, key: &StoreKey) -> Result<Answer, Failure> {
         let request = authorized(self.http().delete(self.batch_url()), batch, key)?;
-        answer(self.exchange(request).await?).await
+        self.answer(self.exchange(request).await?).await
     }
 
     fn batch_url(&self) -> String {
         format!("{}/v1/metrics/batch", self.base)
+    }
+
+    async fn answer(&self, mut response: reqwest::Response) -> Result<Answer, Failure> {
+        let text = |name| {
+            let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+            value.map(str::to_owned)
+        };
+        let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
+        let body = self.read_body(&mut response).await?;
+        Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
+    }
+
+    async fn read_body(&self, response: &mut reqwest::Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                let why = format!("the answer is longer than {ANSWER_BYTES_MAX} bytes");
+                return Err(Failure::new(Cause::Server, why));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 }
 
@@ -173,18 +213,8 @@ fn authorized(
     request: reqwest::RequestBuilder,
     batch: &Outgoing,
     key: &StoreKey,
-) -> Result<reqwest::RequestBuilder, String> {
+) -> Result<reqwest::RequestBuilder, Failure> {
     Ok(request.header(AUTHORIZATION, credential(key)?).header(header::NAME, &batch.header))
-}
-
-async fn answer(mut response: reqwest::Response) -> Result<Answer, String> {
-    let text = |name| {
-        let value = response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-        value.map(str::to_owned)
-    };
-    let (media_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
-    let body = read_body(&mut response).await?;
-    Ok(Answer { status: response.status().as_u16(), media_type, retry_after, body })
 }
 
 impl Current {
@@ -198,11 +228,13 @@ impl Current {
 
 /// What all clients of a cloud have in common.
 fn builder(cloud: &Cloud) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let connect_timeout = CONNECT_TIMEOUT.min(cloud.timeout);
     let builder = reqwest::Client::builder()
         .user_agent(user_agent())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT.min(cloud.timeout))
+        .dns_resolver(Names { timeout: connect_timeout.mul_f64(NAME_PART) })
+        .connect_timeout(connect_timeout)
         .timeout(cloud.timeout)
         .pool_max_idle_per_host(4)
         .tcp_nodelay(true);
@@ -212,22 +244,11 @@ fn builder(cloud: &Cloud) -> Result<reqwest::ClientBuilder, reqwest::Error> {
     })
 }
 
-fn credential(key: &StoreKey) -> Result<HeaderValue, String> {
+fn credential(key: &StoreKey) -> Result<HeaderValue, Failure> {
     let mut credential = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-        .map_err(|_| "the key cannot stand in a header".to_owned())?;
+        .map_err(|_| Failure::new(Cause::OwnKey, "the key cannot stand in a header"))?;
     credential.set_sensitive(true);
     Ok(credential)
-}
-
-async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// The innermost causes say what is broken: the address, the connection, the certificate.

@@ -12,6 +12,7 @@ use reqwest::header::DATE;
 use storepulse_shared::answer::{Ack, TIME_HEADER};
 
 use super::Uplink;
+use super::cause::{Cause, Failure};
 use super::client::{Client, reason};
 use super::outcome::Outcome;
 use super::tls::only_dates;
@@ -34,7 +35,7 @@ impl Uplink {
         }
         let heard = match self.client.ask_time(&self.clock).await {
             Ok(heard) => heard,
-            Err(why) => return self.may_not_send(why),
+            Err(failure) => return self.may_not_send(failure),
         };
         if let Some(heard) = &heard {
             self.clock.hear(heard);
@@ -43,19 +44,19 @@ impl Uplink {
             // Connections that were verified at another time must not carry the key.
             return match self.client.renew() {
                 Ok(()) => true,
-                Err(error) => self.may_not_send(error.to_string()),
+                Err(error) => self.may_not_send(Failure::new(Cause::Tls, error.to_string())),
             };
         }
         if self.clock.now_ms() < self.clock.floor_ms() {
             let why = "the box's clock is wrong and the cloud did not tell the time; samples are kept";
-            return self.may_not_send(why.to_owned());
+            return self.may_not_send(Failure::new(Cause::TlsClock, why));
         }
         self.asked_in_vain = Some(Instant::now());
         true
     }
 
-    fn may_not_send(&mut self, why: String) -> bool {
-        self.conclude(Outcome::Failing(why), Reach::Critical);
+    fn may_not_send(&mut self, failure: Failure) -> bool {
+        self.conclude(Outcome::Failing(failure), Reach::Critical);
         false
     }
 
@@ -72,12 +73,12 @@ impl Uplink {
 
 impl Client {
     /// Asks for the time; `None` if nobody tells it.
-    async fn ask_time(&self, clock: &BoxClock) -> Result<Option<Heard>, String> {
+    async fn ask_time(&self, clock: &BoxClock) -> Result<Option<Heard>, Failure> {
         self.trust().assume_nothing();
         let error = match self.ask(&self.http(), clock).await {
             Ok(heard) => return Ok(heard),
             Err(error) if only_dates(&error) => error,
-            Err(error) => return Err(reason(&error)),
+            Err(error) => return Err(self.failure(&error)),
         };
         let told_ms = self.ask_date(clock).await?;
         tracing::warn!(
@@ -87,20 +88,22 @@ impl Client {
         );
         self.trust().assume(told_ms.max(clock.floor_ms()));
         let heard = match self.fresh() {
-            Ok(http) => self.ask(&http, clock).await.map_err(|e| reason(&e)),
-            Err(error) => Err(error.to_string()),
+            // What is out of date at the time that was told, or at the earliest that it can be, has expired.
+            Ok(http) => self.ask(&http, clock).await.map_err(|error| self.failure(&error)),
+            Err(error) => Err(Failure::new(Cause::Tls, error.to_string())),
         };
         self.trust().assume_nothing();
         heard
     }
 
     /// Reads `Date` over a connection whose certificates may be out of date. The key is not at hand here.
-    async fn ask_date(&self, clock: &BoxClock) -> Result<i64, String> {
-        let http = self.dateless().map_err(|e| e.to_string())?;
+    async fn ask_date(&self, clock: &BoxClock) -> Result<i64, Failure> {
+        let http = self.dateless().map_err(|error| Failure::new(Cause::Tls, error.to_string()))?;
         let asked = clock.read();
-        let response = http.get(self.health_url()).send().await.map_err(|e| reason(&e))?;
+        let response = http.get(self.health_url()).send().await.map_err(|error| self.failure(&error))?;
         let heard = heard_date(&response, asked, clock.read());
-        heard.map(|heard| heard.time_ms).ok_or_else(|| "the cloud does not tell the date".to_owned())
+        let untold = || Failure::new(Cause::TlsClock, "the cloud does not tell the date");
+        heard.map(|heard| heard.time_ms).ok_or_else(untold)
     }
 
     async fn ask(&self, http: &reqwest::Client, clock: &BoxClock) -> Result<Option<Heard>, reqwest::Error> {

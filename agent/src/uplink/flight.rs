@@ -25,7 +25,7 @@ pub(super) async fn fly(client: Client, key: StoreKey, batch: Outgoing, asked: R
             Outcome::Refused("it failed for a day while others passed; its number is closed".to_owned())
         }
         Ok(outcome) => outcome,
-        Err(why) => Outcome::Failing(why),
+        Err(failure) => Outcome::Failing(failure),
     };
     Landed { batch, outcome, asked }
 }

@@ -10,7 +10,9 @@ mod client;
 mod clock;
 mod flight;
 mod gate;
+mod names;
 mod outcome;
+mod speed;
 mod status;
 mod suspects;
 mod tls;
@@ -26,11 +28,13 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 pub use self::backoff::asked;
 pub use self::cause::Cause;
+use self::cause::Failure;
 pub(crate) use self::client::Client;
 pub use self::client::ClientError;
 use self::flight::{Landed, fly};
 pub use self::gate::Gate;
 use self::outcome::Outcome;
+use self::speed::Speed;
 pub use self::status::{UplinkBoard, UplinkState, UplinkStatus};
 use self::suspects::Suspects;
 use crate::config::{Batches, Cloud, KeySource};
@@ -59,6 +63,7 @@ pub(crate) struct Uplink {
     in_flight: Vec<i64>,
     /// Bytes of their bodies.
     bytes_in_flight: usize,
+    speed: Speed,
     /// The hash of the key that was refused, while the uplink is held.
     refused_key: Option<Option<[u8; 32]>>,
     board: UplinkBoard,
@@ -89,6 +94,7 @@ impl Uplink {
             flights: JoinSet::new(),
             in_flight: Vec::new(),
             bytes_in_flight: 0,
+            speed: Speed::default(),
             refused_key: None,
             board,
             clock,
@@ -177,11 +183,15 @@ impl Uplink {
         });
         let key = match self.key.read() {
             Ok(key) => key,
-            Err(error) => return self.conclude(Outcome::Held(error.to_string()), batch.reach),
+            Err(error) => {
+                let failure = Failure::new(Cause::OwnKey, error.to_string());
+                return self.conclude(Outcome::Held(failure), batch.reach);
+            }
         };
         if batch.reach == Reach::Backlog {
             self.gate.backlog_left(Instant::now(), batch.body.len());
         }
+        self.speed.left(Instant::now());
         self.in_flight.push(batch.id);
         self.bytes_in_flight += batch.body.len();
         self.flights.spawn(fly(self.client.clone(), key, batch, self.clock.read()));
@@ -201,6 +211,8 @@ impl Uplink {
         };
         self.in_flight.retain(|id| *id != batch.id);
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(batch.body.len());
+        let delivered = if matches!(outcome, Outcome::Acked(_)) { batch.body.len() } else { 0 };
+        self.speed.landed(Instant::now(), delivered, !self.in_flight.is_empty());
         if let Outcome::Acked(ack) = &outcome {
             self.hear_ack(ack, asked);
         }
@@ -250,7 +262,7 @@ impl Uplink {
     fn conclude(&mut self, outcome: Outcome, reach: Reach) {
         let now = Instant::now();
         let is_news = !self.gate.is_closed(now);
-        let (state, reason, wait) = match outcome {
+        let (state, Failure { cause, why: reason }, wait) = match outcome {
             Outcome::Acked(ack) => return self.note_ack(&ack),
             Outcome::TooLarge(_) | Outcome::Closed | Outcome::Conflict | Outcome::Refused(_) => {
                 return self.gate.open();
@@ -278,15 +290,19 @@ impl Uplink {
             }
         };
         let failures = self.backoff.failures();
+        let now_ms = self.clock.now_ms();
         self.board.change(|status| {
             if status.state != state || status.reason.as_deref() != Some(&reason) {
                 tracing::warn!(?state, reason, "the cloud does not take batches; they are kept");
             }
+            if matches!(status.state, UplinkState::Starting | UplinkState::Connected) {
+                status.since_ms = Some(now_ms);
+            }
             status.state = state;
             status.reason = Some(reason);
+            status.cause = Some(cause);
             status.failures = failures;
-            status.next_attempt_ms =
-                Some(self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
+            status.next_attempt_ms = Some(now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2));
         });
     }
 
@@ -299,16 +315,23 @@ impl Uplink {
         self.gate.open();
         self.gate.pace(Instant::now(), &ack.pace);
         self.refused_key = None;
+        let now_ms = self.clock.now_ms();
+        let bytes_per_s =
+            self.speed.bytes_per_s().map(|per_s| per_s.min(ack.pace.backlog_bytes_per_s.max(1)));
         self.board.change(|status| {
+            status.bytes_per_s = bytes_per_s;
             if status.state != UplinkState::Connected {
                 tracing::info!("the cloud takes batches");
+                status.since_ms = Some(now_ms);
             }
             status.state = UplinkState::Connected;
             status.reason = None;
+            status.cause = None;
             status.failures = 0;
-            status.last_ack_ms = Some(self.clock.now_ms());
+            status.last_ack_ms = Some(now_ms);
             status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
+            status.backlog_bytes_per_s = Some(ack.pace.backlog_bytes_per_s);
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });
     }
@@ -340,3 +363,6 @@ pub(crate) fn check(cloud: &Cloud) -> Result<(), ClientError> {
     let clock = BoxClock::new(Arc::new(SystemClock::load()), BUILD_MS);
     Client::new(cloud, &clock).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use storepulse_shared::answer::{Ack, PROBLEM_MEDIA_TYPE, Problem};
 use storepulse_shared::ids::BatchId;
 use storepulse_shared::limits::RETRY_AFTER_MAX;
 
+use super::cause::{Cause, Failure, of_answer};
+
 /// An answer as it came.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -33,36 +35,42 @@ pub(super) enum Outcome {
     /// Its number is closed, and it was not understood: keep it for people.
     Refused(String),
     /// The key or the store is refused: hold everything.
-    Held(String),
+    Held(Failure),
     /// Come back after this time.
-    Wait(Duration, String),
+    Wait(Duration, Failure),
     /// The way is broken.
-    Failing(String),
+    Failing(Failure),
 }
 
 pub(super) fn judge(answer: &Answer, batch: BatchId) -> Outcome {
+    let failure = |why: String| Failure::new(of_answer(answer, problem(answer).is_some()), why);
     match answer.status {
         200 => match serde_json::from_slice::<Ack>(&answer.body) {
             Ok(ack) if ack.batch == batch => Outcome::Acked(Box::new(ack)),
-            Ok(ack) => Outcome::Failing(format!("the answer acknowledges {}, not {batch}", ack.batch)),
+            Ok(ack) => {
+                let why = format!("the answer acknowledges {}, not {batch}", ack.batch);
+                Outcome::Failing(Failure::new(Cause::Server, why))
+            }
             Err(_) => {
                 let why = "something between here and the cloud answers with a page of its own (a captive portal or a proxy)";
-                Outcome::Failing(why.to_owned())
+                Outcome::Failing(failure(why.to_owned()))
             }
         },
         status @ (400 | 409 | 410 | 413 | 422) => match problem(answer).filter(|p| p.batch == Some(batch)) {
             Some(problem) => refused(status, &problem),
-            None => Outcome::Failing(format!("{status}, but not about this batch: {}", said(answer))),
+            None => {
+                Outcome::Failing(failure(format!("{status}, but not about this batch: {}", said(answer))))
+            }
         },
-        status @ (401 | 403 | 404) => Outcome::Held(format!("{status}: {}", said(answer))),
+        status @ (401 | 403 | 404) => Outcome::Held(failure(format!("{status}: {}", said(answer)))),
         status @ (429 | 503) => match answer.retry_after.as_deref().and_then(|s| s.trim().parse().ok()) {
             Some(seconds) => {
                 let wait = Duration::from_secs(seconds).min(RETRY_AFTER_MAX);
-                Outcome::Wait(wait, format!("{status}: {}", said(answer)))
+                Outcome::Wait(wait, Failure::new(Cause::Busy, format!("{status}: {}", said(answer))))
             }
-            None => Outcome::Failing(format!("{status}: {}", said(answer))),
+            None => Outcome::Failing(failure(format!("{status}: {}", said(answer)))),
         },
-        status => Outcome::Failing(format!("{status}: {}", said(answer))),
+        status => Outcome::Failing(failure(format!("{status}: {}", said(answer)))),
     }
 }
 
@@ -167,7 +175,32 @@ mod tests {
         for status in [401, 403, 404] {
             assert!(matches!(of(&answer(status, "text/html", "<html>")), Outcome::Held(_)), "{status}");
         }
-        assert_eq!(of(&about(401, BATCH)), Outcome::Held("401: the detail".to_owned()));
+        let refused = |status, cause| {
+            let failure = Failure::new(cause, format!("{status}: the detail"));
+            assert_eq!(of(&about(status, BATCH)), Outcome::Held(failure));
+        };
+        refused(401, Cause::Key);
+        refused(403, Cause::Suspended);
+        refused(404, Cause::Place);
+    }
+
+    #[test]
+    fn an_answer_tells_who_gave_it() {
+        let cause = |answer: &Answer| match of(answer) {
+            Outcome::Held(failure) | Outcome::Failing(failure) | Outcome::Wait(_, failure) => failure.cause,
+            other => panic!("{other:?}"),
+        };
+        let page = |status| cause(&answer(status, "text/html", "<html>sign in</html>"));
+        assert_eq!([200, 302, 307, 403, 511].map(page), [Cause::Portal; 5]);
+        assert_eq!([400, 500, 502, 503, 504].map(page), [Cause::Server; 5]);
+        assert_eq!([401, 404, 407, 429].map(page), [Cause::Key, Cause::Place, Cause::Proxy, Cause::Busy]);
+        let mut busy = about(503, BATCH);
+        busy.retry_after = Some("7".to_owned());
+        assert_eq!(cause(&busy), Cause::Busy);
+        assert_eq!(
+            cause(&answer(200, "application/json", &ack(&BATCH.replace("/42", "/43")))),
+            Cause::Server
+        );
     }
 
     #[test]

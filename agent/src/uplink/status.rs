@@ -31,7 +31,7 @@ pub struct UplinkStatus {
     pub reason: Option<String>,
     /// What exactly is broken on the way, if that is known.
     pub cause: Option<Cause>,
-    /// Since when it is so, Unix milliseconds UTC.
+    /// Since when the cloud takes batches, or does not, whatever the cause was meanwhile. Unix milliseconds UTC.
     pub since_ms: Option<i64>,
     /// When the last attempt began, Unix milliseconds UTC.
     pub last_attempt_ms: Option<i64>,
@@ -41,8 +41,12 @@ pub struct UplinkStatus {
     pub next_attempt_ms: Option<i64>,
     /// Failures since the last ack.
     pub failures: u32,
+    /// Bytes a second that batches of late got away with, or may at most by the cloud's pace.
+    pub bytes_per_s: Option<u64>,
     /// Batches acknowledged since the agent started.
     pub acked_batches: u64,
+    /// The pace that the cloud last gave for what has waited, in bytes a second.
+    pub backlog_bytes_per_s: Option<u64>,
     /// Samples that the cloud did not take from them, one by one.
     pub rejected_samples: u64,
     /// The last ack said that an operator waits for a new key.
@@ -66,7 +70,9 @@ impl Default for UplinkBoard {
             last_ack_ms: None,
             next_attempt_ms: None,
             failures: 0,
+            bytes_per_s: None,
             acked_batches: 0,
+            backlog_bytes_per_s: None,
             rejected_samples: 0,
             new_key_wished: false,
             clock_offset_ms: None,

@@ -15,9 +15,11 @@ use storepulse_shared::series;
 use tokio::task::JoinHandle;
 
 use self::scratchpad::TEXT_BYTES_MAX;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, Unread};
 use super::poll::{self, Probe, Reading, Schedule};
+use super::tape::Tape;
 use super::{About, Collector, Context};
 
 /// The family of the sensor, a minus, and its number.
@@ -37,36 +39,25 @@ pub struct Settings {
     #[serde(default = "metric")]
     metric: String,
     location: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 fn root() -> PathBuf {
     "/sys/bus/w1/devices".into()
 }
+
 fn metric() -> String {
     "hw.temperature".to_owned()
 }
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-/// Sensors of one bus measure one after the other.
-const fn timeout() -> Duration {
-    Duration::from_secs(10)
-}
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
-}
 
+/// Sensors of one bus measure one after the other.
 /// It becomes part of a path.
 fn sensor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
@@ -101,9 +92,14 @@ impl Collector for Settings {
         untested: &["the kernel's own driver: the tests write its files"],
     };
     const SUBJECTS: &'static [Subject] = scratchpad::SUBJECTS;
+    const SHOWS_BYTES: bool = true;
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(format!("1-wire {}", self.id))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -120,7 +116,8 @@ impl Collector for Settings {
             Err(why) => return ctx.sink.error(FaultKind::Internal, why),
         };
         let folder = self.root.join(&self.id);
-        let mut sensor = Sensor { folder, series, timeout: self.timeout, running: None };
+        let tape = ctx.sink.tape().clone();
+        let mut sensor = Sensor { folder, series, timeout: self.timeout, tape, running: None };
         // The sensor's own limit comes first: it keeps the thread that hangs.
         let timeout = self.timeout.saturating_add(Duration::from_secs(1));
         let schedule = Schedule { interval: self.interval, timeout, jitter: self.jitter };
@@ -132,6 +129,8 @@ struct Sensor {
     folder: PathBuf,
     series: String,
     timeout: Duration,
+    /// The kernel's text is what is said on its line.
+    tape: Tape,
     /// What took too long, and still goes on.
     running: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
 }
@@ -157,6 +156,7 @@ impl Probe for Sensor {
         };
         let text = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let text = text.map_err(|error| unreadable(&file, &error))?;
+        self.tape.hears(&text);
         let (celsius, _) =
             scratchpad::parse(&text).map_err(|unread| not_understood(&file, text.len(), unread))?;
         let mut reading = Reading::default();

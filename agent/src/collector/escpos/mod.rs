@@ -15,13 +15,15 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 
 use self::status::{QUESTIONS, Status};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::printer::Watch;
 use super::probe::{Introduction, is_answer};
-use super::serial::{Bus, Line, PortName, PortSettings};
+use super::serial::{Bus, Line, PortSettings};
+use super::tape::Tape;
 use super::{About, Collector, Context};
 
 /// Longest wait for a connection; a printer that is busy would let us wait for a minute.
@@ -38,19 +40,19 @@ pub struct Settings {
     /// `host:port`.
     #[serde(default)]
     tcp: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<1>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// Whether it has a sensor for the near end of the paper.
-    #[serde(default = "near_end_sensor")]
+    #[serde(default = "defaults::yes")]
     near_end_sensor: bool,
     #[serde(default)]
     drawer: Option<DrawerSettings>,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -65,26 +67,6 @@ struct DrawerSettings {
 enum Level {
     High,
     Low,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(1)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn near_end_sensor() -> bool {
-    true
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -137,13 +119,18 @@ impl Collector for Settings {
         kind: "escpos",
         settings: &[],
     }];
+    const SHOWS_BYTES: bool = true;
 
     fn lane(&self) -> Lane {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        self.port.as_ref().map(|port| port.name.clone())
+    fn target(&self) -> Option<String> {
+        self.tcp.clone()
+    }
+
+    fn port(&self) -> Option<&PortSettings> {
+        self.port.as_ref()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -169,7 +156,9 @@ impl Collector for Settings {
             timeout: CONNECT_TIMEOUT + self.timeout * 5,
             jitter: self.jitter,
         };
-        let mut printer = Printer { settings: self, way, watch: Watch::default(), drawer: Drawer::default() };
+        let tape = ctx.sink.tape();
+        let mut printer =
+            Printer { settings: self, way, tape, watch: Watch::default(), drawer: Drawer::default() };
         poll::run(schedule, ctx, &mut printer).await;
     }
 }
@@ -183,6 +172,7 @@ enum Way {
 struct Printer<'a> {
     settings: &'a Settings,
     way: Way,
+    tape: &'a Tape,
     watch: Watch,
     drawer: Drawer,
 }
@@ -198,8 +188,8 @@ impl Probe for Printer<'_> {
     async fn read(&mut self) -> Result<Reading, Fault> {
         let timeout = self.settings.timeout;
         let answers = match &self.way {
-            Way::Serial(bus) => over_serial(bus, timeout).await?,
-            Way::Tcp(target) => over_tcp(target, timeout).await?,
+            Way::Serial(bus) => over_serial(bus, self.tape, timeout).await?,
+            Way::Tcp(target) => over_tcp(target, self.tape, timeout).await?,
         };
         Ok(self.reading(Status::of(answers)))
     }
@@ -213,6 +203,8 @@ impl Printer<'_> {
     fn reading(&mut self, status: Status) -> Reading {
         let mut reading = self.watch.take(status.seen(self.settings.near_end_sensor));
         reading.flag("retail.printer.cutter.error", status.cutter_error);
+        // Also without `drawer`: this is how people find out which level is open.
+        reading.see("drawer_pin", f64::from(u8::from(status.drawer_high)));
         if let Some(DrawerSettings { open_when }) = self.settings.drawer {
             let open = status.drawer_high == (open_when == Level::High);
             let opens = self.drawer.take(open);
@@ -234,21 +226,21 @@ impl Drawer {
     }
 }
 
-async fn over_serial(bus: &Bus, timeout: Duration) -> Result<[u8; 4], Fault> {
+async fn over_serial(bus: &Bus, tape: &Tape, timeout: Duration) -> Result<[u8; 4], Fault> {
     let mut answers = [0; 4];
     for (answer, question) in answers.iter_mut().zip(QUESTIONS) {
-        *answer = bus.ask(question, (Duration::ZERO, timeout), ANSWER_BYTES_MAX, status::parse).await?;
+        *answer = bus.ask(tape, question, (Duration::ZERO, timeout), ANSWER_BYTES_MAX, status::parse).await?;
     }
     Ok(answers)
 }
 
 /// One connection for the four questions; it is closed when this returns, whatever has happened.
-async fn over_tcp(target: &str, timeout: Duration) -> Result<[u8; 4], Fault> {
+async fn over_tcp(target: &str, tape: &Tape, timeout: Duration) -> Result<[u8; 4], Fault> {
     let mut stream = link::connect(target, CONNECT_TIMEOUT).await.map_err(not_taken)?;
     let mut answers = [0; 4];
     for (answer, bytes) in answers.iter_mut().zip(QUESTIONS) {
         let question =
-            Question { bytes, timeout, answer_bytes_max: ANSWER_BYTES_MAX, ended: FaultKind::Refused };
+            Question { bytes, timeout, answer_bytes_max: ANSWER_BYTES_MAX, ended: FaultKind::Refused, tape };
         let answered = link::ask(&mut stream, question, status::parse).await;
         *answer = answered.map_err(|fault| not_answered(target, fault))?;
     }

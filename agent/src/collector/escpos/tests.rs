@@ -150,9 +150,11 @@ fn a_drawer_counts_when_it_is_opened_and_its_level_is_configured() {
     let read = |yaml: &str, byte| {
         let settings: Settings = serde_yaml::from_str(yaml).unwrap();
         let way = Way::Tcp(String::new());
-        let mut printer =
-            Printer { settings: &settings, way, watch: Watch::default(), drawer: Drawer::default() };
+        let (tape, watch, drawer) = (&Tape::default(), Watch::default(), Drawer::default());
+        let mut printer = Printer { settings: &settings, way, tape, watch, drawer };
         let reading = printer.reading(Status::of([byte, 0x12, 0x12, 0x12]));
+        // People see the pin, whatever is configured.
+        assert_eq!(reading.seen, [("drawer_pin", f64::from(u8::from(byte == 0x16)))]);
         reading.values.into_iter().find(|(series, _)| series == "retail.drawer.open").map(|(_, open)| open)
     };
     let (high, low) = (0x16, 0x12);

@@ -22,6 +22,7 @@ use self::argentina::{Maker, Numbers};
 use self::offset::UtcOffset;
 use self::status::{FiscalWatch, Status};
 use self::wire::{CLEAR_TIMEOUT, Wire};
+use super::defaults;
 use super::fault::Fault;
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
@@ -45,14 +46,14 @@ pub struct Settings {
     /// What the printer's clock shows, against UTC.
     #[serde(default)]
     utc_offset: Option<UtcOffset>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -72,22 +73,6 @@ enum Handshake {
     #[default]
     None,
     RtsCts,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -145,6 +130,10 @@ impl Collector for Settings {
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn check(&self) -> Result<(), String> {

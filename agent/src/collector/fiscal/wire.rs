@@ -49,7 +49,8 @@ impl Wire<'_> {
             clear_to_send(port).await?;
         }
         let ended = FaultKind::MissingPort;
-        let question = Question { bytes, timeout, answer_bytes_max: ANSWER_BYTES_MAX, ended };
+        let tape = self.ctx.sink.tape();
+        let question = Question { bytes, timeout, answer_bytes_max: ANSWER_BYTES_MAX, ended, tape };
         let answer = ask_who_works(&mut port.stream, question, works, parse).await;
         if handshake == Handshake::RtsCts {
             raise_rts(port, false)?;

@@ -1,16 +1,16 @@
 //! What the kernel tells in files, and sysinfo does not read: `/proc/diskstats` (Documentation/admin-guide/iostats.rst),
 //! `/proc/loadavg`, `/proc/meminfo`, the wear of eMMC (JEDEC 84-B51, `DEVICE_LIFE_TIME_EST_TYP_A` and `_B`), and what the
-//! firmware of a Raspberry Pi says of its supply (its documentation of `vcgencmd get_throttled`).
+//! firmware of a Raspberry Pi says of its supply.
 //!
 //! Reading is apart from parsing: the parsers are pure, and what they do not understand is `None`, never zero. The wear of NVMe
 //! and SATA disks is told to root alone, by commands of the disk, and is left out.
 
 use std::path::Path;
 
+use crate::kernel::{Supply, meminfo, names, read};
+
 /// Bytes of a sector in `diskstats`, whatever the disk has.
 const SECTOR_BYTES: u64 = 512;
-/// Longest file that is read; diskstats of a hundred disks have a tenth of it.
-const FILE_BYTES_MAX: u64 = 256 << 10;
 /// What is no disk of its own, but a part or a copy of another, or memory.
 const NO_DISKS: [&str; 7] = ["dm-", "fd", "loop", "md", "ram", "sr", "zram"];
 
@@ -18,7 +18,7 @@ const NO_DISKS: [&str; 7] = ["dm-", "fd", "loop", "md", "ram", "sr", "zram"];
 pub(super) fn look(root: &Path) -> Vec<(&'static str, f64)> {
     let file = |path: &str| read(&root.join(path));
     let mut values = Vec::new();
-    let disks = names(&root.join("sys/block"));
+    let disks = disks(&root.join("sys/block"));
     if let Some((read, written)) = file("proc/diskstats").and_then(|text| diskstats(&text, &disks)) {
         values.push(("system.disk.io.read", super::whole(read)));
         values.push(("system.disk.io.write", super::whole(written)));
@@ -34,25 +34,20 @@ pub(super) fn look(root: &Path) -> Vec<(&'static str, f64)> {
             .and_then(|text| swap(&text))
             .map(|used| ("system.paging.usage", super::whole(used))),
     );
-    let supply = file("sys/devices/platform/soc/soc:firmware/get_throttled");
-    if let Some(supply) = supply.and_then(|text| throttled(&text)) {
-        values.extend(supply);
+    if let Some(supply) = Supply::look(root) {
+        values.extend([
+            ("system.cpu.throttled", flag(supply.throttled)),
+            ("system.power.undervoltage", flag(supply.is_low)),
+            ("system.power.undervoltage.seen", flag(supply.was_low)),
+        ]);
     }
     values
 }
 
-fn read(path: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
 /// The disks of the box.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| !NO_DISKS.iter().any(|no_disk| name.starts_with(no_disk))).collect()
+fn disks(folder: &Path) -> Vec<String> {
+    let is_disk = |name: &String| !NO_DISKS.iter().any(|no_disk| name.starts_with(no_disk));
+    names(folder).into_iter().filter(is_disk).collect()
 }
 
 /// Bytes read and written by these disks since the box started.
@@ -90,24 +85,12 @@ fn load(text: &str) -> Option<f64> {
 
 /// Bytes of swap in use; a box without swap has no value.
 fn swap(text: &str) -> Option<u64> {
-    let of = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    };
-    let (total, free) = (of("SwapTotal:")?, of("SwapFree:")?);
-    (total > 0).then(|| total.saturating_sub(free).saturating_mul(1_024))
+    let (total, free) = (meminfo(text, "SwapTotal:")?, meminfo(text, "SwapFree:")?);
+    (total > 0).then(|| total.saturating_sub(free))
 }
 
-/// Bit 0: the supply is too low now; bit 16: it was since the start; bits 1 to 3: the processor is slowed down now.
-fn throttled(text: &str) -> Option<[(&'static str, f64); 3]> {
-    let text = text.trim();
-    let bits = u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()?;
-    let flag = |mask: u32| f64::from(u8::from(bits & mask != 0));
-    Some([
-        ("system.cpu.throttled", flag(0b1110)),
-        ("system.power.undervoltage", flag(1)),
-        ("system.power.undervoltage.seen", flag(1 << 16)),
-    ])
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
 }
 
 #[cfg(test)]
@@ -149,15 +132,6 @@ mod tests {
         assert_eq!(swap("SwapTotal: 0 kB\nSwapFree: 0 kB\n"), None);
         assert_eq!(swap("SwapTotal: 10 kB\n"), None);
         assert_eq!(swap("SwapTotal: 10 MB\nSwapFree: 1 MB\n"), None);
-    }
-
-    #[test]
-    fn an_undervoltage_of_before_is_told_apart_from_one_of_now() {
-        let told = |text: &str| throttled(text).map(|flags| flags.map(|(_, value)| value));
-        assert_eq!(told("0\n"), Some([0.0, 0.0, 0.0]));
-        assert_eq!(told("50005\n"), Some([1.0, 1.0, 1.0]));
-        assert_eq!(told("0x10000"), Some([0.0, 0.0, 1.0]));
-        assert_eq!((told(""), told("on")), (None, None));
     }
 
     #[test]

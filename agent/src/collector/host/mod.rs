@@ -6,12 +6,13 @@
 mod kernel;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use storepulse_shared::batch::Lane;
-use sysinfo::{Components, Disks, MemoryRefreshKind, Networks, System};
+use sysinfo::{Components, Disks, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, Networks, System};
 
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::poll::{self, Probe, Reading, Schedule};
 use super::{About, Collector, Context};
@@ -24,26 +25,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How often the box is looked at.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     pub interval: Duration,
     /// Where `proc` and `sys` of the box are, in a container that has them elsewhere.
     #[serde(default = "root")]
     pub root: PathBuf,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     pub lane: Lane,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(30)
 }
 
 fn root() -> PathBuf {
     PathBuf::from("/")
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -72,6 +65,7 @@ impl Collector for Settings {
         events: &[],
         limits: &[
             "What the box does not tell is left out: no answer is not zero.",
+            "The use of the processors is a mean since the reading before: the first reading has none.",
             "Wear is that of eMMC, in tenths; NVMe and SATA disks tell theirs to root alone, and are left out.",
         ],
         untested: &["the supply and throttling of a Raspberry Pi, and a worn eMMC"],
@@ -101,7 +95,7 @@ impl Collector for Settings {
 
 impl Probe for Looker {
     async fn read(&mut self) -> Result<Reading, Fault> {
-        Ok(Reading { values: self.look(), events: Vec::new() })
+        Ok(Reading { values: self.look(), ..Reading::default() })
     }
 }
 
@@ -111,6 +105,8 @@ struct Looker {
     system: System,
     networks: Option<Networks>,
     components: Option<Components>,
+    /// Since when the use of the processors is measured.
+    began: Instant,
 }
 
 impl Looker {
@@ -123,17 +119,23 @@ impl Looker {
             system,
             networks: Networks::new().ok(),
             components: Components::new_with_refreshed_list().ok(),
+            began: Instant::now(),
         })
     }
 
     fn look(&mut self) -> Vec<(String, f64)> {
+        // It is a mean over a while, and of the first look there is none yet.
+        let is_cpu_known = self.began.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL;
         self.system.refresh_cpu_usage();
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let mut values = vec![
-            ("system.cpu.utilization", thousandth(f64::from(self.system.global_cpu_usage()) / 100.0)),
             ("system.memory.limit", whole(self.system.total_memory())),
             ("system.memory.usage", whole(self.system.used_memory())),
         ];
+        if is_cpu_known {
+            let used = f64::from(self.system.global_cpu_usage()) / 100.0;
+            values.push(("system.cpu.utilization", thousandth(used)));
+        }
         values.extend(System::uptime().ok().map(|s| ("system.uptime", whole(s))));
         if let Some(networks) = &mut self.networks {
             networks.refresh(true);
@@ -183,12 +185,19 @@ mod tests {
 
     #[test]
     fn the_box_tells_what_the_catalogue_knows() {
-        let values = Looker::new(root()).unwrap().look();
+        let mut looker = Looker::new(root()).unwrap();
+        let values = looker.look();
         for (series, value) in &values {
             assert!(catalogue::find(series).is_some(), "{series} is not in the catalogue");
             assert!(value.is_finite() && *value >= 0.0, "{series} = {value}");
         }
         let memory = values.iter().find(|(series, _)| series == "system.memory.limit").unwrap().1;
         assert!(memory > 1e6);
+        let has_cpu = |values: &[(String, f64)]| values.iter().any(|(s, _)| s == "system.cpu.utilization");
+        assert!(!has_cpu(&values), "nothing was measured yet");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !has_cpu(&looker.look()) {
+            assert!(Instant::now() < deadline, "the use of the processors is never told");
+        }
     }
 }

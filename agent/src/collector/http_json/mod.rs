@@ -15,6 +15,7 @@ use serde::de::{Deserializer, Error as _};
 use storepulse_shared::batch::Lane;
 
 use self::pointer::{Found, Target, TimeUnit};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::own_time::{self, OwnTime};
 use super::parse::Subject;
@@ -51,34 +52,18 @@ pub struct Settings {
     password: Option<Secret>,
     #[serde(default)]
     ca_file: Option<PathBuf>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn time_unit() -> TimeUnit {
     TimeUnit::S
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -108,6 +93,10 @@ impl Collector for Settings {
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(web::host_of(&self.url))
     }
 
     fn check(&self) -> Result<(), String> {

@@ -13,6 +13,7 @@ use storepulse_shared::series;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::collector::defaults;
 use crate::collector::fault::{Fault, FaultKind};
 use crate::collector::json;
 
@@ -24,17 +25,13 @@ pub(super) struct Target {
     pub pointer: String,
     #[serde(deserialize_with = "metric")]
     pub metric: String,
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     pub scale: f64,
     #[serde(default)]
     pub offset: f64,
     /// Words instead of numbers.
     #[serde(default)]
     pub states: BTreeMap<String, f64>,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 /// How a time is written.

@@ -124,6 +124,10 @@ impl Files {
             self.missing = self.missing.saturating_add(1);
             // In a folder that is there a file that is not there will be a new one.
             self.is_new &= !path.parent().is_some_and(Path::is_dir);
+            // What was rotated away before a restart has lines that nobody has read; the next file may be long in coming.
+            if !self.is_new && self.is_any_shut() {
+                self.reopen(None).map_err(|error| trouble(&path, &error))?;
+            }
             // Between two steps of a rotation there is none.
             return match self.missing {
                 1 => Ok(()),
@@ -148,8 +152,8 @@ impl Files {
         if self.is_new {
             return self.begin(found);
         }
-        if self.list.iter().any(|file| file.file.is_none() && !file.place.done) {
-            self.reopen(found)?;
+        if self.is_any_shut() {
+            self.reopen(Some(found))?;
         }
         let is_last = |id| self.list.last().is_some_and(|last| last.file.is_some() && last.place.id() == id);
         if is_last((found.1.dev(), found.1.ino())) {
@@ -200,10 +204,15 @@ impl Files {
         Ok(())
     }
 
-    /// Finds files again after a restart, or after they could not be read.
-    fn reopen(&mut self, found: &Found) -> io::Result<()> {
+    fn is_any_shut(&self) -> bool {
+        self.list.iter().any(|file| file.file.is_none() && !file.place.done)
+    }
+
+    /// Finds files again after a restart, or after they could not be read. While the path leads nowhere it says of none that
+    /// it is gone: the path may have led to it.
+    fn reopen(&mut self, found: Option<&Found>) -> io::Result<()> {
         let mut family = find::family(&self.path)?;
-        family.push(found.clone());
+        family.extend(found.cloned());
         let last = self.list.len().saturating_sub(1);
         for (at, follow) in self.list.iter_mut().enumerate() {
             if follow.file.is_some() || follow.place.done {
@@ -221,6 +230,7 @@ impl Files {
             }
             if again.is_none()
                 && at == last
+                && let Some(found) = found
                 && let Some(file) = follow::open(&found.0)?
             {
                 if same_inode(&found) {
@@ -233,6 +243,7 @@ impl Files {
             }
             match again {
                 Some((path, file)) => follow.reopen(path, file)?,
+                None if found.is_none() => {}
                 None => {
                     follow.place.done = true;
                     self.events.push(GONE);

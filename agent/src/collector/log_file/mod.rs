@@ -31,6 +31,7 @@ use self::format::{Format, FormatName};
 use self::rule::{Pattern, Take};
 use self::tail::{Look, Pending, Tail};
 use super::book::Book;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::sink::Tick;
@@ -52,22 +53,22 @@ const PATTERNS_MAX: usize = 50;
 pub struct Settings {
     path: PathBuf,
     /// How often the file is looked at.
-    #[serde(default = "poll", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<1>", deserialize_with = "crate::config::duration")]
     poll: Duration,
     /// How often at most what was read is told and kept.
-    #[serde(default = "every", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     every: Duration,
     /// Where a log begins that was never seen.
     #[serde(default)]
     start: Start,
     /// How long a look may take.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
     /// Nothing was written for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::hours::<1>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
     #[serde(default)]
     format: FormatName,
@@ -96,21 +97,6 @@ enum Start {
     Beginning,
 }
 
-const fn poll() -> Duration {
-    Duration::from_secs(1)
-}
-const fn every() -> Duration {
-    Duration::from_secs(5)
-}
-const fn timeout() -> Duration {
-    Duration::from_secs(10)
-}
-const fn stale_after() -> Duration {
-    Duration::from_secs(3_600)
-}
-const fn lane() -> Lane {
-    Lane::Normal
-}
 const fn delimiter() -> char {
     ','
 }
@@ -139,6 +125,10 @@ impl Collector for Settings {
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(self.path.display().to_string())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -176,6 +166,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.path]
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {
@@ -300,7 +294,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         if look.state == Some(DeviceState::Ok) && !look.again.is_empty() {
-            sink.accept(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
+            sink.repeat(vec![Tick { time_ms, values: look.again }], LINE_WAIT_MAX).await;
         }
         if let Some(fault) = look.trouble {
             sink.error(fault.kind, fault.text);

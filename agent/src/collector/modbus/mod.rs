@@ -24,11 +24,12 @@ use self::frame::{Answer, Request, exception, is_about_the_question};
 use self::plan::Group;
 use self::register::Register;
 use self::way::Way;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::Subject;
 use super::poll::{self, Probe, Reading, Schedule};
 use super::probe::Introduction;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context, Sink};
 
 /// The longest that a unit waits for others on its line; they are many, and some may be silent.
@@ -50,28 +51,19 @@ pub struct Settings {
     /// Addresses between two registers of a request that nobody asked for.
     #[serde(default)]
     gap: u16,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For one answer.
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "half_a_second", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn unit() -> u8 {
     1
-}
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-const fn half_a_second() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Settings {
@@ -136,7 +128,7 @@ impl Collector for Settings {
             "An invalid number, a state without a name and an address that the device refuses are counted (`parse`, `exception`), and the other values are taken. The device has a fault if none is left.",
             "A request has at most 125 registers or 2,000 bits. Neighbours share one; each device has at most 200 registers.",
             "Nothing is asked twice: what failed is asked again at the next interval.",
-            "Devices of one line share it by the name of its port, which must be written alike; the first one says its speed and format.",
+            "Devices of one line share it by the name of its port, which must be written alike, as must its speed, format and `dtr`. No other kind may name that port.",
             "Over TCP each device has a connection of its own, which stays open; a gateway must allow as many as it has devices.",
         ],
         untested: &[
@@ -146,13 +138,19 @@ impl Collector for Settings {
     };
     const SUBJECTS: &'static [Subject] = frame::SUBJECTS;
     const INTRODUCTIONS: &'static [Introduction] = frame::INTRODUCTIONS;
+    const SHARES_ITS_LINE: bool = true;
+    const SHOWS_BYTES: bool = true;
 
     fn lane(&self) -> Lane {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        self.port.as_ref().map(|port| port.name.clone())
+    fn target(&self) -> Option<String> {
+        self.tcp.clone()
+    }
+
+    fn port(&self) -> Option<&PortSettings> {
+        self.port.as_ref()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -189,12 +187,13 @@ impl Probe for Device {
     async fn read(&mut self) -> Result<Reading, Fault> {
         let (mut reading, mut faults) = (Reading::default(), Vec::new());
         for group in &self.groups {
-            match self.way.ask(group.request, self.timeout).await? {
+            match self.way.ask(self.sink.tape(), group.request, self.timeout).await? {
                 Answer::Data(data) => {
-                    faults.extend(take(&mut reading, &self.registers, group, &data));
+                    let fault = take(&mut reading, &self.registers, group, &data);
+                    faults.extend(fault.map(|fault| self.with_bytes(fault)));
                 }
                 Answer::Exception(code) if is_about_the_question(code) => {
-                    faults.push(refused(group.request, code));
+                    faults.push(self.with_bytes(refused(group.request, code)));
                 }
                 Answer::Exception(code) => return Err(refused(group.request, code)),
             }
@@ -217,8 +216,13 @@ impl Probe for Device {
 impl Device {
     fn count(&self, faults: Vec<Fault>) {
         for fault in faults {
-            self.sink.error(fault.kind, fault.text);
+            self.sink.fault(fault);
         }
+    }
+
+    /// Before another group is asked: what was said belongs to this one.
+    fn with_bytes(&self, fault: Fault) -> Fault {
+        Fault { bytes: self.sink.exchange(), ..fault }
     }
 }
 

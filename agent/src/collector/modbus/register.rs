@@ -9,6 +9,7 @@ use serde::Deserialize;
 use storepulse_shared::series;
 
 use super::frame::Table;
+use crate::collector::defaults;
 
 /// What a device says if a probe is broken or missing, where nothing else is configured.
 const INVALID_I16: [i64; 2] = [0x8000, 0x7fff];
@@ -66,16 +67,12 @@ struct Entry {
     mask: Option<u32>,
     #[serde(default)]
     word_order: WordOrder,
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     scale: f64,
     #[serde(default)]
     offset: f64,
     invalid: Option<Vec<i64>>,
     states: Option<BTreeMap<i64, f64>>,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 impl TryFrom<Entry> for Register {

@@ -71,6 +71,32 @@ async fn a_probe_on_a_line_is_read_with_one_request() {
 }
 
 #[tokio::test]
+async fn an_error_keeps_the_bytes_that_belong_to_it_when_a_good_answer_follows() {
+    let rig = Rig::new();
+    let _probe = plug(
+        &port(&rig),
+        line(Box::new(|request| match request[3] {
+            0 => vec![1, 0x84, 2],
+            _ => vec![1, 4, 2, 0xff, 0x33],
+        })),
+    );
+    let registers = "registers: [{ metric: hw.temperature, table: input, address: 0 }, \
+                     { metric: hw.humidity, table: input, address: 90 }]";
+    let _running = rig.start(&rtu(&port(&rig), registers));
+    rig.until_state(DeviceState::Ok).await;
+    let status = rig.until("an attempt", |status| status.attempts > 1 && status.last_error.is_some()).await;
+    let refusals = status.errors["exception"];
+    assert!(status.attempts.abs_diff(refusals) <= 1, "a reading is one attempt: {status:?}");
+    let refused = status.last_error.unwrap().bytes.unwrap();
+    assert!(
+        refused.asked.starts_with("01 04 00 00") && refused.answered.starts_with("01 84 02"),
+        "{refused:?}"
+    );
+    let last = status.exchange.unwrap();
+    assert!(last.asked.starts_with("01 04 00 5a") && last.answered.starts_with("01 04 02 ff 33"), "{last:?}");
+}
+
+#[tokio::test]
 async fn what_a_line_does_wrong_is_told_apart_and_passes() {
     let rig = Rig::new();
     let turn = Arc::new(AtomicUsize::new(0));

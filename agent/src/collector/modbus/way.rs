@@ -13,6 +13,7 @@ use super::frame::{Answer, RTU_BYTES_MAX, Request, TCP_BYTES_MAX};
 use crate::collector::fault::{Fault, FaultKind};
 use crate::collector::link::{Question, ask, connect};
 use crate::collector::serial::Bus;
+use crate::collector::tape::Tape;
 
 /// Above this speed the silence stays as long as it is.
 const FASTEST: u32 = 19_200;
@@ -33,13 +34,18 @@ impl Way {
         Self::Connection(Connection { target, transaction: 0, stream: None })
     }
 
-    pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Answer, Fault> {
+    pub(super) async fn ask(
+        &mut self,
+        tape: &Tape,
+        request: Request,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
         match self {
             Self::Line { bus, silence } => {
                 let parse = |bytes: &[u8]| request.parse_rtu(bytes);
-                bus.ask(&request.rtu(), (*silence, timeout), RTU_BYTES_MAX, parse).await
+                bus.ask(tape, &request.rtu(), (*silence, timeout), RTU_BYTES_MAX, parse).await
             }
-            Self::Connection(connection) => connection.ask(request, timeout).await,
+            Self::Connection(connection) => connection.ask(tape, request, timeout).await,
         }
     }
 
@@ -64,9 +70,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Answer, Fault> {
+    async fn ask(&mut self, tape: &Tape, request: Request, timeout: Duration) -> Result<Answer, Fault> {
         if let Some(stream) = self.stream.take() {
-            match self.ask_on(stream, request, timeout).await {
+            match self.ask_on(stream, tape, request, timeout).await {
                 Err(fault) if fault.kind == FaultKind::Refused => {}
                 answered => return answered,
             }
@@ -74,19 +80,20 @@ impl Connection {
         let stream = connect(&self.target, timeout).await?;
         // A question is one small packet that nothing follows. If this cannot be set it is only slower.
         let _ = stream.set_nodelay(true);
-        self.ask_on(stream, request, timeout).await
+        self.ask_on(stream, tape, request, timeout).await
     }
 
     async fn ask_on(
         &mut self,
         mut stream: TcpStream,
+        tape: &Tape,
         request: Request,
         timeout: Duration,
     ) -> Result<Answer, Fault> {
         self.transaction = self.transaction.wrapping_add(1);
         let (transaction, bytes) = (self.transaction, request.tcp(self.transaction));
-        let question =
-            Question { bytes: &bytes, timeout, answer_bytes_max: TCP_BYTES_MAX, ended: FaultKind::Refused };
+        let ended = FaultKind::Refused;
+        let question = Question { bytes: &bytes, timeout, answer_bytes_max: TCP_BYTES_MAX, ended, tape };
         let answer = ask(&mut stream, question, |bytes| request.parse_tcp(transaction, bytes)).await;
         match answer {
             Ok(answer) => {

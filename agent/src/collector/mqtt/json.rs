@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::defaults;
 use super::super::fault::FaultKind;
 use super::super::parse::{Parsed, Subject, Unread, outcome};
 use super::report::{Report, Stamp, time_of_ms, time_of_seconds, time_of_text};
@@ -23,17 +24,13 @@ pub(super) struct Field {
     pub pointer: String,
     /// What it is, a series.
     pub metric: String,
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     pub scale: f64,
     #[serde(default)]
     pub offset: f64,
     /// What words mean. With them, a word that is not among them is a fault.
     #[serde(default)]
     pub states: BTreeMap<String, f64>,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 pub(super) const SUBJECT: Subject = Subject {

@@ -30,6 +30,7 @@ use time::UtcOffset;
 
 use self::format::Format;
 use self::json::Field;
+use super::defaults;
 use super::secret::Secret;
 use super::{About, Collector, Context, Subject};
 
@@ -66,33 +67,17 @@ pub struct Settings {
     #[serde(default, deserialize_with = "utc_offset")]
     utc_offset: Option<UtcOffset>,
     /// No measurement for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::hours::<2>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// For a connection, and for each answer of the broker.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
     /// How often a broker that says nothing is asked whether it is there.
-    #[serde(default = "keep_alive", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     keep_alive: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(7_200)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(10)
-}
-
-const fn keep_alive() -> Duration {
-    Duration::from_secs(30)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 /// `+01:00` or `-05:30`.
@@ -141,6 +126,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.broker.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         session::host_and_port(&self.broker)?;
         for topic in self.availability.iter().flatten().chain([&self.topic]) {
@@ -172,6 +161,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.password.iter_mut().filter_map(Secret::path_mut).collect()
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use self::answer::{Answer, Refusal};
 use super::changes::Changes;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::link::{self, Question};
 use super::parse::Subject;
@@ -33,37 +34,21 @@ pub struct Settings {
     #[serde(default = "ups")]
     ups: String,
     /// How often it is read.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// The longest that a reading may take.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
     /// Up to this long after its tick it is read.
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 fn ups() -> String {
     "ups".to_owned()
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(30)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -107,6 +92,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if self.ups.is_empty() || self.ups.len() > 64 || !self.ups.chars().all(is_name) {
@@ -137,6 +126,7 @@ impl Probe for Upsd<'_> {
             timeout: *timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
             ended: FaultKind::Refused,
+            tape: self.ctx.sink.tape(),
         };
         let answer = link::ask(&mut stream, question, |bytes| answer::parse(ups, bytes)).await?;
         // It is polite, and no more: upsd closes, whether it has read this or not.

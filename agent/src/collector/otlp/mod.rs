@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 
 use self::senders::{Network, Senders};
 use self::serve::Receiver;
+use super::defaults;
 use super::fault::FaultKind;
 use super::label;
 use super::parse::Subject;
@@ -50,22 +51,14 @@ pub struct Settings {
     tokens: Vec<TokenSetting>,
     #[serde(default)]
     from: Vec<Network>,
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318)
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -90,6 +83,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.listen.to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         label::check_listed(&self.labels)?;
         self.tokens.iter().try_for_each(TokenSetting::check)?;
@@ -101,6 +98,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.tokens.iter_mut().filter_map(|token| token.token_file.as_mut()).collect()
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

@@ -164,7 +164,7 @@ async fn keep(receiver: &Receiver, points: Points<'_>) -> Result<(u64, String), 
         receiver.heard.send_replace(());
     }
     let mut why: Vec<String> = Vec::new();
-    for Fault { kind, text } in left_out.faults() {
+    for Fault { kind, text, .. } in left_out.faults() {
         receiver.sink.error(kind, text.clone());
         why.push(text);
     }

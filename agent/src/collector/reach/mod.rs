@@ -22,6 +22,7 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 
 use self::endpoint::Endpoint;
+use super::defaults;
 use super::fault::FaultKind;
 use super::poll::{self, Schedule};
 use super::{About, Collector, Context, Subject};
@@ -48,7 +49,7 @@ pub struct Settings {
     #[serde(default = "checks")]
     checks: Vec<Check>,
     /// Whether a certificate that is not trusted is a fault.
-    #[serde(default = "verify")]
+    #[serde(default = "defaults::yes")]
     verify: bool,
     /// The name that is asked for and verified, if it is not the target's.
     #[serde(default)]
@@ -57,40 +58,20 @@ pub struct Settings {
     #[serde(default)]
     ca_file: Option<PathBuf>,
     /// How often it is looked at.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// How long each check may take.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 fn checks() -> Vec<Check> {
     vec![Check::Tcp]
-}
-
-const fn verify() -> bool {
-    true
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -125,6 +106,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         let (host, port) = host_and_port(&self.target)?;
         let has = |check| self.checks.contains(&check);
@@ -145,6 +130,10 @@ impl Collector for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         self.ca_file.iter_mut().collect()
+    }
+
+    fn floor(&self) -> Duration {
+        if self.checks.contains(&Check::Tls) { TLS_INTERVAL_MIN } else { Duration::ZERO }
     }
 
     async fn run(&self, ctx: &Context) {

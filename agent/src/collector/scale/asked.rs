@@ -11,6 +11,7 @@ use crate::collector::parse::Parsed;
 use crate::collector::poll::{Probe, Reading};
 use crate::collector::probe::{Introduction, is_answer};
 use crate::collector::serial::{Bus, Line};
+use crate::collector::tape::Tape;
 
 // All that is ever written.
 const WEIGHT_8217: &[u8] = b"W";
@@ -62,16 +63,17 @@ const ANSWER_BYTES_MAX: usize = 64;
 pub(super) struct Asked<'a> {
     settings: &'a Settings,
     bus: Arc<Bus>,
+    tape: &'a Tape,
     counts: Counts,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(settings: &'a Settings, bus: Arc<Bus>) -> Self {
-        Self { settings, bus, counts: Counts::new(settings) }
+    pub(super) fn new(settings: &'a Settings, bus: Arc<Bus>, tape: &'a Tape) -> Self {
+        Self { settings, bus, tape, counts: Counts::new(settings) }
     }
 
     async fn ask<T>(&self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Result<T, Fault> {
-        self.bus.ask(bytes, (Duration::ZERO, self.settings.timeout), ANSWER_BYTES_MAX, parse).await
+        self.bus.ask(self.tape, bytes, (Duration::ZERO, self.settings.timeout), ANSWER_BYTES_MAX, parse).await
     }
 
     async fn answer(&self) -> Result<Answer, Fault> {

@@ -28,6 +28,12 @@ struct Last {
     at_zero: Option<bool>,
     idle_kg: Option<f64>,
     weight_kg: Option<f64>,
+    /// A tare is subtracted.
+    tared: Option<bool>,
+    /// At rest, as far as it says.
+    stable: Option<bool>,
+    overload: bool,
+    underload: bool,
 }
 
 impl Counts {
@@ -56,10 +62,12 @@ impl Counts {
             Answer::Unstable { at_zero } => {
                 self.unstable = self.unstable.wrapping_add(1);
                 self.last.at_zero = at_zero;
+                self.last.stable = Some(false);
             }
             Answer::Overload => {
                 self.overload = self.overload.wrapping_add(1);
                 self.last.at_zero = Some(false);
+                self.last.overload = true;
             }
             Answer::Underload => self.note_underload(),
             Answer::Unweighed { at_zero } => self.last.at_zero = Some(at_zero),
@@ -81,11 +89,13 @@ impl Counts {
 
     fn note_weight(&mut self, weight: Weight, now: Instant) {
         let kg = weight.unit.unwrap_or(self.unit).kg(weight.value);
+        self.last.weight_kg = Some(kg);
+        self.last.tared = Some(weight.is_net);
+        self.last.stable = Some(true);
         if kg <= -self.idle_below_kg && !weight.is_net {
             return self.note_underload();
         }
         self.reads = self.reads.wrapping_add(1);
-        self.last.weight_kg = Some(kg);
         // With a tare, nothing and a little are those of a container: they say nothing about the platform.
         if !weight.is_net {
             self.last.at_zero = weight.at_zero.or(Some(kg == 0.0));
@@ -99,6 +109,22 @@ impl Counts {
     fn note_underload(&mut self) {
         self.underload = self.underload.wrapping_add(1);
         self.last.at_zero = Some(false);
+        self.last.underload = true;
+    }
+
+    /// What people see who stand before it, for setting its zero: the weight in kilograms, whatever its own unit. Only what
+    /// the last answer says.
+    fn show(&self, reading: &mut Reading) {
+        let Last { at_zero, weight_kg, tared, stable, overload, underload, .. } = self.last;
+        if let Some(kg) = weight_kg {
+            reading.see("weight_kg", kg);
+        }
+        let flags = [("at_zero", at_zero), ("stable", stable), ("tared", tared)];
+        for (name, is) in flags.into_iter().filter_map(|(name, is)| Some((name, is?))) {
+            reading.see(name, f64::from(u8::from(is)));
+        }
+        reading.see("overload", f64::from(u8::from(overload)));
+        reading.see("underload", f64::from(u8::from(underload)));
     }
 
     /// What there is to tell.
@@ -119,9 +145,10 @@ impl Counts {
             let age = now.saturating_duration_since(at).as_secs_f64().round();
             reading.value("retail.scale.last_weighing.age", age);
         }
-        if let Some(kg) = self.last.weight_kg.filter(|_| self.tells_weight) {
+        if let Some(kg) = self.last.weight_kg.filter(|_| self.tells_weight && !self.last.underload) {
             reading.value("retail.scale.weight", kg);
         }
+        self.show(&mut reading);
         reading
     }
 }
@@ -164,6 +191,24 @@ mod tests {
             assert_eq!(told.get("weight"), None, "nobody asked for it");
         }
         assert_eq!(told(&counts, now)["reads"], 4.0);
+    }
+
+    #[test]
+    fn who_stands_before_it_sees_what_it_says_now_and_nothing_of_before() {
+        let (mut counts, now) = (counts(", unit: lb"), Instant::now());
+        for (answer, seen) in [
+            (weight(1.0), "weight_kg 0.4536, at_zero 0, stable 1, tared 0, overload 0, underload 0"),
+            (net(-0.5), "weight_kg -0.2268, stable 1, tared 1, overload 0, underload 0"),
+            (weight(-1.0), "weight_kg -0.4536, at_zero 0, stable 1, tared 0, overload 0, underload 1"),
+            (Answer::Unstable { at_zero: Some(true) }, "at_zero 1, stable 0, overload 0, underload 0"),
+            (Answer::Unweighed { at_zero: true }, "at_zero 1, overload 0, underload 0"),
+            (Answer::Overload, "at_zero 0, overload 1, underload 0"),
+        ] {
+            counts.note(answer, now).unwrap();
+            let told: Vec<String> =
+                counts.reading(now).seen.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            assert_eq!(told.join(", "), seen, "{answer:?}");
+        }
     }
 
     #[test]

@@ -21,11 +21,12 @@ use storepulse_shared::batch::Lane;
 use self::asked::Asked;
 use self::stream::Stream;
 use self::weighing::Unit;
+use super::defaults;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
 use super::poll::{self, Schedule};
 use super::probe::Introduction;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Most digits after the point.
@@ -38,15 +39,15 @@ pub struct Settings {
     port: PortSettings,
     protocol: Protocol,
     /// How often it is asked, or how often what it says by itself is told.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     interval: Duration,
     /// For each answer.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<1>", deserialize_with = "crate::config::duration")]
     timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     jitter: Duration,
     /// `cas_stream`: nothing for this long, and the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<30>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// Where the protocol does not say it.
     #[serde(default = "unit")]
@@ -60,7 +61,7 @@ pub struct Settings {
     /// Whether weights are told: they are the shop's business.
     #[serde(default)]
     weight: bool,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
@@ -88,22 +89,6 @@ impl Protocol {
     }
 }
 
-const fn interval() -> Duration {
-    Duration::from_secs(5)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(1)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(30)
-}
-
 const fn unit() -> Unit {
     Unit::Kg
 }
@@ -114,10 +99,6 @@ const fn decimals() -> u8 {
 
 const fn idle_below() -> f64 {
     0.02
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -151,11 +132,12 @@ impl Collector for Settings {
     };
 
     const INTRODUCTIONS: &'static [Introduction] = asked::INTRODUCTIONS;
+    const SHOWS_BYTES: bool = true;
     const SUBJECTS: &'static [Subject] =
         &[toledo::STANDARD, toledo::BRAZIL, nci::ANSWER, cas::READY, cas::ASKED, cas::STREAMED];
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn lane(&self) -> Lane {
@@ -172,6 +154,10 @@ impl Collector for Settings {
         Ok(())
     }
 
+    fn talks_by_itself(&self) -> bool {
+        self.protocol == Protocol::CasStream
+    }
+
     async fn run(&self, ctx: &Context) {
         let expected = self.protocol.line();
         if self.protocol == Protocol::CasStream {
@@ -185,7 +171,7 @@ impl Collector for Settings {
             timeout: self.timeout * asked::QUESTIONS_MAX + asked::OPENING_MAX,
             jitter: self.jitter,
         };
-        poll::run(schedule, ctx, &mut Asked::new(self, bus)).await;
+        poll::run(schedule, ctx, &mut Asked::new(self, bus, ctx.sink.tape())).await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! The whole kind, with scales on pseudo-terminals.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::*;
 use crate::board::DeviceState;
@@ -176,5 +175,4 @@ fn settings_that_cannot_work_are_refused() {
     assert!(check("protocol: cas_stream, stale_after: 5s").unwrap_err().contains("stale_after"));
     assert!(check("protocol: toledo_br, decimals: 5").unwrap_err().contains("decimals"));
     assert_eq!(Protocol::Nci.line(), Line::seven_e_one(9_600));
-    assert_eq!(interval() + Duration::ZERO, Duration::from_secs(5));
 }

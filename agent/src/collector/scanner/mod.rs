@@ -17,9 +17,10 @@ use serde::de::{Deserializer, Error as _};
 use storepulse_shared::batch::Lane;
 
 use self::hearing::Hearer;
+use super::defaults;
 use super::listen::{self, Hearing};
 use super::parse::Subject;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// Longest prefix, suffix or text for nothing read.
@@ -37,7 +38,7 @@ pub struct Settings {
     #[serde(default, deserialize_with = "affix")]
     suffix: Option<String>,
     /// Whether AIM identifiers say what was scanned.
-    #[serde(default = "aim")]
+    #[serde(default = "defaults::yes")]
     aim: bool,
     /// What it says when it read nothing.
     #[serde(default, deserialize_with = "affix")]
@@ -46,22 +47,10 @@ pub struct Settings {
     #[serde(default)]
     length: bool,
     /// No scan for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::hours::<24>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
-}
-
-const fn aim() -> bool {
-    true
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(24 * 3_600)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 fn affix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -103,12 +92,16 @@ impl Collector for Settings {
 
     const SUBJECTS: &'static [Subject] = &[scan::SCAN];
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
     }
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {

@@ -12,6 +12,7 @@ use super::settings::{Line, PortSettings};
 use crate::collector::fault::{Fault, FaultKind};
 use crate::collector::link::{Question, ask};
 use crate::collector::parse::Parsed;
+use crate::collector::tape::Tape;
 
 /// A pause this long ends whatever was said; adapters hand on what came in pieces of up to 16 ms.
 const HUSH: Duration = Duration::from_millis(20);
@@ -39,12 +40,13 @@ impl Bus {
         self.settings.line(self.expected)
     }
 
-    /// Asks, after this much silence.
+    /// Asks, after this much silence. What is said goes onto the tape of who asks.
     ///
     /// # Errors
     /// Those of opening and of asking. A port that has gone is closed before this returns.
     pub(crate) async fn ask<T>(
         &self,
+        tape: &Tape,
         request: &[u8],
         (silence, timeout): (Duration, Duration),
         answer_bytes_max: usize,
@@ -58,7 +60,8 @@ impl Bus {
         if !silence.is_zero() {
             tokio::time::sleep(silence).await;
         }
-        let question = Question { bytes: request, timeout, answer_bytes_max, ended: FaultKind::MissingPort };
+        let ended = FaultKind::MissingPort;
+        let question = Question { bytes: request, timeout, answer_bytes_max, ended, tape };
         let answer = ask(&mut port.stream, question, parse).await;
         let broken_off = |fault: &Fault| !matches!(fault.kind, FaultKind::MissingPort | FaultKind::Timeout);
         if !silence.is_zero() && answer.as_ref().is_err_and(broken_off) {

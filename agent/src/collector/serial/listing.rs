@@ -24,6 +24,29 @@ pub struct PortEntry {
     pub holder: Option<String>,
 }
 
+impl PortEntry {
+    /// The name to write into the configuration. An adapter with a serial number is followed wherever it is plugged in; of
+    /// one without, only the socket is certain.
+    #[must_use]
+    pub fn stable_name(&self) -> &Path {
+        let has_serial = self.usb.as_ref().is_some_and(|usb| usb.splitn(3, ':').count() == 3);
+        let order = if has_serial { ["by-id", "by-path"] } else { ["by-path", "by-id"] };
+        let linked = order.iter().find_map(|folder| self.link_in(folder));
+        linked.unwrap_or(&self.path)
+    }
+
+    /// The name of the socket that it is plugged into.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.link_in("by-path")
+    }
+
+    fn link_in(&self, folder: &str) -> Option<&Path> {
+        let is_in = |link: &&PathBuf| link.parent().is_some_and(|parent| parent.ends_with(folder));
+        self.links.iter().find(is_in).map(PathBuf::as_path)
+    }
+}
+
 impl Ports {
     /// All ports with hardware behind them, by name.
     #[must_use]
@@ -136,5 +159,23 @@ mod tests {
         );
         assert_eq!(usb.holder.as_deref(), Some("process 77 (posd)"));
         assert_eq!((&entries[0].usb, &entries[0].holder), (&None, &None));
+    }
+
+    #[test]
+    fn an_adapter_without_a_serial_number_is_named_by_its_socket() {
+        let [id, socket] = ["/dev/serial/by-id/usb-FTDI", "/dev/serial/by-path/pci-1"].map(PathBuf::from);
+        let entry = |usb: Option<&str>, links: &[&PathBuf]| PortEntry {
+            path: "/dev/ttyUSB0".into(),
+            links: links.iter().copied().cloned().collect(),
+            usb: usb.map(str::to_owned),
+            product: None,
+            holder: None,
+        };
+        let both = [&id, &socket];
+        assert_eq!(entry(Some("0403:6001:A50285BI"), &both).stable_name(), id);
+        assert_eq!(entry(Some("1a86:7523"), &both).stable_name(), socket);
+        assert_eq!(entry(Some("1a86:7523"), &[&id]).stable_name(), id);
+        assert_eq!(entry(None, &[]).stable_name(), Path::new("/dev/ttyUSB0"));
+        assert_eq!(entry(None, &both).socket(), Some(socket.as_path()));
     }
 }

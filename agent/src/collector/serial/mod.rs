@@ -18,5 +18,4 @@ pub(crate) use self::bus::Bus;
 pub use self::listing::PortEntry;
 pub(crate) use self::ports::Port;
 pub use self::ports::Ports;
-pub(crate) use self::settings::PortName;
-pub(crate) use self::settings::{Line, PortSettings};
+pub(crate) use self::settings::{Line, PortName, PortSettings};

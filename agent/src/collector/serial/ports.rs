@@ -58,9 +58,9 @@ impl Ports {
         &self.roots
     }
 
-    /// The device file behind a name, if it is there.
-    pub(crate) fn path_of(&self, name: &PortName) -> Option<PathBuf> {
-        self.find(name).ok()
+    /// The device of this agent that has it open just now.
+    pub(crate) fn reader_of(&self, path: &Path) -> Option<DeviceId> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// Opens a port for one device.
@@ -78,7 +78,8 @@ impl Ports {
         opened.unwrap_or_else(|error| Err(Fault::new(FaultKind::Internal, error.to_string())))
     }
 
-    /// The bus on this port, which all devices share that name it. The first one says how its line is.
+    /// The bus on this port, which all devices share that name it. That they may, and mean the same line, the configuration
+    /// has been checked for: what the first one says of it is true of all.
     pub(crate) fn bus(&self, device: &DeviceId, settings: &PortSettings, expected: Line) -> Arc<Bus> {
         let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(Bus::new(self.unshared(), device.clone(), settings.clone(), expected));
@@ -192,5 +193,43 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::collector::rig::plug;
+
+    const LINE: Line = Line::eight_n_one(9_600);
+
+    #[tokio::test]
+    async fn a_port_with_two_names_has_one_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let plugged = plug(&dir.path().join("ttyUSB0"), |_| b"!".to_vec());
+        let by_id = dir.path().join("usb-FTDI");
+        std::os::unix::fs::symlink(&plugged.path, &by_id).unwrap();
+        let [first, second] = [&plugged.path, &by_id].map(|path| PortSettings::plain(path.to_str().unwrap()));
+        let [probe, scale]: [DeviceId; 2] = ["probe-1", "scale-1"].map(|id| id.parse().unwrap());
+        let ports = Ports::default();
+        let is_refused = |fault: Fault| {
+            let named = fault.text.contains("is already read as the device probe-1");
+            assert!(fault.kind == FaultKind::BusyPort && named, "{fault:?}");
+        };
+
+        let held = ports.open(&probe, &first, LINE).await.unwrap();
+        is_refused(ports.open(&scale, &second, LINE).await.unwrap_err());
+        drop(held);
+        drop(ports.open(&scale, &second, LINE).await.unwrap());
+
+        let ask = async |bus: &Bus| {
+            let patience = Duration::from_secs(10);
+            bus.ask(b"?", (Duration::ZERO, patience), 8, |bytes| Ok(((), bytes.len()))).await
+        };
+        ask(&ports.bus(&probe, &first, LINE)).await.unwrap();
+        is_refused(ask(&ports.bus(&scale, &second, LINE)).await.unwrap_err());
+        is_refused(ports.open(&scale, &second, LINE).await.unwrap_err());
     }
 }

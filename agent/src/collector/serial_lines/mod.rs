@@ -18,10 +18,11 @@ use storepulse_shared::batch::Lane;
 
 use self::pattern::Pattern;
 use self::splitter::{LINE_BYTES_MAX, Piece, Splitter};
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::listen::{self, Hearing, Listener};
 use super::poll::Reading;
-use super::serial::{Line, PortName, PortSettings};
+use super::serial::{Line, PortSettings};
 use super::{About, Collector, Context};
 
 /// `serial_lines:` in the configuration.
@@ -30,21 +31,13 @@ use super::{About, Collector, Context};
 pub struct Settings {
     port: PortSettings,
     /// No line for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
     /// What its lines mean; the first that matches counts.
     patterns: Vec<Pattern>,
-}
-
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -64,8 +57,12 @@ impl Collector for Settings {
         self.lane
     }
 
-    fn port(&self) -> Option<PortName> {
-        Some(self.port.name.clone())
+    fn port(&self) -> Option<&PortSettings> {
+        Some(&self.port)
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {
@@ -109,7 +106,7 @@ fn read(patterns: &[Pattern], piece: Piece) -> Result<Reading, Fault> {
     match pattern::read(patterns, &line) {
         pattern::Reading::Matched { values, event } => {
             let events = event.into_iter().map(|event| (Cow::Owned(event.kind), event.text)).collect();
-            Ok(Reading { values, events })
+            Ok(Reading { values, events, ..Reading::default() })
         }
         pattern::Reading::Unknown => {
             Err(Fault::new(FaultKind::Parse, format!("a line of {} bytes matches no pattern", line.len())))

@@ -103,6 +103,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
+    }
+
     fn check(&self) -> Result<(), String> {
         Self::check(self)
     }

@@ -8,6 +8,7 @@ use storepulse_shared::batch::Lane;
 use storepulse_shared::series;
 
 use super::value::Name;
+use crate::collector::defaults;
 use crate::collector::secret::Secret;
 
 /// Shortest password of version 3, by RFC 3414.
@@ -42,16 +43,16 @@ pub struct Settings {
     #[serde(default)]
     pub(super) oids: Vec<Object>,
     /// How often it is read.
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     pub(super) interval: Duration,
     /// How long an answer is waited for.
-    #[serde(default = "timeout", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<2>", deserialize_with = "crate::config::duration")]
     pub(super) timeout: Duration,
     /// Up to this long after its tick it is read.
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     pub(super) jitter: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     pub(super) lane: Lane,
 }
 
@@ -149,7 +150,7 @@ pub(super) struct Object {
     #[serde(deserialize_with = "name")]
     pub oid: Name,
     /// What its number is multiplied by.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     pub scale: f64,
     /// What is added after that.
     #[serde(default)]
@@ -172,26 +173,6 @@ fn views() -> Vec<View> {
 
 const fn interfaces_max() -> usize {
     48
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-
-const fn timeout() -> Duration {
-    Duration::from_secs(2)
-}
-
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-
-const fn lane() -> Lane {
-    Lane::Normal
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {

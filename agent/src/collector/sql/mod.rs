@@ -71,6 +71,16 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        match &self.path {
+            Some(file) => Some(file.display().to_string()),
+            None => {
+                let (host, port) = server::target(self);
+                Some(format!("{host}:{port}"))
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         self.check_all()
     }

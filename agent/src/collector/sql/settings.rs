@@ -8,6 +8,7 @@ use serde::Deserialize;
 use storepulse_shared::batch::Lane;
 use storepulse_shared::limits::DEVICE_SERIES_MAX;
 
+use super::super::defaults;
 use super::super::secret::Secret;
 use super::moment;
 use super::query::Query;
@@ -46,17 +47,17 @@ pub struct Settings {
     /// The zone of times that do not tell theirs, and of the session.
     #[serde(default)]
     pub(super) timezone: Option<String>,
-    #[serde(default = "interval", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<60>", deserialize_with = "crate::config::duration")]
     pub(super) interval: Duration,
     /// To connect and to sign in.
-    #[serde(default = "seconds_5", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     pub(super) timeout: Duration,
     /// For one query, at the database.
-    #[serde(default = "seconds_5", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<5>", deserialize_with = "crate::config::duration")]
     pub(super) statement_timeout: Duration,
-    #[serde(default = "jitter", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::half_a_second", deserialize_with = "crate::config::duration")]
     pub(super) jitter: Duration,
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     pub(super) lane: Lane,
     pub(super) queries: Vec<Query>,
 }
@@ -82,19 +83,6 @@ pub(super) enum Tls {
     /// Encrypted, with the server that its certificate says it is.
     #[default]
     Verify,
-}
-
-const fn interval() -> Duration {
-    Duration::from_secs(60)
-}
-const fn seconds_5() -> Duration {
-    Duration::from_secs(5)
-}
-const fn jitter() -> Duration {
-    Duration::from_millis(500)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Engine {

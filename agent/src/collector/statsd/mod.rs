@@ -21,6 +21,7 @@ use tokio::net::UdpSocket;
 
 use self::gather::Gather;
 use super::book::Bounds;
+use super::defaults;
 use super::fault::{Fault, FaultKind};
 use super::parse::{Subject, outcome};
 use super::sink::Tick;
@@ -53,7 +54,7 @@ pub struct Settings {
     /// Who may send.
     #[serde(default)]
     from: Vec<IpAddr>,
-    #[serde(default = "flush", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::seconds::<10>", deserialize_with = "crate::config::duration")]
     flush: Duration,
     /// Tags that become labels.
     #[serde(default)]
@@ -61,30 +62,18 @@ pub struct Settings {
     #[serde(default = "Bounds::milliseconds")]
     bounds: Bounds,
     /// A sign before a gauge moves it.
-    #[serde(default = "deltas")]
+    #[serde(default = "defaults::yes")]
     deltas: bool,
     /// No datagram for this long: the device is stale.
-    #[serde(default = "stale_after", deserialize_with = "crate::config::duration")]
+    #[serde(default = "defaults::minutes::<5>", deserialize_with = "crate::config::duration")]
     stale_after: Duration,
     /// The lane of its samples.
-    #[serde(default = "lane")]
+    #[serde(default = "defaults::normal_lane")]
     lane: Lane,
 }
 
 const fn listen() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8_125)
-}
-const fn deltas() -> bool {
-    true
-}
-const fn flush() -> Duration {
-    Duration::from_secs(10)
-}
-const fn stale_after() -> Duration {
-    Duration::from_secs(300)
-}
-const fn lane() -> Lane {
-    Lane::Normal
 }
 
 impl Collector for Settings {
@@ -112,6 +101,10 @@ impl Collector for Settings {
         self.lane
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.listen.to_string())
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.from.is_empty() && !self.listen.ip().is_loopback() {
             return Err(format!("listen: {} is not loopback, so from: [addresses] is required", self.listen));
@@ -129,6 +122,10 @@ impl Collector for Settings {
             }
             None => Ok(()),
         }
+    }
+
+    fn talks_by_itself(&self) -> bool {
+        true
     }
 
     async fn run(&self, ctx: &Context) {
@@ -180,7 +177,7 @@ impl Settings {
             let is_stale = heard.elapsed() >= self.stale_after;
             let all = gather.was_used() && !is_stale && told.elapsed() >= AGAIN;
             if is_fresh || all {
-                flush_to(ctx, gather, all, stamp(tick, ctx.sink.now_ms())).await;
+                flush_to(ctx, gather, (all, is_fresh), stamp(tick, ctx.sink.now_ms())).await;
                 ctx.sink.state(DeviceState::Ok).await;
                 is_fresh = false;
                 if all {
@@ -195,7 +192,7 @@ impl Settings {
             let Ok(read) = tokio::time::timeout(DRAIN, socket.recv_from(&mut buffer)).await else { break };
             self.take(ctx, gather, &buffer, read);
         }
-        flush_to(ctx, gather, false, ctx.sink.now_ms()).await;
+        flush_to(ctx, gather, (false, true), ctx.sink.now_ms()).await;
     }
 
     /// Takes a datagram; says whether it was one from somebody who may send.
@@ -232,12 +229,18 @@ impl Settings {
     }
 }
 
-async fn flush_to(ctx: &Context, gather: &mut Gather<'_>, all: bool, time_ms: i64) {
+/// Tells what has changed, or all of it; if nothing fresh came, that is a repetition.
+async fn flush_to(ctx: &Context, gather: &mut Gather<'_>, (all, is_fresh): (bool, bool), time_ms: i64) {
     let (values, faults) = gather.flush(all);
     for kind in faults {
         ctx.sink.error(kind, refused(kind).to_owned());
     }
-    ctx.sink.accept(vec![Tick { time_ms, values }], LINE_WAIT_MAX).await;
+    let ticks = vec![Tick { time_ms, values }];
+    if is_fresh {
+        ctx.sink.accept(ticks, LINE_WAIT_MAX).await;
+    } else {
+        ctx.sink.repeat(ticks, LINE_WAIT_MAX).await;
+    }
 }
 
 fn refused(kind: FaultKind) -> &'static str {

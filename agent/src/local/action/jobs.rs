@@ -1,24 +1,38 @@
 //! What takes longer than a moment: begun by a POST, watched on its own page, with progress and the time it needs.
+//!
+//! A few at a time, each with an end of its own; what has ended is remembered for an hour. A job that is begun while the
+//! same one is at work is that one: who taps twice has it done once. A file that a job made is kept for ten minutes, one at
+//! all. The work is done by [`Runner`], which `app` runs beside everything else and ends with it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+
+use super::runner::{Runner, Work};
 
 /// Jobs that are remembered; the oldest that has ended goes first.
 const JOBS_MAX: usize = 20;
 /// Jobs at work at one time.
 const RUNNING_MAX: usize = 4;
+/// How long one that has ended is remembered.
+const MEMORY: Duration = Duration::from_secs(3_600);
+/// How long the file of a job is kept: it may be as large as the rest of the agent.
+const FILE_MEMORY: Duration = Duration::from_secs(600);
 
-/// All jobs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Jobs(Arc<Mutex<Shelf>>);
+/// All jobs. Clones are one shelf.
+#[derive(Debug, Clone)]
+pub(crate) struct Jobs {
+    shelf: Arc<Mutex<Shelf>>,
+    works: mpsc::Sender<Work>,
+}
 
 #[derive(Debug, Default)]
 struct Shelf {
     last: u64,
     jobs: BTreeMap<u64, Job>,
+    file: Option<(u64, Instant, Arc<File>)>,
 }
 
 /// One job, as it stands.
@@ -33,6 +47,8 @@ pub(crate) struct Job {
     /// How long it takes at most, or as a rule.
     pub expected: Duration,
     pub state: JobState,
+    /// When it ended.
+    pub ended: Option<Instant>,
 }
 
 /// How far it is.
@@ -46,6 +62,20 @@ pub(crate) enum JobState {
     Failed(String),
 }
 
+/// What a job made, to be taken away.
+pub(crate) struct File {
+    pub name: String,
+    /// Its media type.
+    pub media_type: &'static str,
+    pub content: Vec<u8>,
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "File({:?}, {} bytes)", self.name, self.content.len())
+    }
+}
+
 /// A running job's way to tell how far it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
@@ -56,49 +86,57 @@ pub(crate) struct Progress {
 impl Progress {
     /// So many steps are done, and this is next.
     pub(crate) fn tell(&self, done: usize, of: usize, now: impl Into<String>) {
-        self.jobs.change(self.id, JobState::Running { done, of, now: now.into() });
+        if let Some(job) = self.jobs.lock().jobs.get_mut(&self.id).filter(|job| job.ended.is_none()) {
+            job.state = JobState::Running { done, of, now: now.into() };
+        }
+    }
+
+    /// This was made. The file of an earlier job goes.
+    pub(crate) fn attach(&self, file: File) {
+        self.jobs.lock().file = Some((self.id, Instant::now(), Arc::new(file)));
     }
 }
 
 impl Jobs {
-    /// Begins a job; `None` if too many are at work.
+    /// No jobs yet, and who will do them.
+    pub(crate) fn new() -> (Self, Runner) {
+        let (works, to_do) = mpsc::channel(RUNNING_MAX);
+        let jobs = Self { shelf: Arc::default(), works };
+        (jobs.clone(), Runner::new(jobs.shelf_only(), to_do))
+    }
+
+    /// Begins a job, or finds the same one at work; `None` if too many are, or the agent stops.
     pub(crate) fn begin<F, W>(
         &self,
         what: &'static str,
         subject: impl Into<String>,
         expected: Duration,
-        stop: &CancellationToken,
         work: W,
     ) -> Option<u64>
     where
         W: FnOnce(Progress) -> F,
         F: Future<Output = Result<serde_json::Value, String>> + Send + 'static,
     {
+        let subject = subject.into();
         let mut shelf = self.lock();
-        let running = |job: &&Job| matches!(job.state, JobState::Running { .. });
-        if shelf.jobs.values().filter(running).count() >= RUNNING_MAX {
+        let mut running = shelf.jobs.values().filter(|job| job.ended.is_none());
+        if let Some(same) = running.clone().find(|job| job.what == what && job.subject == subject) {
+            return Some(same.id);
+        }
+        if running.by_ref().count() >= RUNNING_MAX {
             return None;
         }
         while shelf.jobs.len() >= JOBS_MAX {
-            let ended = shelf.jobs.values().find(|job| !running(job)).map(|job| job.id)?;
-            shelf.jobs.remove(&ended);
+            let oldest = shelf.jobs.values().find(|job| job.ended.is_some()).map(|job| job.id)?;
+            shelf.jobs.remove(&oldest);
         }
-        shelf.last += 1;
-        let id = shelf.last;
+        let id = shelf.last + 1;
+        let future = Box::pin(work(Progress { jobs: self.clone(), id }));
+        self.works.try_send(Work { id, expected, future }).ok()?;
         let state = JobState::Running { done: 0, of: 1, now: String::new() };
-        let job = Job { id, what, subject: subject.into(), begun: Instant::now(), expected, state };
+        let job = Job { id, what, subject, begun: Instant::now(), expected, state, ended: None };
         shelf.jobs.insert(id, job);
-        drop(shelf);
-        let (jobs, stop) = (self.clone(), stop.clone());
-        let work = work(Progress { jobs: self.clone(), id });
-        // Its outcome is looked for under its number; nobody waits for the task itself.
-        drop(tokio::task::spawn(async move {
-            let outcome = tokio::select! {
-                () = stop.cancelled() => Err("the agent stops".to_owned()),
-                outcome = work => outcome,
-            };
-            jobs.change(id, outcome.map_or_else(JobState::Failed, JobState::Done));
-        }));
+        shelf.last = id;
         Some(id)
     }
 
@@ -107,14 +145,60 @@ impl Jobs {
         self.lock().jobs.get(&id).cloned()
     }
 
-    fn change(&self, id: u64, state: JobState) {
-        if let Some(job) = self.lock().jobs.get_mut(&id) {
-            job.state = state;
-        }
+    /// What a job made, if that is still kept.
+    pub(crate) fn file(&self, id: u64) -> Option<Arc<File>> {
+        let shelf = self.lock();
+        let (_, _, file) = shelf.file.as_ref().filter(|(of, ..)| *of == id)?;
+        Some(Arc::clone(file))
+    }
+
+    /// The side of who does the work: it must not keep the way by which work comes open.
+    fn shelf_only(&self) -> Outcomes {
+        Outcomes(Arc::clone(&self.shelf))
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
-        // What a panic could leave half done is what is shown of a job.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shelf)
     }
 }
+
+/// Where it is written down what became of jobs.
+#[derive(Debug)]
+pub(super) struct Outcomes(Arc<Mutex<Shelf>>);
+
+impl Outcomes {
+    /// One ended.
+    pub(super) fn end(&self, id: u64, outcome: Result<serde_json::Value, String>) {
+        if let Some(job) = lock(&self.0).jobs.get_mut(&id) {
+            job.state = outcome.map_or_else(JobState::Failed, JobState::Done);
+            job.ended = Some(Instant::now());
+        }
+    }
+
+    /// All that are at work end so.
+    pub(super) fn end_all(&self, why: &str) {
+        let now = Instant::now();
+        for job in lock(&self.0).jobs.values_mut().filter(|job| job.ended.is_none()) {
+            job.state = JobState::Failed(why.to_owned());
+            job.ended = Some(now);
+        }
+    }
+
+    /// Forgets what ended long ago.
+    pub(super) fn forget(&self, now: Instant) {
+        let mut shelf = lock(&self.0);
+        let is_old = |then: Instant, memory| now.saturating_duration_since(then) >= memory;
+        shelf.jobs.retain(|_, job| !job.ended.is_some_and(|ended| is_old(ended, MEMORY)));
+        if shelf.file.as_ref().is_some_and(|(_, made, _)| is_old(*made, FILE_MEMORY)) {
+            shelf.file = None;
+        }
+    }
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    // What a panic could leave half done is what is shown of a job.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
