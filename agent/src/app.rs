@@ -158,7 +158,6 @@ async fn run_all(
     background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
     let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
     background.spawn(maintenance.clone().run(serving.clone()));
-    let started_boot_ms = clock.read().boot_ms;
     let status = Arc::new(StatusState {
         state_dir: config.state_dir.clone(),
         spool: spool.clone(),
@@ -167,7 +166,7 @@ async fn run_all(
         key,
         clock: clock.clone(),
         maintenance: maintenance.clone(),
-        started_boot_ms,
+        started_boot_ms: clock.read().boot_ms,
         places: Places::of(&config),
         looks: Looks::default(),
     });

@@ -1,6 +1,6 @@
 //! What goes into a bundle, collected from where it is: the agent, the spool, the box. Nothing here is redacted yet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,9 @@ pub(super) async fn gather(source: BundleSource, tell: &mut Tell<'_>) -> Result<
     let ports = blocking(|| json!(Ports::default().list())).await?;
     tell(4, STEPS, "looking at the box");
     let dir = configuration.state_dir.clone().unwrap_or_default();
-    let (machine, network) = blocking(move || (json!(Machine::read(&dir)), json!(Network::read()))).await?;
+    let root = Path::new("/");
+    let (machine, network) =
+        blocking(move || (json!(Machine::read(root, &dir)), json!(Network::read(root)))).await?;
     let (container, kernel) = blocking(|| (facts::container("/".as_ref()), facts::kernel())).await?;
     tell(5, STEPS, "looking for faults");
     let doctor = match doctor {

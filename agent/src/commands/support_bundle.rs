@@ -33,7 +33,7 @@ pub(super) async fn run(
     }
     let path = write(&bundle, command.out, config_path)?;
     let path = std::fs::canonicalize(&path).unwrap_or(path);
-    how_to_take_it(&path, bundle.html.len(), &addresses(&Network::read()), out)?;
+    how_to_take_it(&path, bundle.html.len(), &addresses(&Network::read(Path::new("/"))), out)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::guard::{self, Limits, Places};
+use super::guard::{self, Limits, Seats};
 use super::{Access, Guard, Jobs, LocalState, SESSION, Setup};
 use crate::board::Board;
 use crate::collector::Ports;
@@ -18,7 +18,7 @@ use crate::config::{Config, KeySource};
 use crate::local::action::{File, MakeBundle, TestDevice};
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
-use crate::status::StatusState;
+use crate::status::{Looks, Places, StatusState};
 use crate::time::{BoxClock, SystemClock};
 use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
@@ -69,7 +69,7 @@ impl Scene {
     pub(crate) async fn start_limited(
         local: &str,
         (head, body): (Duration, Duration),
-        places: Places,
+        places: Seats,
     ) -> Self {
         Self::start_by(local, Limits { head_time: head, places, ..guard::PAGE_LIMITS }, body, SESSION).await
     }
@@ -101,6 +101,8 @@ impl Scene {
             uplink: UplinkBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
+            places: Places::of(&config),
+            looks: Looks::default(),
             clock,
             maintenance: maintenance.clone(),
         });

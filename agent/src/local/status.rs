@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 
-use super::reader::Reader;
+use crate::language::Language;
 use crate::status::StatusState;
 
 /// Healthy is whoever can still accept and keep samples. That the cloud is away is no illness of the box, and must not
@@ -23,10 +23,9 @@ pub(super) async fn show_health(
     }
 }
 
-/// The status, each finding with its words in the reader's language (`?lang=`).
-pub(super) async fn show_status(
-    State(state): State<Arc<StatusState>>,
-    reader: Reader,
-) -> Json<serde_json::Value> {
-    Json(state.look().await.to_json(reader.language))
+/// `?lang=` is the language of the findings' words; English otherwise.
+pub(super) async fn show_status(State(state): State<Arc<StatusState>>, uri: Uri) -> Json<serde_json::Value> {
+    let asked = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("lang="));
+    let language = asked.and_then(Language::of_tag).unwrap_or(Language::En);
+    Json(state.look().await.to_json(language))
 }

@@ -331,7 +331,6 @@ impl Uplink {
             status.last_ack_ms = Some(now_ms);
             status.new_key_wished = ack.rotate_key;
             status.acked_batches += 1;
-            status.backlog_bytes_per_s = Some(ack.pace.backlog_bytes_per_s);
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });
     }

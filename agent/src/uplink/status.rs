@@ -45,8 +45,6 @@ pub struct UplinkStatus {
     pub bytes_per_s: Option<u64>,
     /// Batches acknowledged since the agent started.
     pub acked_batches: u64,
-    /// The pace that the cloud last gave for what has waited, in bytes a second.
-    pub backlog_bytes_per_s: Option<u64>,
     /// Samples that the cloud did not take from them, one by one.
     pub rejected_samples: u64,
     /// The last ack said that an operator waits for a new key.
@@ -72,7 +70,6 @@ impl Default for UplinkBoard {
             failures: 0,
             bytes_per_s: None,
             acked_batches: 0,
-            backlog_bytes_per_s: None,
             rejected_samples: 0,
             new_key_wished: false,
             clock_offset_ms: None,

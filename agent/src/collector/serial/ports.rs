@@ -202,6 +202,7 @@ mod tests {
 
     use super::*;
     use crate::collector::rig::plug;
+    use crate::collector::tape::Tape;
 
     const LINE: Line = Line::eight_n_one(9_600);
 
@@ -226,7 +227,8 @@ mod tests {
 
         let ask = async |bus: &Bus| {
             let patience = Duration::from_secs(10);
-            bus.ask(b"?", (Duration::ZERO, patience), 8, |bytes| Ok(((), bytes.len()))).await
+            bus.ask(&Tape::default(), b"?", (Duration::ZERO, patience), 8, |bytes| Ok(((), bytes.len())))
+                .await
         };
         ask(&ports.bus(&probe, &first, LINE)).await.unwrap();
         is_refused(ask(&ports.bus(&scale, &second, LINE)).await.unwrap_err());

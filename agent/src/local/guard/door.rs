@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many connections may be open.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Places {
+pub(crate) struct Seats {
     /// Of all other machines.
     pub network: usize,
     /// Of one of them.
@@ -21,7 +21,7 @@ pub(crate) struct Places {
 /// What is open.
 #[derive(Debug)]
 pub(super) struct Door {
-    places: Places,
+    places: Seats,
     taken: Arc<Mutex<Taken>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Place {
 }
 
 impl Door {
-    pub(super) fn new(places: Places) -> Self {
+    pub(super) fn new(places: Seats) -> Self {
         Self { places, taken: Arc::default() }
     }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn one_address_has_its_share_all_have_theirs_and_the_box_its_own() {
-        let door = Door::new(Places { network: 3, address: 2, own: 1 });
+        let door = Door::new(Seats { network: 3, address: 2, own: 1 });
         let first = door.admit(ip("192.0.2.1"));
         let second = door.admit(ip("::ffff:192.0.2.1"));
         assert!(first.is_some() && second.is_some());

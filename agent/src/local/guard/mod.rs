@@ -32,7 +32,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::access::{Access, Refused, SESSION};
-pub(crate) use self::door::Places;
+pub(crate) use self::door::Seats;
 pub(crate) use self::form::Fields;
 pub(crate) use self::serve::{Limits, Visitor, serve};
 pub(crate) use self::signed::{Signed, is_path_of_ours, to_sign_in};
@@ -42,7 +42,7 @@ use crate::config::HostName;
 
 /// What the page's connections may take.
 pub(crate) const PAGE_LIMITS: Limits = Limits {
-    places: Places { network: 64, address: 16, own: 32 },
+    places: Seats { network: 64, address: 16, own: 32 },
     head_time: Duration::from_secs(5),
     head_bytes: 16 << 10,
     connection_time: Duration::from_secs(5 * 60),
@@ -50,7 +50,7 @@ pub(crate) const PAGE_LIMITS: Limits = Limits {
 
 /// Of a gateway: agents keep their connections, and a terminal may stand behind an address with many others.
 pub(crate) const PUSH_LIMITS: Limits = Limits {
-    places: Places { network: 256, address: 128, own: 256 },
+    places: Seats { network: 256, address: 128, own: 256 },
     head_time: Duration::from_secs(60),
     head_bytes: 16 << 10,
     connection_time: Duration::from_secs(3_600),

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Door, Places};
+use super::door::{Door, Seats};
 
 /// How long requests under way may go on when it is time to stop; the agent itself gives them three seconds.
 const LAST_REQUEST: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// How many.
-    pub places: Places,
+    pub places: Seats,
     /// How long the head of a request may take to come, or the next request.
     pub head_time: Duration,
     /// Its size.

@@ -159,7 +159,7 @@ async fn a_connection_ends_after_a_while_whatever_it_does() {
 
 #[tokio::test]
 async fn beyond_its_places_a_connection_is_closed_and_a_place_comes_back() {
-    let places = Places { network: 2, address: 1, own: 3 };
+    let places = Seats { network: 2, address: 1, own: 3 };
     let scene = Scene::start_limited("", (LONG, LONG), places).await;
     let mut open = Vec::new();
     for _ in 0..3 {
@@ -185,7 +185,7 @@ async fn beyond_its_places_a_connection_is_closed_and_a_place_comes_back() {
 #[tokio::test]
 async fn the_network_takes_no_place_of_the_boxs_own() {
     let Some(own) = Scene::other_address() else { return };
-    let places = Places { network: 4, address: 2, own: 1 };
+    let places = Seats { network: 4, address: 2, own: 1 };
     let scene = Scene::start_limited("  listen: '0.0.0.0:0'\n", (LONG, LONG), places).await;
     let from_outside = SocketAddr::new(own, scene.address.port());
     let mut open = Vec::new();

@@ -12,7 +12,7 @@ use crate::finding::{Finding, Problem};
 use crate::language::Language;
 use crate::local::reader::{Reader, Session};
 use crate::spool::{LaneStatus, Quarantined, SpoolStatus, WritesStatus};
-use crate::status::{AgentStatus, Identity, Interface, Machine, Network, Verdict};
+use crate::status::{AgentStatus, Identity, Interface, Machine, Network, Places, Verdict};
 use crate::time::{Authority, ClockStatus};
 use crate::uplink::{Cause, UplinkBoard, UplinkState, UplinkStatus};
 
@@ -84,7 +84,7 @@ fn uplink() -> UplinkStatus {
     uplink.state = UplinkState::Connected;
     uplink.last_ack_ms = Some(NOW - 8_000);
     uplink.acked_batches = 4_711;
-    uplink.backlog_bytes_per_s = Some(125_000);
+    uplink.bytes_per_s = Some(125_000);
     uplink
 }
 
@@ -97,6 +97,7 @@ fn spool() -> SpoolStatus {
         quarantine: Vec::new(),
         losses: 0,
         lost_samples: 0,
+        lost_samples_day: 0,
         latest_losses: Vec::new(),
         bytes: 18_400_000,
         writes: WritesStatus { day: 20_000, bytes: 0, bytes_max: None, commits: 0, window_ms: 0 },
@@ -169,7 +170,10 @@ pub(super) fn status() -> AgentStatus {
             store: Some("SP-017".to_owned()),
             key_id: Some("k7Qm2xTz".to_owned()),
             problem: None,
+            finding: None,
         },
+        places: Places::default(),
+        spool_problem: None,
         uplink: uplink(),
         spool: spool(),
         machine: machine(),

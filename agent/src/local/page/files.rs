@@ -9,10 +9,20 @@ use sha2::{Digest as _, Sha256};
 /// Bytes of the hash in an address.
 const TAG_BYTES: usize = 6;
 
-pub(super) static STYLE: LazyLock<File> =
-    LazyLock::new(|| File::new("/style.css", "text/css; charset=utf-8", concat!(include_str!("style.css"), include_str!("../setup/setup.css"))));
-pub(super) static SCRIPT: LazyLock<File> =
-    LazyLock::new(|| File::new("/page.js", "text/javascript; charset=utf-8", concat!(include_str!("page.js"), include_str!("../setup/copy.js"))));
+pub(super) static STYLE: LazyLock<File> = LazyLock::new(|| {
+    File::new(
+        "/style.css",
+        "text/css; charset=utf-8",
+        concat!(include_str!("style.css"), include_str!("../setup/setup.css")),
+    )
+});
+pub(super) static SCRIPT: LazyLock<File> = LazyLock::new(|| {
+    File::new(
+        "/page.js",
+        "text/javascript; charset=utf-8",
+        concat!(include_str!("page.js"), include_str!("../setup/copy.js")),
+    )
+});
 pub(super) static ICON: LazyLock<File> =
     LazyLock::new(|| File::new("/icon.svg", "image/svg+xml", include_str!("icon.svg")));
 

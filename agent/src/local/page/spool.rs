@@ -60,7 +60,7 @@ fn waiting(speaker: Speaker, status: &AgentStatus) -> Markup {
 
 /// How long it takes to send all that, at the pace that the cloud last gave.
 fn drain(speaker: Speaker, status: &AgentStatus, bytes: u64) -> Markup {
-    let Some(pace) = status.uplink.backlog_bytes_per_s.filter(|pace| *pace > 0) else {
+    let Some(pace) = status.uplink.bytes_per_s.filter(|pace| *pace > 0) else {
         return html! { (speaker.say("drain_unknown")) };
     };
     let span = speaker.span((float(bytes) / float(pace)).max(1.0).ceil());

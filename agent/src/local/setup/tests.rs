@@ -21,6 +21,7 @@ use crate::local::guard::{Fields, Signed};
 use crate::local::reader::Session;
 use crate::maintenance::Maintenance;
 use crate::spool::{Limits, Spool};
+use crate::status::{Looks, Places};
 use crate::time::{BoxClock, SystemClock};
 use crate::uplink::UplinkBoard;
 
@@ -50,6 +51,8 @@ fn shop(seen: &[Value]) -> Shop {
         maintenance: Maintenance::load(&config.state_dir, clock.clone(), spool.clone()),
         clock,
         spool,
+        places: Places::of(&config),
+        looks: Looks::default(),
     };
     let (jobs, runner) = Jobs::new();
     let mut tasks = JoinSet::new();
