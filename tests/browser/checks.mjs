@@ -1,5 +1,8 @@
 // What was checked, and what did not hold: told as soon as it is known, with what was found instead.
 
+// Characters of it.
+const FOUND_MAX = 1500;
+
 export class Checks {
   #scene = '';
   #begun = 0;
@@ -23,8 +26,8 @@ export class Checks {
     const told = typeof found === 'string' ? found : JSON.stringify(found);
     const before = this.#told.get(told);
     if (told.length > 30 && !before) this.#told.set(told, what);
-    const shown = before ? `as of "${before}"` : told.slice(0, 1500);
-    console.log(`  FAILED ${this.#scene}: ${what}${shown ? `\n         found: ${shown}` : ''}`);
+    const because = before ? ` (as in "${before}")` : told && `\n         found: ${told.slice(0, FOUND_MAX)}`;
+    console.log(`  FAILED ${this.#scene}: ${what}${because}`);
     return false;
   }
 

@@ -20,5 +20,7 @@ export async function ended(visit, what, patience = 45000) {
     const job = document.querySelector('[data-job-state]');
     return job ? job.dataset.jobState !== 'running' : !document.querySelector('progress');
   }, patience);
-  return visit.attribute('[data-job-state]', 'data-job-state');
+  // The steps of setting up show their outcome in a form of their own.
+  const step = await visit.page.$('[data-step], [data-probed]');
+  return step ? 'done' : visit.attribute('[data-job-state]', 'data-job-state');
 }

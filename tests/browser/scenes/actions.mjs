@@ -4,6 +4,8 @@
 import { look } from '../look.mjs';
 import { ended, signed } from '../signed.mjs';
 
+const TRIES = 2;
+
 export default async function actions(stage) {
   const { checks } = stage;
   const visit = await signed(stage);
@@ -26,16 +28,23 @@ async function test(visit, checks, id, good) {
   await look(visit, `tested-${id}`);
 }
 
+// A broken device that is asked just then changes too: its errors are counted. So there may be a second try.
 async function identify(visit, stage) {
-  await visit.open('/');
-  await visit.press('form[data-action=identify] button');
-  await stage.checks.that('how far it is shows', await visit.page.$('progress, [data-job-state=done]'), await visit.text('main'));
-  await look(visit, 'identify', { axe: false });
-  // A weight on the scale: it is this one.
-  await stage.wish('weigh 3.250');
-  stage.checks.same('identifying ends', await ended(visit, 'identifying', 60000), 'done');
-  const named = await visit.text('[data-job]');
-  stage.checks.that('the one that changed is named', named?.includes('scale-1'), named);
+  let touched = [];
+  for (let n = 1; n <= TRIES && !touched.includes('scale-1'); n += 1) {
+    await visit.open('/');
+    await visit.press('form[data-action=identify] button');
+    if (n === 1) {
+      stage.checks.that('how far it is shows', await visit.page.$('progress'), await visit.text('main'));
+      await look(visit, 'identify', { axe: false });
+    }
+    await visit.until('it says when to touch the device', () => /Now do something/.test(document.querySelector('main').innerText));
+    // A weight on the scale: it is this one.
+    await stage.wish(`weigh ${n}.250`);
+    stage.checks.same('identifying ends', await ended(visit, 'identifying', 45000), 'done');
+    touched = await visit.all('[data-job] ul.rows a', (all) => all.map((each) => each.textContent.trim()));
+  }
+  stage.checks.that('the one that changed is named', touched.includes('scale-1'), await visit.text('[data-job]'));
   await look(visit, 'identified');
   await stage.wish('weigh 0.000');
 }
