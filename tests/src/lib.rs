@@ -4,6 +4,8 @@ pub mod run_dir;
 pub mod sql;
 
 #[cfg(feature = "product")]
+pub mod browser;
+#[cfg(feature = "product")]
 pub mod by_hand;
 #[cfg(feature = "product")]
 pub mod children;

@@ -36,6 +36,9 @@ enum Command {
     /// Our interfaces against foreign programs
     #[cfg(feature = "product")]
     Peers(storepulse_testbed::peers::PeersArgs),
+    /// The agent's pages in Chromium
+    #[cfg(feature = "product")]
+    Browser(storepulse_testbed::browser::BrowserArgs),
     /// The agent, as a child
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
@@ -103,6 +106,10 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
         #[cfg(feature = "product")]
         Command::Peers(args) => storepulse_testbed::peers::run(args, &std::env::current_exe()?, out).await,
+        #[cfg(feature = "product")]
+        Command::Browser(args) => {
+            storepulse_testbed::browser::run(args, &std::env::current_exe()?, out).await
+        }
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]

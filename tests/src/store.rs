@@ -88,6 +88,8 @@ pub struct AgentSetup {
     pub devices: String,
     /// Whether it takes pushes.
     pub push: bool,
+    /// More settings of `local:`, as `, name: value`.
+    pub local: String,
     /// Lines of YAML for the top level.
     pub more: String,
     /// Longest pause between attempts.
@@ -150,9 +152,10 @@ impl Agent {
         let text = format!(
             "cloud:\n  url: {url}\n  key_file: store.key\n{ca}  retry_max: {}\n  held_retry: 5s\n  timeout: 5s\n\
              state_dir: spool\nbatches: {{ max_age: 300ms, bulk_max_age: 500ms, offline_max_age: 2s }}\n\
-             local: {{ listen: '{}' }}\nhealth: {{ enabled: false }}\n{push}{}devices:{devices}\n{}",
+             local: {{ listen: '{}'{} }}\nhealth: {{ enabled: false }}\n{push}{}devices:{devices}\n{}",
             setup.retry_max.unwrap_or("1s"),
             self.status,
+            setup.local,
             setup.more,
             setup.devices,
         );

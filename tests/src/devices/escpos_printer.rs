@@ -5,20 +5,17 @@
 //! answers is made of bits as Epson's command reference names them; it prints nothing. It writes down what it was sent that is
 //! no real-time question.
 
-use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::fcntl::OFlag;
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use super::Terminal;
 
 /// How often a serial port is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -136,21 +133,18 @@ impl EscposPrinter {
     /// # Errors
     /// No pseudo-terminal can be had.
     pub fn plug_in(&mut self, port: &Path) -> anyhow::Result<()> {
-        let (master, slave) = terminal(port)?;
+        // Whoever looks for other readers of the port finds none.
+        let terminal = Terminal::plug_in(port)?;
         let inside = Arc::clone(&self.inside);
         self.lines.spawn(async move {
-            // Held, so that the port stays when who has it open closes it.
-            let _slave = slave;
             let mut ear = Ear::default();
             let mut buffer = [0; 256];
-            loop {
-                match nix::unistd::read(&master, &mut buffer) {
-                    Ok(read) if read > 0 => {
-                        let answers = ear.take(&buffer[..read], &inside);
-                        let _ = nix::unistd::write(&master, &answers);
-                    }
-                    _ => tokio::time::sleep(LOOK).await,
-                }
+            // Who cannot be asked any more is gone.
+            while let Ok(heard) = terminal.heard(&mut buffer) {
+                let answers = ear.take(&buffer[..heard], &inside);
+                // Who has let go of the port gets no answer.
+                let _ = terminal.write(&answers);
+                tokio::time::sleep(LOOK).await;
             }
         });
         Ok(())
@@ -197,20 +191,4 @@ impl Ear {
         }
         answers
     }
-}
-
-fn terminal(port: &Path) -> anyhow::Result<(PtyMaster, File)> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let master = posix_openpt(flags).context("a pseudo-terminal")?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let name = ptsname_r(&master)?;
-    let slave = File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(&name)?;
-    let mut settings = tcgetattr(&slave)?;
-    cfmakeraw(&mut settings);
-    tcsetattr(&slave, SetArg::TCSANOW, &settings)?;
-    let fresh = port.with_extension("new");
-    std::os::unix::fs::symlink(&name, &fresh).context("the port's link")?;
-    std::fs::rename(&fresh, port)?;
-    Ok((master, slave))
 }

@@ -2,11 +2,13 @@
 //! agent says of itself, are what the verdict is made from.
 
 mod answering;
+pub mod answers;
 mod asked;
 mod escpos_printer;
 mod line_printer;
 mod log;
 mod pusher;
+mod scale;
 mod terminal;
 
 pub use self::answering::Answering;
@@ -15,6 +17,7 @@ pub use self::escpos_printer::{Condition, EscposPrinter, Roll};
 pub use self::line_printer::{LinePrinter, Stopped};
 pub use self::log::{DeviceLog, Sent};
 pub use self::pusher::Pusher;
+pub use self::scale::WeighingScale;
 pub use self::terminal::Terminal;
 
 /// The series that carries the counter of a line printer.

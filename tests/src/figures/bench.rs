@@ -1,13 +1,14 @@
 //! What the measurements of one run share: a folder, and a cloud that is started when the first of them needs it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use super::chain::{self, Beside, Chain};
 use super::ingest::Rig;
 use super::outage::{self, Outcome, Size};
-use super::{crowd, footprint, progress};
+use super::{crowd, footprint, local_page, progress};
 use crate::cluster::Cluster;
 use crate::run_dir::RunDir;
 
@@ -22,10 +23,13 @@ pub(super) struct Bench {
     chain: Option<Chain>,
     beside: Option<Beside>,
     crowd: Option<crowd::Measured>,
+    local_page: Option<local_page::Measured>,
+    watch: Duration,
 }
 
 impl Bench {
-    pub(super) fn create() -> anyhow::Result<Self> {
+    /// `watch`: how long the local page is watched.
+    pub(super) fn create(watch: Duration) -> anyhow::Result<Self> {
         let run_dir = RunDir::create("figures")?;
         if statfs(run_dir.path())?.filesystem_type() == TMPFS_MAGIC {
             progress::say(
@@ -42,6 +46,8 @@ impl Bench {
             chain: None,
             beside: None,
             crowd: None,
+            local_page: None,
+            watch,
         })
     }
 
@@ -114,6 +120,15 @@ impl Bench {
         }
         let measured = crowd::measure(self).await?;
         Ok(*self.crowd.insert(measured))
+    }
+
+    /// The page in the shop, with and without somebody who watches it: several figures are of the same run.
+    pub(super) async fn local_page(&mut self) -> anyhow::Result<local_page::Measured> {
+        if let Some(measured) = self.local_page {
+            return Ok(measured);
+        }
+        let measured = local_page::measure(self, self.watch).await?;
+        Ok(*self.local_page.insert(measured))
     }
 
     /// Stops in order what was started.

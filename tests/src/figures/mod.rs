@@ -18,6 +18,7 @@ mod crowd;
 mod figure;
 mod footprint;
 mod ingest;
+mod local_page;
 mod onboard;
 mod outage;
 mod people;
@@ -33,7 +34,7 @@ mod takeover;
 mod wire;
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -47,6 +48,9 @@ use self::subject::Subject;
 pub struct FiguresArgs {
     /// Only these, by name or its beginning; all without a name
     names: Vec<String>,
+    /// How long the local page is watched
+    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = humantime::parse_duration)]
+    watch: Duration,
     /// End with one line of JSON
     #[arg(long)]
     json: bool,
@@ -61,7 +65,7 @@ pub async fn run(args: FiguresArgs, out: &mut impl Write) -> anyhow::Result<bool
     if cfg!(debug_assertions) {
         progress::say("this is not a release build: the figures say little (use `cargo figures`)")?;
     }
-    let mut bench = Bench::create()?;
+    let mut bench = Bench::create(args.watch)?;
     let begun = Instant::now();
     let mut rows = Vec::new();
     for (at, (subject, size)) in chosen.iter().enumerate() {

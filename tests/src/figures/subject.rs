@@ -44,6 +44,9 @@ pub(super) enum Subject {
     CrowdSchedule,
     CrowdCpu,
     CrowdMemory,
+    LocalPage,
+    LocalPageCpu,
+    LocalPageMemory,
     StartBacklog,
     MemoryDrain,
     OutageReference,
@@ -59,7 +62,7 @@ const NO_SIZE: usize = 0;
 
 impl Subject {
     /// All, in the order in which they are told.
-    const ALL: [Self; 42] = [
+    const ALL: [Self; 45] = [
         Self::Encode,
         Self::Decode,
         Self::Append,
@@ -94,6 +97,9 @@ impl Subject {
         Self::CrowdSchedule,
         Self::CrowdCpu,
         Self::CrowdMemory,
+        Self::LocalPage,
+        Self::LocalPageCpu,
+        Self::LocalPageMemory,
         Self::StartBacklog,
         Self::MemoryDrain,
         Self::OutageReference,
@@ -140,6 +146,9 @@ impl Subject {
             Self::CrowdSchedule => "crowd-schedule",
             Self::CrowdCpu => "crowd-cpu",
             Self::CrowdMemory => "crowd-memory",
+            Self::LocalPage => "local-page-answer",
+            Self::LocalPageCpu => "local-page-cpu",
+            Self::LocalPageMemory => "local-page-memory",
             Self::StartBacklog => "start-backlog",
             Self::MemoryDrain => "memory-drain",
             Self::OutageReference => "outage-reference-drained",
@@ -216,11 +225,13 @@ impl Subject {
             | Self::MemoryIdle
             | Self::MemorySteady
             | Self::MemoryDrain
-            | Self::CrowdMemory => "MiB",
-            Self::CrowdSchedule | Self::CrowdCpu => "%",
+            | Self::CrowdMemory
+            | Self::LocalPageMemory => "MiB",
+            Self::CrowdSchedule | Self::CrowdCpu | Self::LocalPageCpu => "%",
             Self::RefusedCpu => "µs CPU a batch",
             Self::Ack
             | Self::NoisyNeighbour
+            | Self::LocalPage
             | Self::StartBacklog
             | Self::ReadDay
             | Self::ReadHotDay
@@ -318,6 +329,11 @@ impl Subject {
             }
             Self::CrowdCpu => "what the shipped agent takes of a core for them",
             Self::CrowdMemory => "its peak RSS with them",
+            Self::LocalPage => {
+                "the local page while 1,000 samples/s are collected, 99 of 100 are faster | limit: /health of the same server"
+            }
+            Self::LocalPageCpu => "what of a core it takes to have that page watched",
+            Self::LocalPageMemory => "what that adds to the peak RSS",
             Self::MemoryIdle => "peak RSS of the shipped agent, the box's own collector only",
             Self::MemorySteady => "peak RSS of the shipped agent, reference store at sixty times its pace",
             Self::StartBacklog => "start of the shipped agent to first durable sample, 256 MiB waiting",
@@ -383,6 +399,9 @@ impl Subject {
             Self::CrowdSchedule => Ok(bench.crowd().await?.schedule()),
             Self::CrowdCpu => Ok(bench.crowd().await?.cpu()),
             Self::CrowdMemory => Ok(bench.crowd().await?.memory()),
+            Self::LocalPage => Ok(bench.local_page().await?.answer()),
+            Self::LocalPageCpu => Ok(bench.local_page().await?.cpu()),
+            Self::LocalPageMemory => Ok(bench.local_page().await?.memory()),
             Self::StartBacklog => footprint::start(bench).await,
             Self::MemoryDrain => footprint::drain(bench).await,
             Self::OutageReference => Size::Reference.drained(bench).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use storepulse_agent::time::now_ms;
 
+use crate::devices::answers::{page, printer, probe, ups};
 use crate::devices::{Answer, Asked, Manner, Terminal};
 
 /// How late a device may be asked and keep its tick.
@@ -202,39 +203,4 @@ fn attend(way: Way, terminal: &Terminal, asked: &mut Vec<i64>) -> anyhow::Result
         Way::Rubbish | Way::Silent | Way::Missing => {}
     }
     Ok(())
-}
-
-/// A receipt printer with nothing wrong: a byte to each `DLE EOT n`.
-fn printer(heard: &[u8]) -> Vec<u8> {
-    vec![0x12; heard.len() / 3]
-}
-
-/// A temperature probe: each register is 225.
-fn probe(heard: &[u8]) -> Vec<u8> {
-    let Some(request) = heard.get(..12) else { return Vec::new() };
-    let bytes = request[11].saturating_mul(2);
-    let mut answer = request[..4].to_vec();
-    answer.extend([0, bytes + 3, request[6], request[7], bytes]);
-    answer.extend([0, 225].repeat(usize::from(bytes / 2)));
-    answer
-}
-
-/// A UPS on mains.
-fn ups(heard: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(heard);
-    match text.trim_end() {
-        asked if asked.ends_with("LIST VAR ups") => b"BEGIN LIST VAR ups\nVAR ups battery.charge \"100\"\n\
-              VAR ups ups.status \"OL\"\nEND LIST VAR ups\n"
-            .to_vec(),
-        asked if asked.ends_with("LOGOUT") => b"OK Goodbye\n".to_vec(),
-        _ => Vec::new(),
-    }
-}
-
-/// A page of a device.
-fn page(heard: &[u8]) -> Vec<u8> {
-    if !heard.ends_with(b"\r\n\r\n") {
-        return Vec::new();
-    }
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{\"t\": 4.5}".to_vec()
 }
