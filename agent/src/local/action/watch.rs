@@ -1,8 +1,9 @@
 //! `identify`: which device is this one? Whoever stands before it does something to it, and what changes is named.
 //!
-//! Some devices change all the time: the load of the box, a thermometer. So for some seconds nobody touches anything, and
-//! what changes then is left out and named. A device that is asked seldom can still change by itself within the half minute,
-//! so what was seen is told with it.
+//! Some things change all the time: a thermometer, what is counted with every reading. So for some seconds nobody touches
+//! anything, and what changes then of a device is left out, and the device named. The box itself is nothing that is touched, and
+//! an error that is met once more is no change. A device that is asked seldom can still change by itself within the half
+//! minute, so what was seen is told with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::board::{Board, DeviceStatus};
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// Looks while nobody touches anything.
 pub(super) const QUIET_LOOKS: usize = 10;
+/// Series that grow with every reading, whatever the device does.
+const COUNTED_BY_READING: [&str; 1] = ["retail.scale.reads"];
 /// Looks until it is given up.
 pub(super) const LOOKS: usize = 60;
 
@@ -28,7 +31,7 @@ pub(crate) struct Watched {
     pub devices: BTreeSet<DeviceId>,
     /// What of them: `state`, `value`, `error`, `seen`.
     pub what: BTreeMap<DeviceId, Vec<&'static str>>,
-    /// Devices that changed while nobody touched anything, and were not looked at.
+    /// Devices of which something changed while nobody touched anything, which was not looked at.
     pub left_out: BTreeSet<DeviceId>,
 }
 
@@ -36,21 +39,27 @@ pub(crate) struct Watched {
 pub(super) async fn watch(board: Arc<Board>, look: Duration, progress: Progress) -> Watched {
     let of = QUIET_LOOKS + LOOKS;
     let mut before = board.snapshot();
-    let mut left_out = BTreeSet::new();
+    let mut restless = Changes::new();
     for done in 0..QUIET_LOOKS {
         progress.tell(done, of, "quiet");
         tokio::time::sleep(look).await;
         let now = board.snapshot();
-        left_out.extend(changes(&before, &now).into_keys());
+        restless.extend(changes(&before, &now));
         before = now;
     }
+    let left_out: BTreeSet<DeviceId> = restless.iter().map(|(device, _)| device.clone()).collect();
     for done in 0..LOOKS {
         progress.tell(QUIET_LOOKS + done, of, "touch");
         tokio::time::sleep(look).await;
-        let mut touched = changes(&before, &board.snapshot());
-        touched.retain(|device, _| !left_out.contains(device));
-        if !touched.is_empty() {
-            return Watched { devices: touched.keys().cloned().collect(), what: touched, left_out };
+        let mut what = BTreeMap::<DeviceId, Vec<&'static str>>::new();
+        for (device, thing) in changes(&before, &board.snapshot()).difference(&restless) {
+            let things = what.entry(device.clone()).or_default();
+            if !things.contains(&thing.word()) {
+                things.push(thing.word());
+            }
+        }
+        if !what.is_empty() {
+            return Watched { devices: what.keys().cloned().collect(), what, left_out };
         }
     }
     Watched { devices: BTreeSet::new(), what: BTreeMap::new(), left_out }
@@ -58,30 +67,63 @@ pub(super) async fn watch(board: Arc<Board>, look: Duration, progress: Progress)
 
 type Devices = BTreeMap<DeviceId, DeviceStatus>;
 
-/// Devices that are not as they were, and what of them: `state`, `value`, `error`, `seen`.
-fn changes(before: &Devices, now: &Devices) -> BTreeMap<DeviceId, Vec<&'static str>> {
-    let others = now.iter().filter(|(device, _)| device.as_str() != AGENT_DEVICE);
-    let changed = others.filter_map(|(device, now)| {
-        let what = change(before.get(device)?, now);
-        (!what.is_empty()).then(|| (device.clone(), what))
-    });
-    changed.collect()
+/// What of a device is not as it was.
+type Changes = BTreeSet<(DeviceId, Thing)>;
+
+/// What can change of a device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    State,
+    /// Of this series.
+    Value(String),
+    /// It is met for the first time.
+    Error(&'static str),
+    /// Of what people see under this name.
+    Seen(&'static str),
 }
 
-fn change(before: &DeviceStatus, now: &DeviceStatus) -> Vec<&'static str> {
-    let values = |status: &DeviceStatus| -> Vec<(String, u64)> {
-        status.values.iter().map(|(series, reading)| (series.clone(), reading.value.to_bits())).collect()
-    };
-    let seen = |status: &DeviceStatus| -> Vec<(&'static str, u64)> {
-        status.seen.iter().map(|(name, value)| (*name, value.to_bits())).collect()
-    };
-    let all = [
-        ("state", before.state != now.state),
-        ("value", values(before) != values(now)),
-        ("error", before.errors != now.errors),
-        ("seen", seen(before) != seen(now)),
-    ];
-    all.into_iter().filter_map(|(what, has_changed)| has_changed.then_some(what)).collect()
+impl Thing {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Value(_) => "value",
+            Self::Error(_) => "error",
+            Self::Seen(_) => "seen",
+        }
+    }
+}
+
+fn changes(before: &Devices, now: &Devices) -> Changes {
+    let touchable =
+        |device: &DeviceId, status: &DeviceStatus| device.as_str() != AGENT_DEVICE && status.kind != "host";
+    let mut changed = Changes::new();
+    for (device, now) in now.iter().filter(|(device, status)| touchable(device, status)) {
+        let Some(before) = before.get(device) else { continue };
+        changed.extend(change(before, now).into_iter().map(|thing| (device.clone(), thing)));
+    }
+    changed
+}
+
+fn change(before: &DeviceStatus, now: &DeviceStatus) -> Vec<Thing> {
+    let mut changed = Vec::new();
+    changed.extend((before.state != now.state).then_some(Thing::State));
+    let is_other = |was: Option<f64>, is: f64| was.map(f64::to_bits) != Some(is.to_bits());
+    for (series, reading) in
+        now.values.iter().filter(|(series, _)| !COUNTED_BY_READING.contains(&series.as_str()))
+    {
+        if is_other(before.values.get(series).map(|was| was.value), reading.value) {
+            changed.push(Thing::Value(series.clone()));
+        }
+    }
+    changed.extend(
+        now.errors.keys().filter(|kind| !before.errors.contains_key(*kind)).map(|kind| Thing::Error(kind)),
+    );
+    for (name, value) in &now.seen {
+        if is_other(before.seen.get(name).copied(), *value) {
+            changed.push(Thing::Seen(name));
+        }
+    }
+    changed
 }
 
 #[cfg(test)]
@@ -113,13 +155,20 @@ mod tests {
         let before = board.snapshot();
         board.good(&id("scale-1"), 2, &[("a", 1.0)]);
         board.good(&id("agent"), 2, &[("a", 2.0)]);
-        assert_eq!(changes(&before, &board.snapshot()), BTreeMap::new());
+        assert_eq!(changes(&before, &board.snapshot()), Changes::new());
         board.good(&id("scale-1"), 3, &[("a", 1.5)]);
         board.bad(&id("printer-1"), 3, "timeout", String::new());
         board.state(&id("printer-1"), DeviceState::Unreachable);
-        let expected =
-            BTreeMap::from([(id("printer-1"), vec!["state", "error"]), (id("scale-1"), vec!["value"])]);
-        assert_eq!(changes(&before, &board.snapshot()), expected);
+        let expected = Changes::from([
+            (id("printer-1"), Thing::State),
+            (id("printer-1"), Thing::Error("timeout")),
+            (id("scale-1"), Thing::Value("a".to_owned())),
+        ]);
+        let after = board.snapshot();
+        assert_eq!(changes(&before, &after), expected);
+        board.bad(&id("printer-1"), 4, "timeout", String::new());
+        board.good(&id("scale-1"), 4, &[("retail.scale.reads", 2.0), ("a", 1.5)]);
+        assert_eq!(changes(&after, &board.snapshot()), Changes::new());
     }
 
     /// `box` changes with every other look; once everybody is told to, the scale is touched, or nothing is.

@@ -178,12 +178,12 @@ fn tested(speaker: Speaker, outcome: &Value) -> Markup {
     }
 }
 
-/// Which devices changed: `{touched: {device: [what]}, left_out: [device]}`.
+/// Which devices changed: `{devices: [device], left_out: [device]}`.
 fn identified(speaker: Speaker, outcome: &Value) -> Markup {
-    let touched: Vec<&String> =
-        outcome["touched"].as_object().into_iter().flat_map(|all| all.keys()).collect();
-    let left_out: Vec<&str> =
-        outcome["left_out"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let devices = |field: &str| -> Vec<&str> {
+        outcome[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    };
+    let (touched, left_out) = (devices("devices"), devices("left_out"));
     html! {
         @if touched.is_empty() {
             p.tell { (shape("unknown")) (speaker.say("identified_none")) }

@@ -42,3 +42,10 @@ pub(crate) use self::handlers::{show_device, show_fragment, show_home};
 pub(crate) use self::job::job;
 pub(crate) use self::shell::shell;
 pub(crate) use self::sign_in::sign_in;
+use self::speaker::Speaker;
+use crate::language::Language;
+
+/// What a kind of device is called.
+pub(crate) fn kind(language: Language, name: &str) -> Option<&'static str> {
+    Speaker::new(language).call("kind", name)
+}

@@ -94,7 +94,7 @@ fn languages(speaker: Speaker) -> Markup {
         nav.languages aria-label=(speaker.say("languages")) {
             @for language in Language::ALL {
                 @let code = language.code();
-                a href={ "?lang=" (code) } hreflang=(code) lang=(code) aria-label=(language.name())
+                a href={ "?lang=" (code) } hreflang=(code) lang=(code) aria-label={ (code.to_uppercase()) " " (language.name()) }
                     aria-current=[(language == speaker.language()).then_some("true")] { (code.to_uppercase()) }
             }
         }

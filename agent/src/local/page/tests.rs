@@ -281,7 +281,7 @@ fn the_outcome_of_a_test_shows_bytes_and_values() {
     assert!(!page.contains("<script>"), "{page}");
     let seen = job_page(
         JobState::Done(serde_json::json!({
-            "touched": {"scale-deli": ["value", "state"]}, "left_out": ["fridge-dairy"],
+            "devices": ["scale-deli"], "left_out": ["fridge-dairy"],
         })),
         "watch",
         1,
@@ -327,7 +327,7 @@ fn nothing_of_anybodys_becomes_html() {
         job_page(JobState::Running { done: 0, of: 1, now: HOSTILE.to_owned() }, "probe", 0),
         job_page(JobState::Done(serde_json::json!({ HOSTILE: [HOSTILE, { "a": HOSTILE }] })), "probe", 0),
         job_page(
-            JobState::Done(serde_json::json!({ "touched": {HOSTILE: []}, "left_out": [HOSTILE] })),
+            JobState::Done(serde_json::json!({ "devices": [HOSTILE], "left_out": [HOSTILE] })),
             "watch",
             0,
         ),

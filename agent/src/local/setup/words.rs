@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::weight::Mass;
 use crate::language::Language;
+use crate::local::page;
 
 type Dictionary = BTreeMap<String, String>;
 
@@ -41,6 +42,11 @@ impl Words {
     pub(super) fn say(self, key: &str) -> &'static str {
         // Every language has every key that is asked for: a test holds them to it.
         self.find(key).unwrap_or_default()
+    }
+
+    /// What a kind of device is called, as on the other pages.
+    pub(super) fn kind(self, name: &'static str) -> &'static str {
+        page::kind(self.0, name).unwrap_or(name)
     }
 
     /// The words under this key, with these in the place of their names in braces; in one pass, since what is filled in may

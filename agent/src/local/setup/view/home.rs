@@ -76,7 +76,7 @@ fn expected(words: Words, device: &Expected, now_ms: i64) -> Markup {
     };
     html! {
         li data-expected=(id) data-found=(standing) {
-            p { strong { a href={ "/device/" (id) } { (id) } } " (" (device.kind) "): " span.standing { (said) } }
+            p { strong { a href={ "/device/" (id) } { (id) } } " (" (words.kind(device.kind)) "): " span.standing { (said) } }
             dl.facts {
                 dt { (words.say("place")) } dd { (device.place.as_deref().unwrap_or(words.say("this_box"))) }
                 @if let Some(port) = device.port.as_ref().filter(|port| device.place.as_deref() != port.to_str()) {
