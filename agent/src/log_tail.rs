@@ -133,7 +133,10 @@ mod tests {
             tracing::warn!("one\ntwo\u{1b}[2J\u{7}");
         });
         let text = lines.join("\n");
-        assert!(!text.contains("CANARY") && !text.contains("4111") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            !text.contains("CANARY") && !text.contains("4111 1111") && !text.contains('\u{1b}'),
+            "{text}"
+        );
         assert!(text.contains("signed in with [redacted] and [card number]"), "{text}");
         assert!(lines.len() == 3 && lines[1].contains("WARN") && lines[2].starts_with("two"), "{lines:?}");
     }

@@ -70,7 +70,8 @@ impl Support {
 
     /// By device, what the board remembers of its last 24 hours.
     fn history(&self) -> BTreeMap<String, Value> {
-        BTreeMap::new()
+        let board = &self.status.board;
+        board.snapshot().keys().map(|id| (id.to_string(), json!(board.history(id)))).collect()
     }
 }
 

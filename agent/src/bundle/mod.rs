@@ -40,7 +40,8 @@ pub(crate) struct BundleSource {
     pub(crate) config_path: PathBuf,
     /// The agent, where it makes the bundle itself; otherwise it is asked.
     pub(crate) support: Option<Support>,
-    /// What looks for faults, if it is wanted: `{"checks": [{"outcome", "name", "device", "problem", "text", "next", "evidence"}]}`.
+    /// What looks for faults, if it is wanted: `{"findings": […], "checks": […]}`, each `{"outcome", "name",
+    /// "device", "problem", "text", "next", "evidence"}`.
     pub(crate) doctor: Option<Doctor>,
 }
 

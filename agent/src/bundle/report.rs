@@ -15,7 +15,7 @@ const LOSSES: [&str; 8] = ["id", "lane", "from", "to", "samples", "events", "rea
 const ITEMS: [&str; 10] =
     ["id", "batch", "lane", "refused_ms", "samples", "events", "from_ms", "to_ms", "refusal", "replayed"];
 const PORTS: [&str; 5] = ["path", "usb", "product", "holder", "links"];
-const CHECKS: [&str; 7] = ["outcome", "name", "device", "problem", "text", "next", "evidence"];
+const CHECKS: [&str; 7] = ["outcome", "name", "device", "text", "next", "evidence", "problem"];
 const INTERFACES: [&str; 3] = ["name", "connected", "addresses"];
 
 /// All parts. The sum of their limits leaves room for what is around them.
@@ -85,7 +85,7 @@ fn verdict<'a>(of: &'a Gathered, mut section: Section<'a>) -> Section<'a> {
         Some("broken") => section.say_as("verdict broken", "Samples cannot be taken or kept."),
         _ => section.say_as("note", "This agent gives no verdict."),
     }
-    let columns = ["problem", "device", "text", "next", "since_ms", "evidence", "with"];
+    let columns = ["text", "next", "device", "since_ms", "evidence", "problem"];
     table(&mut section, &verdict["findings"], &columns, "No findings.");
     section
 }
@@ -93,7 +93,12 @@ fn verdict<'a>(of: &'a Gathered, mut section: Section<'a>) -> Section<'a> {
 fn doctor<'a>(of: &'a Gathered, mut section: Section<'a>) -> Section<'a> {
     section.is_open = true;
     match &of.doctor {
-        Some(report) => table(&mut section, &report["checks"], &CHECKS, "Nothing was checked."),
+        Some(report) => {
+            section.say("What is wrong, the most fundamental first:");
+            table(&mut section, &report["findings"], &CHECKS, "Nothing that it looks at.");
+            section.say("Everything that was looked at:");
+            table(&mut section, &report["checks"], &CHECKS, "Nothing was checked.");
+        }
         None => section.say_as("note", "The doctor was not asked."),
     }
     section

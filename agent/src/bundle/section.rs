@@ -5,6 +5,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::redact::Redactor;
+use super::told::NOTHING;
 
 /// Which end of a text is kept if it is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +60,15 @@ impl<'a> Section<'a> {
         self.rows(&html! {}, pairs.iter().map(row));
     }
 
-    /// A table.
+    /// A table; on a phone each row is a list, with its heads in front.
     pub(super) fn table(&mut self, heads: &[&str], rows: &[Vec<String>]) {
         let redactor = self.redactor;
-        let head = html! { tr { @for head in heads { th { (head) } } } };
-        let row = |row: &Vec<String>| html! { tr { @for cell in row { td { (redactor.clean(cell)) } } } };
+        let head = html! { tr class="heads" { @for head in heads { th { (head) } } } };
+        let cell = |(head, cell): (&&str, &String)| {
+            let is_empty = cell.is_empty() || cell == NOTHING;
+            html! { td data-head=(head) class=[is_empty.then_some("none")] { (redactor.clean(cell)) } }
+        };
+        let row = |row: &Vec<String>| html! { tr class="row" { @for pair in heads.iter().zip(row) { (cell(pair)) } } };
         self.rows(&head, rows.iter().map(row));
     }
 
@@ -181,7 +186,7 @@ mod tests {
         section.table(&["A"], &lines.iter().map(|line| vec![line.clone()]).collect::<Vec<_>>());
         section.say(&"x ".repeat(5_000));
         assert!(section.bytes() <= 4 << 10 && section.cuts().len() == 2);
-        assert!(section.render().into_string().contains("<td>line 0 "));
+        assert!(section.render().into_string().contains("<td data-head=\"A\">line 0 "));
     }
 
     #[test]

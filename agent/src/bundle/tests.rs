@@ -180,6 +180,7 @@ async fn a_running_agent_tells_of_itself_over_its_socket() {
     ran.unwrap();
     let html = bundle.html;
     assert!(bundle.file_name.starts_with("storepulse-support-S9-"), "{}", bundle.file_name);
+    assert!(html.contains("The last 24 hours, a sign for each part") && html.contains("agent  "), "{html}");
     assert!(html.contains("seen [redacted]") && html.contains("agent that runs"), "{html}");
     assert!(!html.contains("CANARY") && !html.contains("The agent does not run"), "{html}");
 }

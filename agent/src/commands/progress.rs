@@ -10,13 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use terminal_size::{Width, terminal_size_of};
+
+use super::screen::{cut, plain};
+
 /// What ends before is not told.
 const SILENT: Duration = Duration::from_secs(1);
 /// Between two drawings on a terminal.
 const REDRAW: Duration = Duration::from_millis(200);
 /// Between two lines elsewhere.
 const LINE: Duration = Duration::from_secs(10);
-/// Columns of a line on a terminal: narrower ones are rare, and a line that wraps cannot be drawn anew.
+/// Columns of a line where the terminal does not tell its own.
 const COLUMNS: usize = 40;
 
 /// Work that takes long, as it is shown.
@@ -39,7 +43,11 @@ struct Step {
 impl Progress {
     /// Begins: `what` is done.
     pub(super) fn begin(what: &str) -> Self {
-        let meter = Arc::new(Mutex::new(Meter::new(std::io::stderr().is_terminal(), what)));
+        let width = terminal_size_of(std::io::stderr()).map(|(Width(columns), _)| usize::from(columns));
+        // A line that fills the last column wraps on some, and what wraps cannot be drawn anew.
+        let columns = width.map_or(COLUMNS, |width| width.saturating_sub(1));
+        let is_terminal = std::io::stderr().is_terminal();
+        let meter = Arc::new(Mutex::new(Meter::new(is_terminal.then_some(columns), what)));
         let (alive, ended) = channel();
         let shared = Arc::clone(&meter);
         let draw = move || draw(&shared, &ended, Instant::now(), &mut std::io::stderr());
@@ -92,15 +100,16 @@ fn say(out: &mut impl Write, text: Option<String>) {
 /// What is written when; pure, time is told to it.
 #[derive(Debug)]
 struct Meter {
-    is_terminal: bool,
+    /// Of a terminal, its columns.
+    columns: Option<usize>,
     step: Step,
     /// When it last wrote something.
     told: Option<Duration>,
 }
 
 impl Meter {
-    fn new(is_terminal: bool, what: &str) -> Self {
-        Self { is_terminal, step: Step { what: what.to_owned(), ..Step::default() }, told: None }
+    fn new(columns: Option<usize>, what: &str) -> Self {
+        Self { columns, step: Step { what: what.to_owned(), ..Step::default() }, told: None }
     }
 
     fn step(&mut self, done: usize, of: usize, what: &str) {
@@ -112,30 +121,29 @@ impl Meter {
 
     /// What is to be written after so long, if anything.
     fn tick(&mut self, passed: Duration) -> Option<String> {
-        let (first, pause) = if self.is_terminal { (SILENT, REDRAW) } else { (LINE, LINE) };
+        let (first, pause) = if self.columns.is_some() { (SILENT, REDRAW) } else { (LINE, LINE) };
         let due = self.told.map_or(first, |told| told + pause);
         if passed < due {
             return None;
         }
         self.told = Some(passed);
         let line = line(&self.step, passed);
-        if !self.is_terminal {
-            return Some(format!("{line}\n"));
-        }
-        let cut: String = line.chars().take(COLUMNS).collect();
-        Some(format!("\r{cut}\u{1b}[K"))
+        Some(match self.columns {
+            Some(columns) => format!("\r{}\u{1b}[K", cut(&line, columns)),
+            None => format!("{line}\n"),
+        })
     }
 
     /// What is to be written at the end.
     fn end(&self) -> Option<String> {
-        (self.is_terminal && self.told.is_some()).then(|| "\r\u{1b}[K".to_owned())
+        (self.columns.is_some() && self.told.is_some()).then(|| "\r\u{1b}[K".to_owned())
     }
 }
 
 /// `4 of 7, about 12 s left: looking at the box`
 fn line(step: &Step, passed: Duration) -> String {
     let Step { done, of, what } = step;
-    let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let what = plain(what);
     let so_far = left(*done, *of, passed)
         .map_or_else(|| format!("{} so far", span(passed)), |left| format!("about {} left", span(left)));
     if *of == 0 { format!("{so_far}: {what}") } else { format!("{done} of {of}, {so_far}: {what}") }
@@ -159,8 +167,8 @@ fn span(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn meter(is_terminal: bool, done: usize, of: usize) -> Meter {
-        let mut meter = Meter::new(is_terminal, "reading");
+    fn meter(columns: Option<usize>, done: usize, of: usize) -> Meter {
+        let mut meter = Meter::new(columns, "reading");
         meter.step(done, of, "");
         meter
     }
@@ -171,25 +179,25 @@ mod tests {
 
     #[test]
     fn what_ends_within_a_second_says_nothing() {
-        let mut meter = meter(true, 1, 4);
+        let mut meter = meter(Some(40), 1, 4);
         assert_eq!((meter.tick(ms(0)), meter.tick(ms(999)), meter.end()), (None, None, None));
     }
 
     #[test]
     fn a_terminal_has_one_line_five_times_a_second_wiped_at_the_end() {
-        let mut meter = meter(true, 1, 4);
+        let mut meter = meter(Some(40), 1, 4);
         assert_eq!(meter.tick(ms(1_000)).unwrap(), "\r1 of 4, about 3 s left: reading\u{1b}[K");
         let drawn = (1_001..=3_000).filter(|at| meter.tick(ms(*at)).is_some()).count();
         assert_eq!(drawn, 10);
         meter.step(2, 4, "a text that is longer than the line can be");
         let line = meter.tick(ms(4_000)).unwrap();
-        assert_eq!(line, "\r2 of 4, about 4 s left: a text that is l\u{1b}[K");
+        assert_eq!(line, "\r2 of 4, about 4 s left: a text that is …\u{1b}[K");
         assert_eq!(meter.end().unwrap(), "\r\u{1b}[K");
     }
 
     #[test]
     fn elsewhere_there_is_a_line_every_ten_seconds() {
-        let mut meter = meter(false, 30, 40);
+        let mut meter = meter(None, 30, 40);
         let told: Vec<String> = (0..=25_000).filter_map(|at| meter.tick(ms(at))).collect();
         assert_eq!(told, ["30 of 40, about 3 s left: reading\n", "30 of 40, about 6 s left: reading\n"]);
         assert_eq!(meter.end(), None);
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_thread_draws_how_far_it_is_and_ends_with_the_work() {
-        let meter = Mutex::new(Meter::new(true, "reading"));
+        let meter = Mutex::new(Meter::new(Some(40), "reading"));
         lock(&meter).step(3, 9, "");
         let begun = Instant::now().checked_sub(Duration::from_secs(30)).unwrap();
         let (alive, ended) = channel();
