@@ -1,7 +1,7 @@
 //! Expected against found: every configured device with its place and what became of it there, and every serial port of the
 //! box with who it is for. The setup page and `devices` show the same.
 //!
-//! [`join`] compares and looks at nothing itself; [`look`] asks the system, which takes some milliseconds of file reading.
+//! [`join()`] compares and looks at nothing itself; [`look`] asks the system, which takes some milliseconds of file reading.
 
 mod join;
 

@@ -1,6 +1,6 @@
 //! What stands between the network and the page: everybody on the shop's LAN may send it whatever they like.
 //!
-//! In the order of a request: [`serve`] bounds connections and slow clients, [`check`] refuses what does not name this box
+//! In the order of a request: [`serve()`] bounds connections and slow clients, [`check`] refuses what does not name this box
 //! ([`host`]), what another site's page sent ([`origin`]) and what is too large or too slow, then [`Reader`] says who reads,
 //! and [`Signed`] lets only those act who know the PIN ([`access`]) and come from a form of ours.
 //!

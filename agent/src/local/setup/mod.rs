@@ -2,7 +2,7 @@
 //! whether a scale shows nothing when it is empty, and a label for the box.
 //!
 //! To read, nobody has to sign in; what asks a device needs the PIN, like every action. What takes longer than a moment is a
-//! job, whose page shows our [`outcome`] when it ends. [`probe`], [`drawer`] and [`weight`] judge, [`steps`] reads and
+//! job, whose page shows our [`outcome()`] when it ends. [`probe`], [`drawer`] and [`weight`] judge, [`steps`] reads and
 //! records, [`view`] makes the HTML, [`http`] answers.
 //!
 //! Nothing here sets anything at a device: a scale is zeroed with its own key, and a line for the configuration is shown,
