@@ -17,9 +17,10 @@ pub(super) fn days<'a>(board: &Board, devices: impl IntoIterator<Item = &'a Devi
     devices.into_iter().map(|id| (id.clone(), board.history(id))).collect()
 }
 
-/// What is drawn alike: a class, where its middle is and how high it is, of twenty.
+/// What is drawn alike: a class, where its middle is and how high it is, of twenty. What is well lies under what is not, which
+/// is higher and covers it: so a day that is torn in many pieces costs each of them once.
 const BANDS: [(&str, u8, u8, &[DeviceState]); 3] = [
-    ("a", 15, 10, &[DeviceState::Ok]),
+    ("a", 15, 10, &[DeviceState::Ok, DeviceState::Stale, DeviceState::Fault, DeviceState::Unreachable]),
     ("b", 12, 16, &[DeviceState::Stale]),
     ("c", 10, 20, &[DeviceState::Fault, DeviceState::Unreachable]),
 ];
