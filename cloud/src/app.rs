@@ -1,7 +1,7 @@
 //! The service as a function: configuration, listener and shutdown in, a stopped service out.
 //!
-//! Everything that requests share is in [`App`]. The order of stopping is written once, in [`run`]: no new connections,
-//! requests in flight are answered, the housekeeping ends, the database connections close.
+//! Everything that requests share is in [`App`]. The order of stopping is written once, in [`run`]: not ready any more, no new
+//! connections, requests in flight are answered, the housekeeping ends, the database connections close.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::auth::{self, Failures, KeyRow, KeyUses, Lookups, OperatorRow, Person,
 use crate::budget::ReadBudget;
 use crate::changes;
 use crate::db::{DatabaseConfig, Db, DbError, SettingsWaiver};
+use crate::drain::{self, Draining};
 use crate::ingest::{SeriesCache, Streams};
 use crate::limits::{self, Limiter};
 use crate::operation::metrics::Metrics;
@@ -34,12 +35,10 @@ use crate::promql::Queries;
 use crate::refusals::{self, Refusals};
 use crate::resolution::{Resolution, ResolutionConfig};
 use crate::router;
-use crate::tls::{TlsError, TlsFiles};
+use crate::tls::{TlsError, TlsFiles, renewal};
 use crate::upkeep;
 
-/// How long requests in flight may take once we are to stop.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How often partitions are made ahead and the certificate is looked at.
+/// How often partitions are made ahead.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 /// How long after its start a service first does upkeep: a fleet may be waiting for it to serve.
 const UPKEEP_DELAY: Duration = Duration::from_secs(60);
@@ -57,6 +56,8 @@ pub struct Config {
     pub resolution: ResolutionConfig,
     /// How people are reached.
     pub people: PeopleConfig,
+    /// How long all is served while `/ready` already says that we stop; see [`drain`].
+    pub drain_delay: Duration,
 }
 
 /// How people are reached, and from where they come.
@@ -112,6 +113,7 @@ pub struct App {
     pub(crate) reads: ReadBudget,
     pub(crate) openapi: String,
     pub(crate) waiver: SettingsWaiver,
+    pub(crate) draining: Draining,
     /// When the database was last looked at for readiness, and what was found.
     pub(crate) readiness: tokio::sync::Mutex<Option<(Instant, bool)>>,
     /// When it was last asked for its own numbers.
@@ -157,6 +159,7 @@ impl App {
             queries: Queries::default(),
             openapi: router::openapi_json()?,
             waiver,
+            draining: Draining::default(),
             readiness: tokio::sync::Mutex::default(),
             numbers_read: tokio::sync::Mutex::default(),
         })
@@ -233,7 +236,9 @@ pub async fn run(
     tracing::info!(%address, tls = tls.is_some(), version = env!("CARGO_PKG_VERSION"), "serving");
 
     let mut tasks = JoinSet::new();
-    // What is in flight still needs its keys after `shutdown`.
+    // Until connections close, what is asked is answered as ever.
+    let closing = CancellationToken::new();
+    // What is in flight still needs its keys after that.
     let all_served = CancellationToken::new();
     let lookups = auth::answer_lookups(Arc::clone(&app), keys_asked_for, all_served.clone());
     // Without it no key that is not remembered can be checked: better that the service is started again.
@@ -243,18 +248,24 @@ pub async fn run(
         lookups.await;
     });
     let handle = axum_server::Handle::new();
-    tasks.spawn(housekeeping(Arc::clone(&app), config.tls.clone().zip(tls.clone()), shutdown.clone()));
+    if let Some((files, tls)) = config.tls.zip(tls.clone()) {
+        let expires = app.metrics.certificate_expires.clone();
+        tasks.spawn(renewal::follow(files, tls, expires, closing.clone()));
+    }
+    tasks.spawn(housekeeping(Arc::clone(&app), shutdown.clone()));
     tasks.spawn(upkeep_now_and_then(Arc::clone(&app), shutdown.clone()));
-    tasks.spawn(changes::follow(Arc::clone(&app), shutdown.clone()));
-    tasks.spawn(auth::write_now_and_then(Arc::clone(&app), shutdown.clone()));
-    tasks.spawn(limits::read_now_and_then(Arc::clone(&app), shutdown.clone()));
-    tasks.spawn(refusals::tell_now_and_then(Arc::clone(&app), shutdown.clone()));
+    tasks.spawn(changes::follow(Arc::clone(&app), closing.clone()));
+    tasks.spawn(auth::write_now_and_then(Arc::clone(&app), closing.clone()));
+    tasks.spawn(limits::read_now_and_then(Arc::clone(&app), closing.clone()));
+    tasks.spawn(refusals::tell_now_and_then(Arc::clone(&app), closing.clone()));
     if let Some(wanted) = wanted {
-        tasks.spawn(outbox::look_at_wanted(Arc::clone(&app), wanted, shutdown.clone()));
+        tasks.spawn(outbox::look_at_wanted(Arc::clone(&app), wanted, closing.clone()));
         tasks.spawn(outbox::send_now_and_then(Arc::clone(&app), shutdown.clone()));
     }
-    tasks.spawn(drain_on(handle.clone(), shutdown.clone()));
+    let delay = config.drain_delay;
+    tasks.spawn(drain::on(shutdown.clone(), Arc::clone(&app), delay, handle.clone(), closing.clone()));
     let served = serve(&app, listener, tls, handle, &door).await;
+    closing.cancel();
     shutdown.cancel();
     all_served.cancel();
     let mut ended = Ok(());
@@ -297,13 +308,8 @@ async fn serve(
     Ok(())
 }
 
-async fn drain_on(handle: axum_server::Handle<SocketAddr>, shutdown: CancellationToken) {
-    shutdown.cancelled().await;
-    handle.graceful_shutdown(Some(DRAIN));
-}
-
-/// Makes partitions ahead of the days that need them, and takes up a renewed certificate.
-async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shutdown: CancellationToken) {
+/// Makes partitions ahead of the days that need them.
+async fn housekeeping(app: Arc<App>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
@@ -328,11 +334,6 @@ async fn housekeeping(app: Arc<App>, tls: Option<(TlsFiles, RustlsConfig)>, shut
         }
         if let Err(error) = signing::rotate(&app.db).await {
             tracing::error!(%error, "the keys that sign access tokens could not be renewed; the old ones stay");
-        }
-        if let Some((files, config)) = &tls
-            && let Err(error) = files.reload(config).await
-        {
-            tracing::error!(%error, "the certificate could not be read again; the old one stays");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the service is told: flags, then the environment (`STOREPULSE_…`), then defaults, read here and nowhere else.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use sqlx::postgres::PgConnectOptions;
 use crate::admission::AdmissionLimits;
 use crate::app::PeopleConfig;
 use crate::commands::{
-    archive, audit, bi_role, import, key, onboard, operator, plan, setting, store, takeover, tenant, upkeep,
-    user, verify,
+    archive, audit, bi_role, certificate, health, import, key, onboard, operator, plan, setting, store,
+    takeover, tenant, upkeep, user, verify,
 };
 use crate::db::{DatabaseConfig, SettingsWaiver};
 use crate::mail::smtp::SmtpUrl;
@@ -31,7 +31,11 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve the API
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// Ask the service beside this whether it is ready: for health checks
+    Health(health::HealthArgs),
+    /// Make an authority of our own and a certificate, or renew that
+    Certificate(certificate::CertificateArgs),
     /// Create roles (--bootstrap) and bring the schema up to date
     Migrate(MigrateArgs),
     /// Create a tenant with its stores, keys and the agents' configuration
@@ -80,6 +84,24 @@ pub(crate) struct DatabaseArgs {
     /// PostgreSQL, as storepulse_control
     #[arg(long, global = true, env = "STOREPULSE_CONTROL_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) control_url: Option<DatabaseUrl>,
+    /// A file with the password of storepulse_app, instead of in the URL
+    #[arg(
+        long,
+        global = true,
+        env = "STOREPULSE_APP_PASSWORD_FILE",
+        value_name = "FILE",
+        conflicts_with = "embedded"
+    )]
+    pub(crate) app_password_file: Option<PathBuf>,
+    /// A file with the password of storepulse_control, instead of in the URL
+    #[arg(
+        long,
+        global = true,
+        env = "STOREPULSE_CONTROL_PASSWORD_FILE",
+        value_name = "FILE",
+        conflicts_with = "embedded"
+    )]
+    pub(crate) control_password_file: Option<PathBuf>,
     /// Run a private PostgreSQL in this folder, or use the one that runs there
     #[arg(
         long,
@@ -113,6 +135,22 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// With the password of a file, if there is one.
+    pub(crate) fn login(&self, password_file: Option<&Path>) -> Result<PgConnectOptions, ConfigError> {
+        let Some(path) = password_file else { return Ok(self.0.clone()) };
+        read_password(path).map(|password| self.0.clone().password(&password))
+    }
+}
+
+/// The one line of a file.
+pub(crate) fn read_password(path: &Path) -> Result<String, ConfigError> {
+    let refused = |why: &str| ConfigError(format!("password file {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| refused(&e.to_string()))?;
+    let password = text.trim_end_matches(['\r', '\n']).to_owned();
+    if password.is_empty() { Err(refused("it is empty")) } else { Ok(password) }
+}
+
 impl DatabaseArgs {
     /// The two logins, where both are given.
     pub(crate) fn urls(&self) -> Result<DatabaseConfig, ConfigError> {
@@ -122,8 +160,8 @@ impl DatabaseArgs {
             return Err(ConfigError(why.to_owned()));
         };
         Ok(DatabaseConfig {
-            app: app.0.clone(),
-            control: control.0.clone(),
+            app: app.login(self.app_password_file.as_deref())?,
+            control: control.login(self.control_password_file.as_deref())?,
             connections: self.connections,
             waiver: SettingsWaiver::None,
         })
@@ -166,6 +204,9 @@ pub(crate) struct ServeArgs {
     pub(crate) body_memory: u32,
     #[command(flatten)]
     pub(crate) people: PeopleArgs,
+    /// Serve on for so long after SIGTERM while /ready says 503: longer than a balancer takes to notice
+    #[arg(long, env = "STOREPULSE_DRAIN_DELAY", default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) drain_delay: Duration,
     /// Credentials from one address that open nothing, in a minute; unknown ones beyond it are refused unseen
     #[arg(long, env = "STOREPULSE_WRONG_KEYS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(10..))]
     pub(crate) wrong_keys: u32,
@@ -267,6 +308,9 @@ pub(crate) struct MigrateArgs {
     /// PostgreSQL, as a login that may act as storepulse_owner (or, with --bootstrap, create roles)
     #[arg(long, env = "STOREPULSE_MIGRATE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: DatabaseUrl,
+    /// A file with the password of that login, instead of in the URL
+    #[arg(long, env = "STOREPULSE_MIGRATE_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
     /// Create the roles first; needs CREATEROLE and ownership of the database
     #[arg(long)]
     pub(crate) bootstrap: bool,

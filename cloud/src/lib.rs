@@ -28,6 +28,8 @@ pub mod db;
 #[cfg(feature = "service")]
 mod delivery;
 #[cfg(feature = "service")]
+mod drain;
+#[cfg(feature = "service")]
 mod entry;
 #[cfg(feature = "service")]
 mod export;

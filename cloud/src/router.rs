@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, entry, foreign, ingest, onboarding, operation, outbox, pages, people, plan,
-    promql, resolution, rotation, settings, store, tenant,
+    admission, audit, delivery, drain, entry, foreign, ingest, onboarding, operation, outbox, pages, people,
+    plan, promql, resolution, rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -205,7 +205,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::admit))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admission::read_on))
         // Outside of it: what waits or is refused there is timed, too.
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time));
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), operation::requests::time))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), drain::send_elsewhere));
     let router = match app.resolution.is_development() {
         true => router.layer(middleware::from_fn(resolution::take_query)),
         false => router,

@@ -57,12 +57,20 @@ impl Role {
         Ok(self.child.wait()?)
     }
 
+    /// SIGTERM.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?)
+    }
+
     /// SIGTERM, and wait for the end.
     ///
     /// # Errors
     /// It does not end in 20 s.
     pub async fn stop(mut self) -> anyhow::Result<ExitStatus> {
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+        self.terminate()?;
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(status) = self.child.try_wait()? {

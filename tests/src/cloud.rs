@@ -147,6 +147,7 @@ pub struct CloudProcess {
     pub address: SocketAddr,
     tls_dir: PathBuf,
     log: PathBuf,
+    drain_delay: Duration,
     role: Option<Role>,
 }
 
@@ -156,6 +157,19 @@ impl CloudProcess {
     /// # Errors
     /// It does not start.
     pub async fn start(testbed: &Path, db: &TestDb, dir: &Path) -> anyhow::Result<Self> {
+        Self::start_draining(testbed, db, dir, Duration::ZERO).await
+    }
+
+    /// The same, serving on for so long after SIGTERM.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_draining(
+        testbed: &Path,
+        db: &TestDb,
+        dir: &Path,
+        drain_delay: Duration,
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut cloud = Self {
             testbed: testbed.to_owned(),
@@ -163,10 +177,42 @@ impl CloudProcess {
             address,
             tls_dir: dir.join("tls"),
             log: dir.join("cloud.log"),
+            drain_delay,
             role: None,
         };
         cloud.restart().await?;
         Ok(cloud)
+    }
+
+    /// Another instance on the same database, with the same certificate, on a port of its own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_beside(&self, name: &str) -> anyhow::Result<Self> {
+        let mut other = Self {
+            testbed: self.testbed.clone(),
+            db: self.db.clone(),
+            address: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+            tls_dir: self.tls_dir.clone(),
+            log: self.log.with_file_name(format!("{name}.log")),
+            drain_delay: self.drain_delay,
+            role: None,
+        };
+        other.restart().await?;
+        Ok(other)
+    }
+
+    /// From its next start on it serves this database.
+    pub fn use_database(&mut self, db: &TestDb) {
+        self.db = db.clone();
+    }
+
+    /// SIGTERM, without waiting for the end.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn begin_to_stop(&self) -> anyhow::Result<()> {
+        self.role.as_ref().map_or(Ok(()), Role::terminate)
     }
 
     /// Its URL.
@@ -205,6 +251,7 @@ impl CloudProcess {
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         let (app, control) = (Embedded::url(&self.db.app), Embedded::url(&self.db.control));
         let (listen, tls) = (self.address.to_string(), self.tls_dir.display().to_string());
+        let drain_delay = format!("{}ms", self.drain_delay.as_millis());
         let mut args = vec![
             "cloud-role",
             "--app-url",
@@ -215,6 +262,8 @@ impl CloudProcess {
             &listen,
             "--tls",
             &tls,
+            "--drain-delay",
+            &drain_delay,
         ];
         if self.db.is_waived() {
             args.push("--worthless-data");
@@ -257,6 +306,7 @@ fn plain(db: &TestDb) -> Config {
         admission: AdmissionLimits::default(),
         resolution: ResolutionConfig::default(),
         people: PeopleConfig::default(),
+        drain_delay: Duration::ZERO,
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
@@ -101,6 +102,8 @@ pub struct CloudRole {
     listen: SocketAddr,
     #[arg(long)]
     tls: PathBuf,
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
+    drain_delay: Duration,
     /// Nothing here need survive a power cut
     #[arg(long)]
     worthless_data: bool,
@@ -126,6 +129,7 @@ pub async fn cloud(role: CloudRole) -> anyhow::Result<()> {
         admission: AdmissionLimits::default(),
         resolution: ResolutionConfig::default(),
         people: PeopleConfig::default(),
+        drain_delay: role.drain_delay,
     };
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

@@ -3,6 +3,8 @@
 pub mod archive;
 pub mod audit;
 pub mod bi_role;
+pub(crate) mod certificate;
+pub(crate) mod health;
 pub mod import;
 pub mod key;
 mod migrate;
@@ -73,7 +75,9 @@ macro_rules! with_database {
 async fn run(command: Command) -> anyhow::Result<()> {
     let out = &mut std::io::stdout();
     match command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Health(args) => health::run(args, out).await,
+        Command::Certificate(args) => certificate::run(&args, out),
         Command::Migrate(args) => migrate::run(args, out).await,
         Command::Onboard(args) => with_database!(args, db => onboard::run(&db, *args, out)),
         Command::Import(args) => {

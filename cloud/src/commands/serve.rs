@@ -27,7 +27,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let (admission, resolution, people) = (args.admission(), args.resolution(), args.people());
     let tls = match (args.tls_self_signed, args.tls_cert, args.tls_key) {
         (Some(dir), ..) => Some(tls::self_signed(&dir, &args.tls_name)?),
-        (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+        (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key, own: None }),
         _ if args.listen.ip().is_loopback() => None,
         _ => {
             let why = format!(
@@ -41,6 +41,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let (server, database) = match &args.database.embedded {
         Some(dir) => {
             let server = Embedded::start(Options::durable(dir)).await?;
@@ -52,12 +53,18 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let database = database.telling_of_statements_slower_than(args.slow_statement);
     let stop = CancellationToken::new();
-    let service = app::run(Config { database, tls, admission, resolution, people }, listener, stop.clone());
+    let drain_delay = args.drain_delay;
+    let config = Config { database, tls, admission, resolution, people, drain_delay };
+    let service = app::run(config, listener, stop.clone());
     tokio::pin!(service);
-    let served = tokio::select! {
-        ended = &mut service => ended,
-        _ = terminate.recv() => { stop.cancel(); service.await }
-        _ = interrupt.recv() => { stop.cancel(); service.await }
+    let served = loop {
+        tokio::select! {
+            ended = &mut service => break ended,
+            _ = terminate.recv() => stop.cancel(),
+            _ = interrupt.recv() => stop.cancel(),
+            // Many a service reads its files again then; unheard it would end this one.
+            _ = hangup.recv() => tracing::info!("SIGHUP: certificates are taken up without it, nothing else is read again"),
+        }
     };
     if let Some(server) = server {
         server.stop().await;

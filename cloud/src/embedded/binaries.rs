@@ -18,6 +18,12 @@ pub struct Binaries {
 }
 
 impl Binaries {
+    /// Where they lie, with PostgreSQL's other programs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.postgres.parent().unwrap_or(Path::new("/"))
+    }
+
     /// Finds the newest installation that will do.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -272,17 +273,33 @@ impl Embedded {
     async fn wait_until_it_answers(&self, deadline: Instant) -> Result<(), String> {
         let admin = self.admin("postgres").log_statements(tracing::log::LevelFilter::Off);
         loop {
-            let error = match PgConnection::connect_with(&admin).await {
-                Ok(connection) => {
-                    return connection.close().await.map_err(|e| e.to_string());
-                }
-                Err(error) => error,
+            let error = match self.is_replaying(&admin).await {
+                Ok(false) => return Ok(()),
+                Ok(true) => None,
+                Err(error) => Some(error),
             };
-            if self.watchdog.has_ended() || Instant::now() > deadline {
+            // After a crash or a restore it replays its log for as long as that takes, and says so.
+            let is_replaying = error.as_ref().is_none_or(|e| {
+                e.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "57P03")
+            });
+            if self.watchdog.has_ended() || (Instant::now() > deadline && !is_replaying) {
+                let error = error.map(|e| e.to_string()).unwrap_or_default();
                 return Err(format!("{error}\n{}", tail(&self.dir.join("postgres.log"))));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether it answers, but only reads: it is restoring a backup.
+    async fn is_replaying(&self, admin: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+        let mut connection = PgConnection::connect_with(admin).await?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "runs before there is a schema to check a query against"
+        )]
+        let replaying = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(replaying)
     }
 }
 

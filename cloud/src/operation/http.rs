@@ -44,7 +44,7 @@ pub(crate) async fn show_health() -> ([(HeaderName, String); 1], Json<Health>) {
 
 /// Say whether requests can be served
 ///
-/// The database answers, its roles and schema are still safe, and the inbox has its partitions.
+/// The database answers, its roles and schema are still safe, the inbox has its partitions, and the process is not about to stop.
 #[utoipa::path(
     get,
     path = "/ready",
@@ -55,6 +55,10 @@ pub(crate) async fn show_health() -> ([(HeaderName, String); 1], Json<Health>) {
     )
 )]
 pub(crate) async fn show_readiness(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
+    if app.draining.is_on() {
+        let detail = "this instance stops; another one takes requests";
+        return Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, "draining", detail));
+    }
     let mut last = app.readiness.lock().await;
     let fresh = last.filter(|(at, _)| at.elapsed() < READINESS_KEPT);
     let ready = match fresh {

@@ -40,6 +40,8 @@ pub(crate) struct Metrics {
     pub(crate) upkeep_failures: Counter,
     /// When this process last did upkeep to its end, Unix seconds; 0 if another process does it.
     pub(crate) upkeep_finished: Gauge,
+    /// When the certificate in use ends, Unix seconds; 0 without TLS.
+    pub(crate) certificate_expires: Gauge,
     /// Bytes in the partition that must stay empty.
     pub(crate) default_partition_bytes: Gauge,
     /// How long requests take.
@@ -123,29 +125,32 @@ impl Default for Metrics {
         let compacted_samples =
             counter("compacted_samples", "Samples that upkeep has moved out of the inbox");
         let upkeep_failures = counter("upkeep_failures", "Steps of upkeep that failed, and are tried again");
-        let upkeep_finished = Gauge::default();
-        registry.register(
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let upkeep_finished = gauge(
             "upkeep_finished_timestamp_seconds",
             "When this process last did upkeep to its end; 0 where another process does it",
-            upkeep_finished.clone(),
         );
-        let default_partition_bytes = Gauge::default();
-        registry.register(
+        let default_partition_bytes = gauge(
             "default_partition_bytes",
             "Bytes in the DEFAULT partition of the inbox, which must stay empty",
-            default_partition_bytes.clone(),
+        );
+        let certificate_expires = gauge(
+            "certificate_expires_timestamp_seconds",
+            "When the certificate that is shown ends; 0 without TLS",
+        );
+        let listening = gauge(
+            "listening",
+            "1 while the database tells this process of changes; otherwise a revocation takes two seconds",
         );
         let refusals = RefusalCounts::default();
         registry.register(
             "refusals",
             "Requests refused for a limit, or for the state of a tenant or store",
             refusals.0.clone(),
-        );
-        let listening = Gauge::default();
-        registry.register(
-            "listening",
-            "1 while the database tells this process of changes; otherwise a revocation takes two seconds",
-            listening.clone(),
         );
         let requests = RequestTimes::register(&mut registry);
         let mails = MailCounts::register(&mut registry);
@@ -166,6 +171,7 @@ impl Default for Metrics {
             compacted_samples,
             upkeep_failures,
             upkeep_finished,
+            certificate_expires,
             default_partition_bytes,
             requests,
             database,

@@ -3,6 +3,7 @@
 //! It knows nothing of what it carries, so TLS goes through it as it is. An answer is swallowed by letting the request
 //! through and then giving nothing back: the other side has committed, and its client never learns.
 
+pub mod balancer;
 mod link;
 
 use std::net::SocketAddr;

@@ -8,6 +8,8 @@ mod kills;
 mod parsers;
 mod power_cuts;
 mod replug;
+mod restore;
+mod rolling;
 mod rounds;
 mod wire;
 
@@ -22,6 +24,8 @@ use self::fleet::FleetArgs;
 use self::kills::Kills;
 use self::parsers::ParsersArgs;
 use self::power_cuts::PowerCuts;
+use self::restore::RestoreArgs;
+use self::rolling::RollingArgs;
 
 /// Which blows.
 #[derive(Debug, Subcommand)]
@@ -38,6 +42,10 @@ pub enum TortureCommand {
     Fleet(FleetArgs),
     /// SIGKILL of upkeep while it compacts what is being written and read
     Compaction(TortureArgs),
+    /// Two instances restarted by SIGTERM in turn, under load: no request may fail
+    Rolling(RollingArgs),
+    /// Total loss of the database, and the restore of a backup that is an hour old, under load: the agents fill the hour again
+    Restore(RestoreArgs),
     /// Devices that are pulled and plugged in again, half of them under another name
     Replug(TortureArgs),
     /// Every parser of device protocols, given mutated frames
@@ -72,6 +80,8 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::Compaction(args) => compaction::run(args, testbed, out).await,
         TortureCommand::Damage(args) => rounds::run(Damage, args, testbed, out).await,
         TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
+        TortureCommand::Rolling(args) => rolling::run(args, testbed, out).await,
+        TortureCommand::Restore(args) => restore::run(args, testbed, out).await,
         TortureCommand::Replug(args) => replug::run(args, testbed, out).await,
         TortureCommand::Parsers(args) => parsers::run(&args, out),
         TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,

@@ -3,6 +3,12 @@
 //! `--tls-self-signed DIR` makes a certificate authority of its own, whose certificate `onboard` packs for the agents: no
 //! switch anywhere turns verification off. The server's certificate is made anew when it is near its end; the authority
 //! stays, so the agents notice nothing.
+//!
+//! Whoever made them, renewed files are taken up while the service runs ([`renewal`]).
+
+mod expiry;
+pub(crate) mod pinned;
+pub(crate) mod renewal;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -53,6 +59,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// The names of a certificate that our own authority, in the same folder, made: it is made anew when it is old.
+    pub own: Option<Vec<String>>,
 }
 
 impl TlsFiles {
@@ -61,9 +69,12 @@ impl TlsFiles {
         loaded.map_err(|e| TlsError::file(&self.cert, format!("{e} (with key {})", self.key.display())))
     }
 
-    pub(crate) async fn reload(&self, config: &RustlsConfig) -> Result<(), TlsError> {
-        let loaded = config.reload_from_pem_file(&self.cert, &self.key).await;
-        loaded.map_err(|e| TlsError::file(&self.cert, e))
+    /// A certificate of our own authority is made anew near its end.
+    fn make_again_if_old(&self) -> Result<(), TlsError> {
+        match (&self.own, self.cert.parent()) {
+            (Some(names), Some(dir)) => self_signed(dir, names).map(drop),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -79,6 +90,12 @@ pub fn ca_file(dir: &Path) -> PathBuf {
     dir.join("ca.pem")
 }
 
+/// The certificate in that folder that the service shows.
+#[must_use]
+pub fn server_file(dir: &Path) -> PathBuf {
+    dir.join("server.pem")
+}
+
 /// Makes what is missing in `dir`: an authority, and a server certificate for these names.
 ///
 /// # Errors
@@ -86,7 +103,7 @@ pub fn ca_file(dir: &Path) -> PathBuf {
 pub fn self_signed(dir: &Path, names: &[String]) -> Result<TlsFiles, TlsError> {
     std::fs::create_dir_all(dir).map_err(|e| TlsError::file(dir, e))?;
     let (ca_cert, ca_key) = (ca_file(dir), dir.join("ca.key"));
-    let files = TlsFiles { cert: dir.join("server.pem"), key: dir.join("server.key") };
+    let files = TlsFiles { cert: server_file(dir), key: dir.join("server.key"), own: Some(names.to_vec()) };
     if !ca_cert.exists() || !ca_key.exists() {
         let key = KeyPair::generate()?;
         let cert = ca_params()?.self_signed(&key)?;

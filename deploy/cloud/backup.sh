@@ -1,0 +1,39 @@
+#!/bin/sh
+# A base backup of the whole database into ./backup (or $STOREPULSE_BACKUP), beside the WAL that PostgreSQL archives there all the
+# time; and, if asked for, one file for every tenant into ./out.
+#
+#   ./backup.sh                 a base backup; the newest 3 stay (STOREPULSE_KEEP), and the WAL that they need
+#   ./backup.sh tenants         besides, out/<tenant>-<day>.archive for every tenant
+#
+# Call it once a day, and copy ./backup and ./private to another machine, each minute if you can: what has not left the house burns
+# with it. ./private holds the passwords; no backup of the database does.
+
+set -eu
+cd "$(dirname "$0")"
+. ./compose.sh
+keep=${STOREPULSE_KEEP:-3}
+
+fail() {
+    printf 'backup.sh: %s\n' "$1" >&2
+    shift
+    for hint in "$@"; do printf '  %s\n' "$hint" >&2; done
+    exit 1
+}
+in_db() { compose exec -T -u postgres db /bin/sh /storepulse/pg.sh "$@"; }
+
+begun=$(date +%s)
+name=$(in_db base) || fail 'no base backup was made' 'see the message above; does the database run (docker compose ps db)? is the disk full (df ./backup)?'
+name=$(printf '%s' "$name" | tail -n 1 | tr -d '\r')
+in_db expire "$keep" || fail "the base backup $name is whole, but older ones could not be removed" 'see the message above'
+printf 'base backup %s, in %s s; there are: %s\n' "$name" "$(($(date +%s) - begun))" "$(in_db list | tr '\r\n' '  ')"
+
+[ "${1:-}" = tenants ] || exit 0
+day=$(date -u +%Y%m%d)
+compose run --rm --no-deps -T cli tenant list </dev/null |
+    sed -n 's/.*"tenant_id":"\([a-z0-9-]*\)".*/\1/p' |
+    while read -r tenant; do
+        file="out/$tenant-$day.archive"
+        [ ! -e "$file" ] || { printf '%s is there already\n' "$file"; continue; }
+        compose run --rm --no-deps -T cli export --tenant "$tenant" "/$file" </dev/null ||
+            fail "tenant $tenant could not be exported" 'see the message above'
+    done
