@@ -169,6 +169,11 @@ impl CloudProcess {
         Ok(cloud)
     }
 
+    /// Another program, another version perhaps, from the next start on.
+    pub fn become_program(&mut self, testbed: &Path) {
+        testbed.clone_into(&mut self.testbed);
+    }
+
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
