@@ -68,6 +68,10 @@ async fn what_agents_of_the_version_before_send_is_answered_as_it_was() {
             continue;
         }
         let now = say(sender, request).await;
+        let is_numbered = request.headers.contains_key("storepulse-batch");
+        if is_numbered && now.json["batch"] != answer.json["batch"] {
+            wrong.push(format!("{name}: {} is not {}", now.json["batch"], answer.json["batch"]));
+        }
         if let Err(why) = is_as_before(answer, &now) {
             wrong.push(format!("{name}: {} {}: {why}", request.method, request.path));
         }

@@ -80,7 +80,19 @@ async fn every_command_of_the_clouds_readme_works() {
         ("november.csv", "cp package/T01/store.key package/T01/ca.pem .".to_owned()),
         ("k3yId008", "key_id=$(grep -o '.\\{46\\}$' package/T02/store.key | cut -c 1-8)".to_owned()),
         ("storepulse-cloud import", carried()),
-        ("set_config", "export $(cat /srv/storepulse/db/access)".to_owned()),
+        // Not for the commands that follow: they say themselves how the database is reached.
+        (
+            "set_config",
+            "STOREPULSE_DATABASE_URL=$(sed -n 's/^STOREPULSE_DATABASE_URL=//p' /srv/storepulse/db/access)"
+                .to_owned(),
+        ),
+        (
+            "bi-role --database-url",
+            "urls='--database-url postgres://storepulse_app:…@db/storepulse --control-url postgres://storepulse_control:…@db/storepulse'
+            storepulse-cloud tenant $urls restore la-villa.archive
+            storepulse-cloud setting $urls set --tenant la-villa features.bi true"
+                .to_owned(),
+        ),
     ];
     run(README, &stage).await;
     own.stop().await;
