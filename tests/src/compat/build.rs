@@ -108,7 +108,8 @@ fn take_what_is_built(target: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
         for entry in std::fs::read_dir(&from).into_iter().flatten() {
             let entry = entry?;
-            if !entry.file_name().to_string_lossy().contains("storepulse") {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.contains("storepulse") && !name.starts_with("suite-") {
                 link(&entry.path(), &to.join(entry.file_name()))?;
             }
         }
@@ -116,10 +117,18 @@ fn take_what_is_built(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Cargo writes its small files in place, which would change those of the target that they come from; so these are copied.
+const COPIED_BYTES_MAX: u64 = 1 << 20;
+
 fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
-    if !from.is_dir() {
+    let about = std::fs::metadata(from)?;
+    if about.is_file() {
         // Links end at the border of a file system.
-        return std::fs::hard_link(from, to).or_else(|_| std::fs::copy(from, to).map(drop)).context("link");
+        let is_linked = about.len() > COPIED_BYTES_MAX && std::fs::hard_link(from, to).is_ok();
+        if !is_linked {
+            copy_with_time(from, to, &about).with_context(|| to.display().to_string())?;
+        }
+        return Ok(());
     }
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
@@ -127,4 +136,10 @@ fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
         link(&entry.path(), &to.join(entry.file_name()))?;
     }
     Ok(())
+}
+
+/// Cargo compares times.
+fn copy_with_time(from: &Path, to: &Path, about: &std::fs::Metadata) -> std::io::Result<()> {
+    std::fs::copy(from, to)?;
+    std::fs::OpenOptions::new().append(true).open(to)?.set_modified(about.modified()?)
 }

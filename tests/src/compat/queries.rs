@@ -3,8 +3,6 @@
 //! The version before runs on the schema of this one while an upgrade goes on, so each of its queries must still be understood there,
 //! and mean the same.
 
-#![expect(clippy::disallowed_methods, reason = "queries of a file, of whichever version")]
-
 use std::path::Path;
 
 use anyhow::Context as _;

@@ -40,8 +40,8 @@ fn statements(sql: &str) -> Vec<String> {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |at| at + 2)
-        } else if rest.starts_with('\'') {
-            rest[1..].find('\'').map_or(rest.len(), |at| at + 2)
+        } else if let Some(text) = rest.strip_prefix('\'') {
+            text.find('\'').map_or(rest.len(), |at| at + 2)
         } else if let Some(tag) = dollar_tag(rest) {
             rest[tag.len()..].find(tag).map_or(rest.len(), |at| at + 2 * tag.len())
         } else {
