@@ -215,6 +215,11 @@ impl CloudProcess {
         self.role.as_ref().map_or(Ok(()), Role::terminate)
     }
 
+    /// Another program, another version perhaps, from the next start on.
+    pub fn become_program(&mut self, testbed: &Path) {
+        testbed.clone_into(&mut self.testbed);
+    }
+
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {

@@ -14,6 +14,8 @@ pub mod cloud;
 #[cfg(feature = "product")]
 pub mod cluster;
 #[cfg(feature = "product")]
+pub mod compat;
+#[cfg(feature = "product")]
 mod cpu;
 #[cfg(feature = "product")]
 pub mod demo;

@@ -30,6 +30,9 @@ enum Command {
     /// Every way that a tenant could see another one's data, tried
     #[cfg(feature = "product")]
     Isolation(storepulse_testbed::isolation::IsolationArgs),
+    /// This version and the one before it, mixed as an upgrade mixes them
+    #[cfg(feature = "product")]
+    Compat(storepulse_testbed::compat::CompatArgs),
     /// Every promised figure beside its limit
     #[cfg(feature = "product")]
     Figures(storepulse_testbed::figures::FiguresArgs),
@@ -43,6 +46,13 @@ enum Command {
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
     Agent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+    /// The cloud's command line, as a child
+    #[cfg(feature = "product")]
+    #[command(hide = true, disable_help_flag = true)]
+    Cloud {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
@@ -66,10 +76,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    // The agent makes a runtime of its own.
+    // The shipped command lines make a runtime of their own.
     #[cfg(feature = "product")]
     let command = match command {
         Command::Agent { args } => return storepulse_testbed::roles::agent(args),
+        Command::Cloud { args } => return storepulse_testbed::roles::cloud_commands(args),
         Command::AgentOnFaultDisk(role) => return storepulse_testbed::roles::agent_on_fault_disk(role),
         command => command,
     };
@@ -103,6 +114,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         #[cfg(feature = "product")]
         Command::Isolation(args) => storepulse_testbed::isolation::run(args, out).await,
         #[cfg(feature = "product")]
+        Command::Compat(args) => storepulse_testbed::compat::run(args, &std::env::current_exe()?, out).await,
+        #[cfg(feature = "product")]
         Command::Figures(args) => storepulse_testbed::figures::run(args, out).await,
         #[cfg(feature = "product")]
         Command::Peers(args) => storepulse_testbed::peers::run(args, &std::env::current_exe()?, out).await,
@@ -117,6 +130,6 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         #[cfg(feature = "product")]
         Command::UpkeepRole(role) => storepulse_testbed::roles::upkeep(*role).await.map(|()| true),
         #[cfg(feature = "product")]
-        Command::Agent { .. } | Command::AgentOnFaultDisk(_) => Ok(true),
+        Command::Agent { .. } | Command::Cloud { .. } | Command::AgentOnFaultDisk(_) => Ok(true),
     }
 }

@@ -28,6 +28,13 @@ pub fn agent(args: Vec<OsString>) -> ExitCode {
     storepulse_agent::run_cli(std::iter::once(OsString::from("storepulse-agent")).chain(args))
 }
 
+/// The shipped command line of the cloud.
+#[must_use]
+pub fn cloud_commands(args: Vec<OsString>) -> ExitCode {
+    end_with_parent();
+    storepulse_cloud::run_cli(std::iter::once(OsString::from("storepulse-cloud")).chain(args))
+}
+
 /// When the power of a disk goes, and by which dice it falls what is left on it.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PowerCut {

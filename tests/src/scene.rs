@@ -81,6 +81,17 @@ impl Shop {
         Ok(())
     }
 
+    /// Stops the agent in order, and starts another program, another version perhaps, on the same files.
+    ///
+    /// # Errors
+    /// It does not stop, or the other one does not start.
+    pub async fn exchange_agent(&mut self, testbed: &Path) -> anyhow::Result<()> {
+        self.agent.stop().await?;
+        self.kills.push(Instant::now());
+        self.agent.become_program(testbed);
+        self.agent.restart().await
+    }
+
     /// Starts the agent on a disk and waits until the power of both goes, or the agent refuses its spool.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::run_dir::RunDir;
 
 /// What `cargo run` told us of our own package. A build script that looks at it (ring's does) would run again in the
 /// inner build and once more in the next outer one, and everything above ring would be compiled anew each time.
-const OF_THE_RUNNING_PACKAGE: [&str; 7] = [
+pub(crate) const OF_THE_RUNNING_PACKAGE: [&str; 7] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
     "CARGO_PKG_NAME",

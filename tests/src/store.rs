@@ -163,6 +163,11 @@ impl Agent {
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     }
 
+    /// Another program, another version perhaps, from the next start on.
+    pub fn become_program(&mut self, testbed: &Path) {
+        testbed.clone_into(&mut self.testbed);
+    }
+
     /// The folder of its spool.
     #[must_use]
     pub fn spool_dir(&self) -> PathBuf {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use storepulse_shared::ids::TenantId;
 
@@ -114,7 +113,7 @@ async fn create(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let (role, password) = (bi::role_name(tenant), random_secret());
-    let url = admin.clone().username(&role).password(&password).to_url_lossy();
+    let url = Embedded::url(&admin.clone().username(&role).password(&password));
     let Some(path) = file else {
         bi::create(admin, tenant, &password).await?;
         return Ok(writeln!(out, "{url}")?);

@@ -231,10 +231,16 @@ impl Embedded {
         connection.close().await
     }
 
-    /// The same as an URL, for a child process. It holds the password: never log it.
+    /// The same as an URL, for a child process, `psql` or a person. It holds the password: never log it.
     #[must_use]
     pub fn url(options: &PgConnectOptions) -> String {
-        options.to_url_lossy().to_string()
+        let mut url = options.to_url_lossy();
+        // A setting of our own library, which PostgreSQL's refuses to know.
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(pairs.iter().filter(|(name, _)| name != "statement-cache-capacity"));
+        url.to_string()
     }
 
     /// The process id of the server, for measuring its processor time.

@@ -58,7 +58,7 @@ pub async fn bootstrap(admin: &PgConnectOptions, passwords: &RolePasswords) -> R
     Ok(())
 }
 
-/// Applies what is missing, as `storepulse_owner`; returns how many migrations there are in all.
+/// Applies what is missing, as `storepulse_owner`; returns how many migrations there are in all. A newer schema stays as it is.
 ///
 /// # Errors
 /// See [`SchemaError`].
@@ -72,7 +72,9 @@ pub async fn migrate(login: &PgConnectOptions) -> Result<usize, SchemaError> {
             _ => SchemaError::Database(error),
         }
     })?;
-    MIGRATOR.run(&mut connection).await?;
+    // A schema that is ahead is no error: migrations suit the version before as well, so one can go back to that.
+    let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
+    migrator.set_ignore_missing(true).run(&mut connection).await?;
     connection.close().await?;
     Ok(MIGRATOR.iter().count())
 }
