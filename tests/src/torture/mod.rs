@@ -9,6 +9,7 @@ mod parsers;
 mod power_cuts;
 mod replug;
 mod rounds;
+mod settings;
 mod wire;
 
 use std::io::Write;
@@ -22,6 +23,7 @@ use self::fleet::FleetArgs;
 use self::kills::Kills;
 use self::parsers::ParsersArgs;
 use self::power_cuts::PowerCuts;
+use self::settings::SettingsArgs;
 
 /// Which blows.
 #[derive(Debug, Subcommand)]
@@ -42,6 +44,8 @@ pub enum TortureCommand {
     Replug(TortureArgs),
     /// Every parser of device protocols, given mutated frames
     Parsers(ParsersArgs),
+    /// Settings that are bad sent to many stores at once: back to the old ones by themselves, and no spool the worse for it
+    Settings(SettingsArgs),
 }
 
 /// How many, and which.
@@ -74,6 +78,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::Cloud(args) => cloud::run(args, testbed, out).await,
         TortureCommand::Replug(args) => replug::run(args, testbed, out).await,
         TortureCommand::Parsers(args) => parsers::run(&args, out),
+        TortureCommand::Settings(args) => settings::run(args, testbed, out).await,
         TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
     }
 }
