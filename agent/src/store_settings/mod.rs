@@ -28,7 +28,7 @@ use self::cloud::{Heard, Post};
 use self::file::{File, Kept};
 use crate::config::{Batches, Config, KeySource};
 use crate::intake::Intake;
-use crate::uplink::{Client, UplinkBoard};
+use crate::uplink::{Client, UplinkBoard, UplinkState};
 
 /// How long things take. It is no setting: only tests make it short.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ impl Default for SettingsPace {
 
 /// Pause after a question that was not answered.
 const RETRY: Duration = Duration::from_secs(30);
+/// Pause after a report that was not taken.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// What an agent starts with.
 pub(crate) struct Start {
@@ -57,6 +59,8 @@ pub(crate) struct Start {
     /// That, with what was confirmed over it.
     pub(crate) config: Config,
     kept: Kept,
+    /// It is other than what stands on the disk.
+    is_news: bool,
     file: File,
 }
 
@@ -75,13 +79,15 @@ pub(crate) struct Follower {
     post: Post,
     pace: SettingsPace,
     due: Instant,
+    tell_again: Instant,
 }
 
 impl Start {
     /// Reads what was confirmed, and lays it over. A trial that stands there was not survived.
     pub(crate) fn load(base: Config) -> Self {
         let file = File::new(&base.state_dir);
-        let mut kept = file.read();
+        let read = file.read();
+        let mut kept = read.clone();
         if let Some(trying) = kept.trying.take() {
             let why = "the agent ended during the trial";
             tracing::warn!(
@@ -102,7 +108,8 @@ impl Start {
             kept.decide(version, SettingsState::Refused, Some(why));
             base.clone()
         });
-        Self { base, config, kept, file }
+        let is_news = kept != read;
+        Self { base, config, kept, is_news, file }
     }
 
     /// As people see it.
@@ -110,7 +117,8 @@ impl Start {
         board.change(|status| {
             let last = self.kept.last.as_ref();
             status.version = last.map_or(self.kept.confirmed.version, |last| last.version);
-            status.state = last.map(|last| last.state);
+            let confirmed = (self.kept.confirmed.version > 0).then_some(SettingsState::Confirmed);
+            status.state = last.map(|last| last.state).or(confirmed);
             status.why = last.and_then(|last| last.why.clone());
             status.in_use = self.kept.confirmed.version;
             status.off = self.config.off.clone();
@@ -142,7 +150,8 @@ impl Follower {
         pace: SettingsPace,
     ) -> Self {
         start.show(&who.status);
-        Self { start, who, post: Post::new(client, key), pace, due: Instant::now() }
+        let now = Instant::now();
+        Self { start, who, post: Post::new(client, key), pace, due: now, tell_again: now }
     }
 
     /// Until `stop`. A trial that is cut short by it is not survived.
@@ -152,14 +161,26 @@ impl Follower {
 
     async fn steps(&mut self) {
         // What was found out at the start must not be found out again and again.
-        if let Err(why) = self.start.file.write(&self.start.kept).await {
+        if self.start.is_news
+            && let Err(why) = self.start.file.write(&self.start.kept).await
+        {
             tracing::warn!(why, "what is known of the settings of the store could not be written down");
         }
+        // Whether the cloud is there shows the uplink, soon after the start.
+        let begun = Instant::now();
+        while self.who.uplink.get().state != UplinkState::Connected && begun.elapsed() < RETRY {
+            tokio::time::sleep(self.pace.look).await;
+        }
         loop {
-            self.tell().await;
-            if self.is_due() {
-                self.due = Instant::now() + self.pace.ask;
-                self.ask().await;
+            // Whom the cloud refuses has nothing to ask; the uplink looks whether it still does.
+            if self.who.uplink.get().state != UplinkState::Held {
+                if self.is_untold() && Instant::now() >= self.tell_again {
+                    self.tell().await;
+                }
+                if self.is_due() {
+                    self.due = Instant::now() + self.pace.ask;
+                    self.ask().await;
+                }
             }
             tokio::time::sleep(self.pace.look).await;
         }
@@ -169,6 +190,10 @@ impl Follower {
     fn is_due(&self) -> bool {
         let named = self.who.uplink.take_settings_version();
         Instant::now() >= self.due || named.is_some_and(|version| Some(version) != self.start.kept.known())
+    }
+
+    fn is_untold(&self) -> bool {
+        !self.start.kept.told && self.start.kept.last.as_ref().is_some_and(|report| report.version > 0)
     }
 
     async fn ask(&mut self) {
@@ -190,10 +215,7 @@ impl Follower {
 
     /// Tells the cloud what it does not know yet.
     async fn tell(&mut self) {
-        let kept = &self.start.kept;
-        let Some(report) = kept.last.clone().filter(|report| !kept.told && report.version > 0) else {
-            return;
-        };
+        let Some(report) = self.start.kept.last.clone() else { return };
         match self.post.tell(&report).await {
             Ok(()) => {
                 self.start.kept.told = true;
@@ -201,7 +223,10 @@ impl Follower {
                     tracing::warn!(why, "that the cloud was told of its settings could not be written down");
                 }
             }
-            Err(why) => tracing::debug!(why, "the cloud could not be told what became of its settings"),
+            Err(why) => {
+                self.tell_again = Instant::now() + TELL_AGAIN;
+                tracing::debug!(why, "the cloud could not be told what became of its settings");
+            }
         }
     }
 }
