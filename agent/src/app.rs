@@ -7,21 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{self, Board};
 use crate::bundle::Support;
-use crate::collector::{self, Context, Ports, Sink};
+use crate::collector::Ports;
 use crate::config::{Config, KeySource};
 use crate::control::{self, ControlState};
-use crate::health::Health;
+use crate::intake::{Intake, Means};
 use crate::key::{KeyFile, Rotation};
-use crate::local::{self, Access, Guard, Jobs, LocalState, PushState, SESSION, Setup};
+use crate::local::{self, Access, Guard, Jobs, LocalState, SESSION, Setup};
 use crate::log_tail::LogTail;
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Limits, Spool, SpoolError};
 use crate::status::{Looks, Places, StatusState};
+use crate::store_settings::{self, Concerned, Follower, SettingsBoard, SettingsPace};
 use crate::time::{BoxClock, ClockSource, LastTrusted, SystemClock};
 use crate::timekeeper::Timekeeper;
 use crate::trial::Trial;
@@ -95,7 +97,22 @@ pub async fn run_logged(
     log: LogTail,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
-    run_all(config, listeners, Arc::new(SystemClock::load()), log, stop).await
+    let by = By { source: Arc::new(SystemClock::load()), log, pace: SettingsPace::default() };
+    run_all(config, listeners, by, stop).await
+}
+
+/// The same at another pace of what the cloud sets, which is how tests make a trial short.
+///
+/// # Errors
+/// The agent could not start; nothing was changed.
+pub async fn run_at_pace(
+    config: Config,
+    listeners: Listeners,
+    pace: SettingsPace,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    let by = By { source: Arc::new(SystemClock::load()), log: LogTail::default(), pace };
+    run_all(config, listeners, by, stop).await
 }
 
 /// The same by another clock than the system's, which is how tests make it wrong.
@@ -108,16 +125,25 @@ pub async fn run_with_clock(
     source: Arc<dyn ClockSource>,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
-    run_all(config, listeners, source, LogTail::default(), stop).await
+    let by = By { source, log: LogTail::default(), pace: SettingsPace::default() };
+    run_all(config, listeners, by, stop).await
+}
+
+/// What tests make other than it is.
+struct By {
+    source: Arc<dyn ClockSource>,
+    log: LogTail,
+    pace: SettingsPace,
 }
 
 async fn run_all(
     config: Config,
     listeners: Listeners,
-    source: Arc<dyn ClockSource>,
-    log: LogTail,
+    By { source, log, pace }: By,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
+    let settings = store_settings::Start::load(config);
+    let config = settings.config.clone();
     let last_trusted = LastTrusted::new(&config.state_dir);
     let clock = BoxClock::new(source, last_trusted.floor_ms());
     let limits = Limits { bytes_max: config.spool.max_size, batch_samples_max: config.batches.max_samples };
@@ -130,31 +156,25 @@ async fn run_all(
     let client = Client::new(&config.cloud, &clock)?;
     let key_file = KeyFile::new(&config.state_dir);
     let rotation = Rotation::new(client.clone(), key.clone(), key_file, uplink_board.clone());
-    let (cloud, batches) = (&config.cloud, config.batches.clone());
-    let uplink =
-        Uplink::new(spool.clone(), client, cloud, key.clone(), batches, uplink_board.clone(), clock.clone());
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        spool = %config.state_dir.display(),
-        devices = config.devices.len(),
-        "agent running"
-    );
-    if let Err(error) = key.read() {
-        tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
-    }
-
-    let (intake, sending, serving) =
-        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let drain = CancellationToken::new();
+    let (batches, of_uplink) = watch::channel(config.batches.clone());
+    let (way, on) = ((client.clone(), key.clone()), uplink_board.clone());
+    let uplink = Uplink::new(spool.clone(), way.0, &config.cloud, way.1, of_uplink, on, clock.clone());
+    announce(&config, &key);
+    let [intake, sending, serving, drain] = std::array::from_fn(|_| CancellationToken::new());
     let ports = Ports::default();
-    let on = (&board, &trial, &ports);
-    let mut taking_in = start_intake(&config, &spool, on, &clock, listeners.push, &intake);
+    let means = Means::new(&config.state_dir, &spool, (&board, &trial, &ports), &clock);
+    let taking_in = Arc::new(Intake::open(&config, means, listeners.push, intake.clone()).await);
+    let settings_board = SettingsBoard::default();
+    let (uplink_status, status) = (uplink_board.clone(), settings_board.clone());
+    let concerned = Concerned { intake: Arc::clone(&taking_in), batches, uplink: uplink_status, status };
+    let follower = Follower::new(settings, concerned, client, key.clone(), pace);
     let timekeeper = Timekeeper::new(clock.clone(), spool.clone(), last_trusted);
     let mut background = JoinSet::new();
     background.spawn(timekeeper.run(serving.clone()));
     background.spawn(uplink.run(sending.clone(), drain.clone()));
     background.spawn(spool::salvage(spool.clone(), config.state_dir.clone(), intake.clone()));
     background.spawn(rotation.run(sending.clone()));
+    background.spawn(follower.run(intake.clone()));
     background.spawn(board::keep(Arc::clone(&board), config.state_dir.clone(), serving.clone()));
     let maintenance = Maintenance::load(&config.state_dir, clock.clone(), spool.clone());
     background.spawn(maintenance.clone().run(serving.clone()));
@@ -163,6 +183,7 @@ async fn run_all(
         spool: spool.clone(),
         board,
         uplink: uplink_board,
+        settings: settings_board,
         key,
         clock: clock.clone(),
         maintenance: maintenance.clone(),
@@ -179,7 +200,8 @@ async fn run_all(
     stop.cancelled().await;
     tracing::info!("stopping");
     intake.cancel();
-    while taking_in.join_next().await.is_some() {}
+    taking_in.closed().await;
+    drop(taking_in);
     if let Err(error) = spool.seal_all(clock.now_ms()).await {
         tracing::warn!(%error, "not everything could be sealed; the next start does it");
     }
@@ -188,6 +210,18 @@ async fn run_all(
     close(background, &drain, spool, writer).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn announce(config: &Config, key: &KeySource) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        spool = %config.state_dir.display(),
+        devices = config.devices.len(),
+        "agent running"
+    );
+    if let Err(error) = key.read() {
+        tracing::error!(%error, "there is no usable key: samples are kept and not sent until it is corrected");
+    }
 }
 
 /// Joins what delivers and serves, which has a short time for it; the spool closes last.
@@ -234,36 +268,4 @@ fn start_page(
         status,
     };
     tasks.spawn(local::serve_status(state, listener, stop.clone()));
-}
-
-/// Starts everything that takes samples in.
-fn start_intake(
-    config: &Config,
-    spool: &Spool,
-    (board, trial, ports): (&Arc<Board>, &Trial, &Ports),
-    clock: &BoxClock,
-    push: Option<TcpListener>,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for (device, kind) in &config.devices {
-        let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
-        let sink = Sink::new(device.clone(), kind.name(), kind.lane(), spool, board, clock, stop.clone());
-        let state = config.state_dir.join("devices").join(device.as_str());
-        let (asked, ports, stop) = (trial.asked(device), ports.clone(), stop.clone());
-        let ctx = Context { sink, ports, state, asked, stop };
-        tasks.spawn(collector::supervise(kind.clone(), ctx));
-    }
-    if config.health.enabled {
-        let (spool, board, clock) = (spool.clone(), Arc::clone(board), clock.clone());
-        match Health::new(config.health.clone(), spool, board, clock, stop.clone()) {
-            Ok(health) => drop(tasks.spawn(health.run(stop.clone()))),
-            Err(error) => tracing::error!(%error, "the agent's own health is not watched"),
-        }
-    }
-    if let (Some(settings), Some(listener)) = (&config.push, push) {
-        let state = Arc::new(PushState::load(spool.clone(), settings, clock.clone()));
-        tasks.spawn(local::serve_push(state, listener, stop.clone()));
-    }
-    tasks
 }

@@ -6,6 +6,8 @@ pub mod schema;
 #[cfg(feature = "service")]
 pub mod admission;
 #[cfg(feature = "service")]
+mod agent_settings;
+#[cfg(feature = "service")]
 pub mod app;
 #[cfg(feature = "service")]
 mod archive;

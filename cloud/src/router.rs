@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::problem::ApiError;
 use crate::{
-    admission, audit, delivery, drain, entry, foreign, ingest, onboarding, operation, outbox, pages, people,
-    plan, promql, resolution, rotation, settings, store, tenant,
+    admission, agent_settings, audit, delivery, drain, entry, foreign, ingest, onboarding, operation, outbox,
+    pages, people, plan, promql, resolution, rotation, settings, store, tenant,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ use crate::{
         (name = "stores", description = "what has arrived"),
         (name = "prometheus", description = "the query API of Prometheus over the samples that one sees, for Grafana and the like"),
         (name = "keys", description = "a store's key, changed by its agent"),
+        (name = "agents", description = "what an agent is to run by, and what became of it"),
         (name = "people", description = "signing in, and who may"),
         (name = "pages", description = "where people sign in, and where the links of mails lead"),
         (name = "tenants", description = "for operators: tenants, their stores and keys, and who changed what"),
@@ -87,6 +88,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promql::http::show_metadata))
         .routes(routes!(promql::http::show_buildinfo))
         .routes(routes!(rotation::http::register_key, rotation::http::retire_key))
+        .routes(routes!(agent_settings::http::show_own_settings))
+        .routes(routes!(agent_settings::http::report_own_settings))
         .merge(of_people())
         .routes(routes!(tenant::profile::http::create_tenant, tenant::profile::http::list_tenants))
         .routes(routes!(
@@ -109,6 +112,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(settings::http::show_feature))
         .routes(routes!(settings::http::list_store_settings))
         .routes(routes!(settings::http::set_store_setting, settings::http::reset_store_setting))
+        .routes(routes!(agent_settings::http::show_agent_settings, agent_settings::http::set_agent_settings))
         .routes(routes!(plan::http::list_plans))
         .routes(routes!(plan::http::put_plan))
         .routes(routes!(onboarding::http::onboard_tenant))

@@ -44,6 +44,9 @@ pub struct Ack {
     /// An operator has opened a window: the agent is to make a new key ([`crate::rotation`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rotate_key: bool,
+    /// The version of the store's settings that an operator has set ([`crate::settings`]); absent if none ever were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<u64>,
 }
 
 /// The word `success`, as the guide's answer has it.

@@ -13,3 +13,4 @@ pub mod request;
 pub mod rotation;
 pub mod seqs;
 pub mod series;
+pub mod settings;

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod agent_settings;
 mod archive;
 mod audit;
 mod bad_input;

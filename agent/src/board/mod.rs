@@ -134,6 +134,8 @@ struct Known {
     /// Whether the last attempt was, and when that was last another than before.
     outcome: Option<bool>,
     outcome_ms: Option<i64>,
+    /// It is not read any more.
+    is_hidden: bool,
 }
 
 /// By the system's clock, without a past: for tests.
@@ -158,8 +160,12 @@ impl Board {
         Self { clock, offset_ms, devices: Mutex::default(), past: Mutex::new(past) }
     }
 
-    /// Begins to know a device.
+    /// Begins to know a device. Of one that is known already, what is known stays.
     pub fn add(&self, device: &DeviceId, kind: &'static str) {
+        if let Some(known) = self.lock().get_mut(device).filter(|known| known.status.kind == kind) {
+            known.is_hidden = false;
+            return;
+        }
         let status = DeviceStatus {
             kind,
             state: None,
@@ -174,8 +180,13 @@ impl Board {
             values: BTreeMap::new(),
         };
         let history = History::new(self.steady_ms());
-        let known = Known { status, history, goods: 0, outcome: None, outcome_ms: None };
+        let known = Known { status, history, goods: 0, outcome: None, outcome_ms: None, is_hidden: false };
         self.lock().insert(device.clone(), known);
+    }
+
+    /// Shows a device no more, until it is added again: its past is still its own then.
+    pub(crate) fn hide(&self, device: &DeviceId) {
+        self.change(device, |known| known.is_hidden = true);
     }
 
     /// Notes values that were accepted.
@@ -270,13 +281,15 @@ impl Board {
     /// All of it.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<DeviceId, DeviceStatus> {
-        self.lock().iter().map(|(id, known)| (id.clone(), known.status.clone())).collect()
+        let devices = self.lock();
+        let shown = devices.iter().filter(|(_, known)| !known.is_hidden);
+        shown.map(|(id, known)| (id.clone(), known.status.clone())).collect()
     }
 
     /// One device, if it is known.
     #[must_use]
     pub fn get(&self, device: &DeviceId) -> Option<DeviceStatus> {
-        self.lock().get(device).map(|known| known.status.clone())
+        self.lock().get(device).filter(|known| !known.is_hidden).map(|known| known.status.clone())
     }
 
     /// Attempts that were good, since the agent started.
@@ -290,7 +303,7 @@ impl Board {
     pub fn changed_since(&self, ms: i64) -> Vec<DeviceId> {
         let when = |known: &Known| known.status.changed_ms.max(known.outcome_ms);
         let devices = self.lock();
-        let others = devices.iter().filter(|(id, _)| id.as_str() != AGENT_DEVICE);
+        let others = devices.iter().filter(|(id, known)| id.as_str() != AGENT_DEVICE && !known.is_hidden);
         let mut changed: Vec<(i64, &DeviceId)> =
             others.filter_map(|(id, known)| Some((when(known)?, id))).filter(|(at, _)| *at >= ms).collect();
         changed.sort_by_key(|(at, _)| Reverse(*at));

@@ -4,13 +4,15 @@
 //! Errors quote the place, never the surrounding lines, because a key may stand there. Paths are relative to the file.
 
 mod hosts;
+mod laid;
+mod overlay;
 mod pin;
 mod ports;
 mod secrets;
 mod units;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +23,7 @@ use storepulse_shared::ids::{AGENT_DEVICE, DeviceId};
 use storepulse_shared::limits::SAMPLES_MAX;
 
 pub use self::hosts::HostName;
+use self::overlay::Source;
 pub(crate) use self::pin::PinFile;
 pub use self::secrets::{InlineKey, KeyError, KeySource, TokenFileError, TokenSetting};
 pub(crate) use self::units::duration;
@@ -70,6 +73,12 @@ pub struct Config {
     /// The file that it was read from.
     #[serde(skip)]
     pub path: PathBuf,
+    /// What stands in it.
+    #[serde(skip)]
+    source: Source,
+    /// The devices that it names and that the cloud has switched off.
+    #[serde(skip)]
+    pub(crate) off: BTreeSet<DeviceId>,
     /// Where batches go, and with which key.
     pub cloud: Cloud,
     /// The folder of the spool; nothing else writes into it.
@@ -148,7 +157,7 @@ impl SpoolConfig {
 }
 
 /// `batches:`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batches {
     /// A batch of the normal lane is sealed when it is this old.
@@ -188,7 +197,7 @@ impl Local {
 }
 
 /// `health:`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthConfig {
     /// Whether the agent's own figures are sent, as those of the device `agent`.
@@ -304,10 +313,18 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = yaml::parse(text).map_err(|Mistake { line, column, why }| {
-            ConfigError::Parse { path: path.to_owned(), line, column, why }
+        Self::finish(yaml::parse(text), Source(text.to_owned()), path)
+    }
+
+    fn finish(read: Result<Self, Mistake>, source: Source, path: &Path) -> Result<Self, ConfigError> {
+        let mut config = read.map_err(|Mistake { line, column, why }| ConfigError::Parse {
+            path: path.to_owned(),
+            line,
+            column,
+            why,
         })?;
         config.check().map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })?;
+        config.source = source;
         config.path = path.to_owned();
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         Ok(config)

@@ -3,7 +3,12 @@
 //! All types of the configuration are read through one pair of dynamic traits. Compiled for each of them anew, the reader of
 //! YAML was a tenth of the agent.
 
+use std::cell::Cell;
+
 use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Map, Value};
+
+use super::laid::{Over, Overlaid, count};
 
 /// What is wrong, and where it stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,10 +29,29 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Mistake> {
         let mut dynamic = <dyn erased_serde::Deserializer<'_>>::erase(deserializer);
         erased_serde::deserialize(&mut dynamic).map_err(serde_yaml::Error::custom)
     })
-    .map_err(|error| {
-        let outermost = error.location().map(|place| (place.line(), place.column()));
-        mistake(&error.without_snippet().to_string(), outermost)
-    })
+    .map_err(|error| told(&error))
+}
+
+/// The same with entries that lie over it. Each of them finds its place, or that is a mistake.
+pub(super) fn parse_over<T: DeserializeOwned>(text: &str, over: &Map<String, Value>) -> Result<T, Mistake> {
+    let laid = Cell::new(0);
+    let parsed = serde_yaml::with_deserializer_from_str(text, |inner| {
+        let deserializer = Overlaid { inner, over: Over::new(over, &laid) };
+        let mut dynamic = <dyn erased_serde::Deserializer<'_>>::erase(deserializer);
+        erased_serde::deserialize(&mut dynamic).map_err(serde_yaml::Error::custom)
+    });
+    let parsed = parsed.map_err(|error| told(&error))?;
+    let all: usize = over.values().map(count).sum();
+    if laid.get() == all {
+        return Ok(parsed);
+    }
+    let why = format!("{} of {all} settings from the cloud found their place in this file", laid.get());
+    Err(Mistake { line: 1, column: 1, why })
+}
+
+fn told(error: &serde_yaml::Error) -> Mistake {
+    let outermost = error.location().map(|place| (place.line(), place.column()));
+    mistake(&error.without_snippet().to_string(), outermost)
 }
 
 /// Every block that a mistake passes on its way up adds its own place; the first is that of the mistake.

@@ -19,6 +19,7 @@ use crate::local::action::{File, MakeBundle, TestDevice};
 use crate::maintenance::Maintenance;
 use crate::spool::{self, Spool};
 use crate::status::{Looks, Places, StatusState};
+use crate::store_settings::SettingsBoard;
 use crate::time::{BoxClock, SystemClock};
 use crate::trial::Trial;
 use crate::uplink::UplinkBoard;
@@ -99,6 +100,7 @@ impl Scene {
             spool,
             board,
             uplink: UplinkBoard::default(),
+            settings: SettingsBoard::default(),
             key: KeySource::new(&config.cloud, &config.state_dir),
             started_boot_ms: clock.read().boot_ms,
             places: Places::of(&config),

@@ -351,5 +351,6 @@ fn ack(
         server_time,
         pace: Pace { backlog_bytes_per_s: 1_000_000, start_in_ms: 0 },
         rotate_key: false,
+        settings: None,
     }
 }

@@ -25,6 +25,7 @@ use crate::finding::{Finding, Problem};
 use crate::language::Language;
 use crate::maintenance::Maintenance;
 use crate::spool::{LaneStatus, Spool, SpoolError, SpoolStatus};
+use crate::store_settings::{SettingsBoard, SettingsStatus};
 use crate::time::{BoxClock, ClockStatus};
 use crate::uplink::{UplinkBoard, UplinkState, UplinkStatus};
 
@@ -35,6 +36,7 @@ pub(crate) struct StatusState {
     pub(crate) spool: Spool,
     pub(crate) board: Arc<Board>,
     pub(crate) uplink: UplinkBoard,
+    pub(crate) settings: SettingsBoard,
     pub(crate) key: KeySource,
     pub(crate) clock: BoxClock,
     pub(crate) maintenance: Maintenance,
@@ -62,6 +64,8 @@ pub(crate) struct AgentStatus {
     pub identity: Identity,
     /// The way to the cloud.
     pub uplink: UplinkStatus,
+    /// What the cloud has set over `agent.yaml`.
+    pub settings: SettingsStatus,
     /// Where the cloud and the devices are.
     pub places: Places,
     /// What waits.
@@ -151,6 +155,7 @@ impl StatusState {
             clock: self.clock.status(),
             identity: Identity::of(&self.key),
             uplink: self.uplink.get(),
+            settings: self.settings.get(),
             places: self.places.clone(),
             spool,
             spool_problem,
@@ -224,6 +229,7 @@ impl AgentStatus {
             clock,
             identity,
             uplink,
+            settings: SettingsStatus::default(),
             places,
             spool: SpoolStatus::default(),
             spool_problem: None,

@@ -106,7 +106,8 @@ impl Trial {
     ) -> Result<Tested, String> {
         let unknown = || format!("there is no device {device} in the configuration");
         let tried = self.0.devices.get(device).ok_or_else(unknown)?;
-        let before = self.0.board.get(device).ok_or_else(unknown)?;
+        let off = || format!("{device} is not read: the settings of the store have switched it off");
+        let before = self.0.board.get(device).ok_or_else(off)?;
         tried.admit(device)?;
         let errors = errors_of(&before);
         let (ended, text) = if tried.talks_by_itself {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+};
 use sha2::{Digest as _, Sha256};
 use storepulse_shared::batch::header;
 use storepulse_shared::key::StoreKey;
@@ -160,10 +162,33 @@ impl Client {
         json: Option<String>,
     ) -> Result<(u16, Vec<u8>), String> {
         let mut request = self.http().request(method, format!("{}{path}", self.base));
-        request = request.header(AUTHORIZATION, credential(key).map_err(|failure| failure.why)?);
         if let Some(json) = json {
             request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
+        self.call_over(request, key).await
+    }
+
+    /// Asks for what is not of this `ETag`.
+    pub(crate) async fn call_unless(
+        &self,
+        path: &str,
+        key: &StoreKey,
+        known: Option<&str>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let request = self.http().get(format!("{}{path}", self.base));
+        let request = match known {
+            Some(tag) => request.header(IF_NONE_MATCH, tag),
+            None => request,
+        };
+        self.call_over(request, key).await
+    }
+
+    async fn call_over(
+        &self,
+        request: reqwest::RequestBuilder,
+        key: &StoreKey,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let request = request.header(AUTHORIZATION, credential(key).map_err(|failure| failure.why)?);
         let mut response = self.exchange(request).await.map_err(|failure| failure.why)?;
         let body = self.read_body(&mut response).await.map_err(|failure| failure.why)?;
         Ok((response.status().as_u16(), body))

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use storepulse_shared::answer::Ack;
 use storepulse_shared::batch::Clock;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,7 @@ pub(crate) struct Uplink {
     spool: Spool,
     client: Client,
     key: KeySource,
-    batches: Batches,
+    batches: watch::Receiver<Batches>,
     held_retry: Duration,
     backoff: Backoff,
     gate: Gate,
@@ -80,7 +81,7 @@ impl Uplink {
         client: Client,
         cloud: &Cloud,
         key: KeySource,
-        batches: Batches,
+        batches: watch::Receiver<Batches>,
         board: UplinkBoard,
         clock: BoxClock,
     ) -> Self {
@@ -112,6 +113,8 @@ impl Uplink {
                 () = stop.cancelled() => break,
                 Some(landed) = self.flights.join_next() => self.land(landed).await,
                 () = self.spool.news() => {}
+                // Once nobody can change it any more, this is no branch.
+                Ok(()) = self.batches.changed() => {}
                 () = tokio::time::sleep(due) => self.look_at_the_key(),
             }
         }
@@ -168,7 +171,7 @@ impl Uplink {
     }
 
     fn wish(&self, reach: Option<Reach>, in_flight: Vec<i64>) -> Wish {
-        let Batches { max_age, bulk_max_age, offline_max_age, .. } = self.batches;
+        let Batches { max_age, bulk_max_age, offline_max_age, .. } = *self.batches.borrow();
         let age = if self.backoff.failures() == 0 {
             [Duration::ZERO, max_age, bulk_max_age]
         } else {
@@ -332,6 +335,7 @@ impl Uplink {
             status.failures = 0;
             status.last_ack_ms = Some(now_ms);
             status.new_key_wished = ack.rotate_key;
+            status.settings_version = ack.settings;
             status.acked_batches += 1;
             status.rejected_samples += if ack.duplicate { 0 } else { rejected };
         });

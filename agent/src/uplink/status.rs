@@ -49,6 +49,9 @@ pub struct UplinkStatus {
     pub rejected_samples: u64,
     /// The last ack said that an operator waits for a new key.
     pub new_key_wished: bool,
+    /// The version of the store's settings that the last ack named, until somebody has looked at it.
+    #[serde(skip)]
+    pub settings_version: Option<u64>,
     /// The cloud's clock minus ours, in milliseconds, as last measured.
     pub clock_offset_ms: Option<i64>,
 }
@@ -72,6 +75,7 @@ impl Default for UplinkBoard {
             acked_batches: 0,
             rejected_samples: 0,
             new_key_wished: false,
+            settings_version: None,
             clock_offset_ms: None,
         })))
     }
@@ -87,6 +91,11 @@ impl UplinkBoard {
     /// Whether a new key is wished for; asked again, it is so only if another ack has said so.
     pub(crate) fn take_key_wish(&self) -> bool {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).new_key_wished)
+    }
+
+    /// The version of the store's settings that acks have named since this was asked last.
+    pub(crate) fn take_settings_version(&self) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).settings_version.take()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut UplinkStatus)) {

@@ -191,7 +191,8 @@ fn uplink(dir: &TempDir) -> Uplink {
     let (spool, _writer) = Spool::open_dated(&config.state_dir, limits, clock.clone()).unwrap();
     let client = Client::new(&config.cloud, &clock).unwrap();
     let key = KeySource::new(&config.cloud, &config.state_dir);
-    Uplink::new(spool, client, &config.cloud, key, config.batches.clone(), UplinkBoard::default(), clock)
+    let (_, batches) = tokio::sync::watch::channel(config.batches.clone());
+    Uplink::new(spool, client, &config.cloud, key, batches, UplinkBoard::default(), clock)
 }
 
 #[tokio::test]

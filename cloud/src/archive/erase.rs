@@ -59,9 +59,14 @@ pub(crate) async fn erase(
     }
     data.commit().await?;
     let mut control = db.control().await?;
-    for table in
-        [Table::OperatorEntries, Table::StoreKeys, Table::StoreSettings, Table::Stores, Table::TenantSettings]
-    {
+    for table in [
+        Table::OperatorEntries,
+        Table::StoreKeys,
+        Table::AgentSettings,
+        Table::StoreSettings,
+        Table::Stores,
+        Table::TenantSettings,
+    ] {
         let rows = sql::delete_control(&mut control, tenant, table).await?;
         add(table.name(), rows);
         hear(table.name(), rows);

@@ -33,6 +33,7 @@ pub(crate) enum Table {
     TenantSettings,
     Stores,
     StoreSettings,
+    AgentSettings,
     StoreKeys,
     AuditEntries,
     SeriesCounters,
@@ -67,11 +68,12 @@ pub(crate) enum Table {
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Tenants,
         Self::TenantSettings,
         Self::Stores,
         Self::StoreSettings,
+        Self::AgentSettings,
         Self::StoreKeys,
         Self::AuditEntries,
         Self::SeriesCounters,
@@ -111,6 +113,7 @@ impl Table {
             Self::TenantSettings => "tenant_settings",
             Self::Stores => "stores",
             Self::StoreSettings => "store_settings",
+            Self::AgentSettings => "agent_settings",
             Self::StoreKeys => "store_keys",
             Self::AuditEntries => "audit_entries",
             Self::SeriesCounters => "series_counters",
@@ -152,6 +155,7 @@ impl Table {
                 | Self::TenantSettings
                 | Self::Stores
                 | Self::StoreSettings
+                | Self::AgentSettings
                 | Self::StoreKeys
                 | Self::AuditEntries
                 | Self::OperatorEntries

@@ -60,6 +60,7 @@ pub(super) async fn read_control(
         TenantSettings => "tenant_settings", "type, name";
         Stores => "stores", "store_id";
         StoreSettings => "store_settings", "store_id, name";
+        AgentSettings => "agent_settings", "store_id";
         StoreKeys => "store_keys", "key_hash";
         AuditEntries => "audit_entries", "no";
         OperatorEntries => "operator_entries", "entry_id";
@@ -147,6 +148,7 @@ pub(super) async fn insert_control(
         TenantSettings => "tenant_settings";
         Stores => "stores";
         StoreSettings => "store_settings";
+        AgentSettings => "agent_settings";
         StoreKeys => "store_keys";
         OperatorEntries => "operator_entries";
     });
@@ -314,6 +316,7 @@ pub(super) async fn delete_control(
         TenantSettings => "tenant_settings";
         Stores => "stores";
         StoreSettings => "store_settings";
+        AgentSettings => "agent_settings";
         StoreKeys => "store_keys";
         OperatorEntries => "operator_entries";
     });

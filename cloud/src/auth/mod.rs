@@ -61,6 +61,8 @@ pub(crate) struct StoreAuth {
     pub(crate) key_hash: [u8; 32],
     /// An operator waits for the agent to make a new key.
     pub(crate) rotate_key: bool,
+    /// The version of the agent's settings that is set, if any ever were.
+    pub(crate) settings: Option<u64>,
     /// What it may still do.
     pub(crate) allowance: Arc<Allowance>,
 }
@@ -109,6 +111,7 @@ impl KeyRow {
             retention_days: found.retention_days,
             key_hash: hash,
             rotate_key: found.rotate_key,
+            settings: found.settings,
             allowance: Arc::new(allowance),
         };
         Self { auth, closed }

@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub store_status: String,
     pub retention_days: i32,
     pub rotate_key: bool,
+    /// The version of the store's agent settings.
+    pub settings: Option<u64>,
     /// As its tenant has them, if it has any of its own.
     pub tenant_limits: Option<Value>,
     /// As its tenant's plan has them.
@@ -43,7 +45,7 @@ pub(super) async fn find_keys(
     let foreign: Vec<bool> = sought.iter().map(|key| key.origin == Origin::Foreign).collect();
     let rows = sqlx::query!(
         r#"select a.place as "place!", f.tenant_id, f.store_id, f.key_id, f.tenant_status, f.store_status,
-            f.retention_days, f.rotate_key as "rotate_key!", f.tenant_limits, f.plan_limits as "plan_limits?"
+            f.retention_days, f.rotate_key as "rotate_key!", f.settings as "settings?", f.tenant_limits, f.plan_limits as "plan_limits?"
         from unnest($1::text[], $2::bytea[], $3::boolean[]) with ordinality
             as a (tenant_id, key_hash, is_foreign, place)
         -- One look into the primary key for each, however many are asked for and whatever is known of the tables: the limit
@@ -51,11 +53,12 @@ pub(super) async fn find_keys(
         cross join lateral (
             select k.tenant_id, k.store_id, k.key_id, t.status as tenant_status, s.status as store_status,
                 t.retention_days, coalesce(s.key_window_closes_at > now(), false) as rotate_key,
-                t.limits as tenant_limits, p.limits as plan_limits, k.revoked_at
+                g.version as settings, t.limits as tenant_limits, p.limits as plan_limits, k.revoked_at
             from store_keys k
             join stores s on s.tenant_id = k.tenant_id and s.store_id = k.store_id
             join tenants t on t.tenant_id = k.tenant_id
             left join plans p on p.plan = t.plan
+            left join agent_settings g on g.tenant_id = k.tenant_id and g.store_id = k.store_id
             where k.tenant_id = a.tenant_id and k.key_hash = a.key_hash
               and (not a.is_foreign or (t.accept_imported_keys and k.origin = 'imported'))
             limit 1
@@ -81,6 +84,7 @@ pub(super) async fn find_keys(
             store_status: row.store_status,
             retention_days: row.retention_days,
             rotate_key: row.rotate_key,
+            settings: row.settings.and_then(|version| u64::try_from(version).ok()),
             tenant_limits: row.tenant_limits,
             plan_limits: row.plan_limits,
         });

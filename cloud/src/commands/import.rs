@@ -177,6 +177,7 @@ fn prove(
         retention_days: sealer.retention_days,
         key_hash: key.hash,
         rotate_key: false,
+        settings: None,
         allowance: Allowance::unlimited().into(),
     };
     Ok((file, auth))

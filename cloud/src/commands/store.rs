@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use storepulse_shared::ids::{StoreId, TenantId};
 
+use crate::agent_settings;
 use crate::audit::Actor;
 use crate::config::DatabaseArgs;
 use crate::db::Db;
@@ -67,6 +68,18 @@ enum Action {
         #[arg(long)]
         status: Option<StoreStatus>,
     },
+    /// Show what is set over the agent.yaml of a store, and what became of it; or set it anew
+    AgentSettings {
+        /// The tenant's id
+        #[arg(long)]
+        tenant: TenantId,
+        /// The store's id
+        #[arg(long)]
+        store: StoreId,
+        /// All that is to lie over agent.yaml, as JSON; {} takes everything away
+        #[arg(long)]
+        set: Option<String>,
+    },
 }
 
 pub(crate) async fn run(db: &Db, args: StoreArgs, out: &mut impl Write) -> anyhow::Result<()> {
@@ -86,6 +99,21 @@ pub(crate) async fn run(db: &Db, args: StoreArgs, out: &mut impl Write) -> anyho
             let store = stores::update(&mut tx, &Actor::command_line(), &tenant, &store, &change).await?;
             tx.commit().await?;
             Ok(writeln!(out, "{}", serde_json::to_string(&store)?)?)
+        }
+        Action::AgentSettings { tenant, store, set } => {
+            let mut tx = db.control().await?;
+            let now = match set {
+                Some(text) => {
+                    let settings = serde_json::from_str(&text).context("--set: not a JSON object")?;
+                    let now =
+                        agent_settings::set(&mut tx, &Actor::command_line(), &tenant, &store, &settings)
+                            .await?;
+                    tx.commit().await?;
+                    now
+                }
+                None => agent_settings::show(&mut tx, &tenant, &store).await?,
+            };
+            Ok(writeln!(out, "{}", serde_json::to_string(&now)?)?)
         }
     }
 }
@@ -130,6 +158,7 @@ pub async fn show_overview(
         "LOST",
         "REJECTED",
         "AGENT",
+        "SETTINGS",
         "NAME",
     ];
     let row = |s: StoreOverview| {
@@ -144,6 +173,7 @@ pub async fn show_overview(
             s.lost_samples.to_string(),
             s.rejected_samples.to_string(),
             format!("{}{forked}", s.agent_version.as_deref().unwrap_or("unknown")),
+            s.agent_settings.to_string(),
             s.name,
         ]
     };

@@ -74,7 +74,7 @@ pub(crate) async fn post_batch(
     let answer = |ack: Ack| {
         let pace =
             pace_for.as_ref().map_or(ack.pace, |header| app.admission.pace(&auth, header, bytes_len, &ack));
-        Json(Ack { rotate_key: auth.rotate_key, pace, ..ack })
+        Json(Ack { rotate_key: auth.rotate_key, settings: auth.settings, pace, ..ack })
     };
     let bytes = match read {
         Ok(bytes) => bytes,

@@ -382,6 +382,7 @@ fn ack(
         // Whoever answers over HTTP gives the pace of the moment; nobody else sends backlogs.
         pace: Pace { backlog_bytes_per_s: PACE_BYTES_PER_S, start_in_ms: 0 },
         rotate_key: false,
+        settings: None,
     }
 }
 

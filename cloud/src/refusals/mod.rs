@@ -176,6 +176,7 @@ mod tests {
             retention_days: 1,
             key_hash: [key; 32],
             rotate_key: false,
+            settings: None,
             allowance: Allowance::unlimited().into(),
         }
     }

@@ -1,5 +1,6 @@
 //! Stores at a glance: what has arrived of each, what is missing, what is lost. `GET /v1/overview` shows those that the caller sees.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sql::overview as sql;
+use crate::agent_settings::{self, AgentSettingsState};
 use crate::app::{App, rfc3339};
 use crate::db::TenantTx;
 use crate::people::answers::ReadRefusals;
@@ -35,6 +37,8 @@ pub(crate) struct StoreOverview {
     pub last_received: Option<String>,
     /// Of the opening of the spool that was heard of last.
     pub agent_version: Option<String>,
+    /// What is set for its agent, and how far that has come.
+    pub agent_settings: AgentSettingsState,
     /// Openings of the spool.
     pub epochs: i64,
     /// Batches that were sealed and have neither arrived nor been closed.
@@ -108,17 +112,24 @@ pub(crate) async fn overview(tx: &mut TenantTx) -> Result<Option<Vec<StoreOvervi
         return Ok(None);
     }
     let rows = sql::overview(tx, LOSS_DAYS).await?;
-    Ok(Some(rows.into_iter().map(StoreOverview::from).collect()))
+    let mut settings: BTreeMap<String, AgentSettingsState> =
+        agent_settings::states(tx).await?.into_iter().collect();
+    let with_settings = |row: sql::OverviewRow| {
+        let settings = settings.remove(&row.store_id);
+        StoreOverview::of(row, settings.unwrap_or_else(AgentSettingsState::none))
+    };
+    Ok(Some(rows.into_iter().map(with_settings).collect()))
 }
 
-impl From<sql::OverviewRow> for StoreOverview {
-    fn from(row: sql::OverviewRow) -> Self {
+impl StoreOverview {
+    fn of(row: sql::OverviewRow, agent_settings: AgentSettingsState) -> Self {
         Self {
             id: row.store_id,
             name: row.name,
             status: row.status,
             last_received: row.last_received_at.map(rfc3339),
             agent_version: row.agent_version,
+            agent_settings,
             epochs: row.epochs,
             missing: row.missing,
             samples: row.samples,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::list::Store;
 use super::sql::stores as sql;
+use crate::agent_settings::{self, AgentSettingsState};
 use crate::app::{App, rfc3339};
 use crate::people::may;
 use crate::problem::ApiError;
@@ -30,6 +31,10 @@ pub(crate) struct StoreStatus {
     missing: i64,
     /// The spool was restored from a copy, or cloned, at least once.
     forked: bool,
+    /// Of the opening of the spool that was heard of last.
+    agent_version: Option<String>,
+    /// What is set for its agent, and how far that has come.
+    agent_settings: AgentSettingsState,
     /// The latest openings of the spool, newest first.
     streams: Vec<Stream>,
     /// What was lost or rejected, by reason.
@@ -106,10 +111,13 @@ pub(crate) async fn show_store_status(
     let totals = sql::stream_totals(&mut tx, store).await?;
     let losses = sql::loss_totals(&mut tx, store).await?;
     let events = sql::latest_events(&mut tx, store, EVENTS_SHOWN).await?;
+    let agent_settings = agent_settings::state_of(&mut tx, store).await?;
     Ok(Json(StoreStatus {
         store: row.into(),
         missing: totals.missing,
         forked: totals.forked,
+        agent_version: streams.iter().find_map(|stream| stream.agent_version.clone()),
+        agent_settings,
         streams: streams.into_iter().map(Stream::from).collect(),
         losses: losses.into_iter().map(Losses::from).collect(),
         events: events.into_iter().map(Event::from).collect(),

@@ -63,6 +63,8 @@ pub(super) async fn manage(control: &mut Session, place: &Place) -> anyhow::Resu
             on conflict do nothing;
         insert into store_settings (tenant_id, store_id, name, value)
             values ({tenant}, {store}, 'pos_system', '"{word}"');
+        insert into agent_settings (tenant_id, store_id, version, settings, reported_version, reported_state, reported_why, reported_at)
+            values ({tenant}, {store}, 3, '{{"devices":{{"{word}":{{"enabled":false}}}}}}', 3, 'refused', '{word}', now());
         insert into audit_entries (tenant_id, actor, action, subject)
             values ({tenant}, 'operator:{word}', 'store.updated', 'store:' || {store})"#
     );

@@ -11,6 +11,7 @@ mod replug;
 mod restore;
 mod rolling;
 mod rounds;
+mod settings;
 mod wire;
 
 use std::io::Write;
@@ -26,6 +27,7 @@ use self::parsers::ParsersArgs;
 use self::power_cuts::PowerCuts;
 use self::restore::RestoreArgs;
 use self::rolling::RollingArgs;
+use self::settings::SettingsArgs;
 
 /// Which blows.
 #[derive(Debug, Subcommand)]
@@ -50,6 +52,8 @@ pub enum TortureCommand {
     Replug(TortureArgs),
     /// Every parser of device protocols, given mutated frames
     Parsers(ParsersArgs),
+    /// Settings that are bad sent to many stores at once: back to the old ones by themselves, and no spool the worse for it
+    Settings(SettingsArgs),
 }
 
 /// How many, and which.
@@ -84,6 +88,7 @@ pub async fn run(command: TortureCommand, testbed: &Path, out: &mut impl Write) 
         TortureCommand::Restore(args) => restore::run(args, testbed, out).await,
         TortureCommand::Replug(args) => replug::run(args, testbed, out).await,
         TortureCommand::Parsers(args) => parsers::run(&args, out),
+        TortureCommand::Settings(args) => settings::run(args, testbed, out).await,
         TortureCommand::Fleet(args) => fleet::run(args, testbed, out).await,
     }
 }

@@ -86,6 +86,12 @@ impl Ports {
         Arc::clone(buses.entry(settings.name.clone()).or_insert_with(make))
     }
 
+    /// Closes the buses that nobody asks on any more, so that others may have their ports.
+    pub(crate) fn give_back_idle(&self) {
+        let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
+        buses.retain(|_, bus| Arc::strong_count(bus) > 1);
+    }
+
     /// The same ports, without the buses: a bus that knew all buses would never be dropped.
     fn unshared(&self) -> Self {
         Self { roots: self.roots.clone(), claims: Arc::clone(&self.claims), buses: Buses::default() }

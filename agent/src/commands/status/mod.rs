@@ -256,6 +256,23 @@ impl Page {
         ];
         self.row(words.the_box, &parts.into_iter().flatten().collect::<Vec<_>>().join(" · "));
         self.clock(&status["clock"]);
+        self.settings(&status["settings"]);
+    }
+
+    /// What the cloud has set over `agent.yaml`, if it ever did.
+    fn settings(&mut self, settings: &Value) {
+        let words = self.words;
+        let Some(state) = settings["state"].as_str() else { return };
+        let mut text = format!("{}: {}", settings["version"], words.state(state));
+        if let Some(why) = settings["why"].as_str() {
+            text = format!("{text} ({why})");
+        }
+        let off: Vec<&str> =
+            settings["off"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !off.is_empty() {
+            text = format!("{text} · {} {}", words.settings_off, off.join(", "));
+        }
+        self.row(words.settings, &text);
     }
 
     fn clock(&mut self, clock: &Value) {

@@ -1,6 +1,8 @@
 //! The box: what it is, how much it has left, what its clock is worth.
 
 use maud::{Markup, html};
+use storepulse_shared::ids::DeviceId;
+use storepulse_shared::settings::SettingsState;
 
 use super::speaker::Speaker;
 use super::spool::float;
@@ -64,6 +66,27 @@ fn clock(speaker: Speaker, status: &AgentStatus) -> Markup {
     }
 }
 
+/// What the cloud has set over `agent.yaml`, and what became of it; nothing if it never did.
+fn settings(speaker: Speaker, status: &AgentStatus) -> Markup {
+    let settings = &status.settings;
+    let Some(state) = settings.state else { return html! {} };
+    let word = match state {
+        SettingsState::Trying => speaker.say("settings_trying"),
+        SettingsState::Confirmed => speaker.say("settings_confirmed"),
+        SettingsState::Reverted => speaker.say("settings_reverted"),
+        SettingsState::Refused => speaker.say("settings_refused"),
+    };
+    let off: Vec<&str> = settings.off.iter().map(DeviceId::as_str).collect();
+    html! {
+        dt { (speaker.say("settings")) }
+        dd #settings data-state=(state.as_str()) {
+            (settings.version) ": " (word)
+            @if let Some(why) = &settings.why { " (" (why) ")" }
+            @if !off.is_empty() { " · " (speaker.say("settings_off")) " " (off.join(", ")) }
+        }
+    }
+}
+
 fn versions(speaker: Speaker, status: &AgentStatus, machine: &Machine) -> Markup {
     html! {
         @if let Some(uptime) = machine.uptime_s {
@@ -71,6 +94,7 @@ fn versions(speaker: Speaker, status: &AgentStatus, machine: &Machine) -> Markup
         }
         dt { (speaker.say("agent_runs")) } dd { (speaker.between(status.started_ms, status.now_ms)) }
         dt { (speaker.say("agent_version")) } dd { (status.version) }
+        (settings(speaker, status))
         @if let Some(system) = &machine.system { dt { (speaker.say("system")) } dd { (system) } }
         @if let Some(kernel) = &machine.kernel { dt { (speaker.say("kernel")) } dd { (kernel) } }
         @if let Some(name) = &machine.host_name { dt { (speaker.say("host_name")) } dd { (name) } }

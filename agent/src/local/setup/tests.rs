@@ -22,6 +22,7 @@ use crate::local::reader::Session;
 use crate::maintenance::Maintenance;
 use crate::spool::{Limits, Spool};
 use crate::status::{Looks, Places};
+use crate::store_settings::SettingsBoard;
 use crate::time::{BoxClock, SystemClock};
 use crate::uplink::UplinkBoard;
 
@@ -46,6 +47,7 @@ fn shop(seen: &[Value]) -> Shop {
         state_dir: config.state_dir.clone(),
         board: Arc::new(Board::default()),
         uplink: UplinkBoard::default(),
+        settings: SettingsBoard::default(),
         key: KeySource::new(&config.cloud, &config.state_dir),
         started_boot_ms: 0,
         maintenance: Maintenance::load(&config.state_dir, clock.clone(), spool.clone()),

@@ -13,7 +13,8 @@ pub(super) const TABLES_WITHOUT_TENANT: [&str; 8] = [
 ];
 
 /// Tables that `storepulse_control` reads across tenants.
-pub(super) const CONTROL_TABLES: [&str; 9] = [
+pub(super) const CONTROL_TABLES: [&str; 10] = [
+    "agent_settings",
     "audit_entries",
     "joined_users",
     "mails",
@@ -34,8 +35,10 @@ pub(super) const READ_BY_PEOPLE: [&str; 7] =
 
 /// Relation, role, privileges.
 #[rustfmt::skip]
-pub(super) const GRANTS: [(&str, &str, &[&str]); 60] = [
+pub(super) const GRANTS: [(&str, &str, &[&str]); 62] = [
     ("_sqlx_migrations", "storepulse_control", &["SELECT"]),
+    ("agent_settings", "storepulse_app", &["SELECT", "UPDATE"]),
+    ("agent_settings", "storepulse_control", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("api_tokens", "storepulse_app", &["DELETE", "INSERT", "SELECT", "UPDATE"]),
     ("audit_entries", "storepulse_app", &["INSERT", "SELECT"]),
     ("audit_entries", "storepulse_control", &["INSERT", "SELECT"]),
@@ -120,7 +123,8 @@ pub(super) const FUNCTIONS: [&str; 11] = [
 ];
 
 /// Trigger, what it calls and when, beside those of foreign keys. All are on.
-pub(super) const TRIGGERS: [&str; 14] = [
+pub(super) const TRIGGERS: [&str; 15] = [
+    "agent_settings.tell calls tell_of_change after insert or update, on",
     "api_tokens.tell calls tell_of_change after update, on",
     "audit_entries.chain calls chain_audit_entry before insert, on",
     "authenticators.tell calls tell_of_change after update, on",

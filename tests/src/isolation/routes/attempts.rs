@@ -4,6 +4,7 @@ use storepulse_cloud::app::now_ms;
 use storepulse_shared::ids::Epoch;
 use storepulse_shared::key::StoreKey;
 use storepulse_shared::rotation::{NewKey, PATH as ROTATION_PATH};
+use storepulse_shared::settings::REPORT_PATH as SETTINGS_REPORT_PATH;
 
 use crate::foreign::{OTLP_PATH, WRITE_PATH};
 use crate::isolation::content::{self, DEVICE, METRIC, batch_of};
@@ -163,6 +164,24 @@ pub(super) fn of_post_rotation(world: &World) -> Vec<Attempt> {
         post("a key that names the victim", new_key(&StoreKey::issue(&victim.tenant, &victim.store))),
         post("the victim's own key", new_key(&victim.key)),
         post("no body", String::new()),
+    ]
+}
+
+/// A report about the caller's own settings, and one that names the victim.
+pub(super) fn of_put_settings_report() -> Vec<Attempt> {
+    let put = |name: &str, body: &str| {
+        let mut request = Request::new("PUT", SETTINGS_REPORT_PATH).with("content-type", "application/json");
+        request.body = body.as_bytes().to_vec();
+        attempt(name, request, Aim::Callers)
+    };
+    vec![
+        put("a version", r#"{"version":1,"state":"confirmed"}"#),
+        put(
+            "one that names the victim",
+            r#"{"tenant_id":"la-villa","store_id":"T01","version":1,"state":"refused"}"#,
+        ),
+        put("no version", r#"{"version":0,"state":"trying"}"#),
+        put("no body", ""),
     ]
 }
 

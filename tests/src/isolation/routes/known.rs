@@ -51,7 +51,7 @@ const fn route(
 }
 
 #[rustfmt::skip]
-pub(super) const KNOWN: [Route; 106] = [
+pub(super) const KNOWN: [Route; 110] = [
     route("POST", "/v1/metrics/batch", Door::StoreKey, attempts::of_post_batch),
     route("DELETE", "/v1/metrics/batch", Door::StoreKey, attempts::of_delete_batch),
     route("POST", "/api/v1/write", Door::StoreKey, |_| attempts::of_remote_write()),
@@ -67,6 +67,8 @@ pub(super) const KNOWN: [Route; 106] = [
     route("GET", "/v1/stores/{store_id}/delivery", Door::Reader("stores.read"), |_| attempts::of_every_store("/v1/stores/{store_id}/delivery")),
     route("POST", "/v1/key/rotation", Door::StoreKey, attempts::of_post_rotation),
     route("DELETE", "/v1/key/rotation", Door::StoreKey, |_| attempts::of_delete_rotation()),
+    route("GET", "/v1/store/settings", Door::StoreKey, |_| attempts::plain("/v1/store/settings")),
+    route("PUT", "/v1/store/settings/report", Door::StoreKey, |_| attempts::of_put_settings_report()),
     route("GET", "/api/v1/query", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/query", "query=", "")),
     route("GET", "/api/v1/query_range", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/query_range", "query=last_over_time(", &format!("[1h]){}", hour()))),
     route("GET", "/api/v1/series", Door::Reader("metrics.read"), |w| queries::of(w, "GET", "/api/v1/series", "match[]=", "")),
@@ -141,6 +143,8 @@ pub(super) const KNOWN: [Route; 106] = [
     route("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/settings", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/settings", "")),
     route("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", operators::VALUE)),
     route("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", Door::Operator, |_| operators::of("DELETE", "/v1/tenants/{tenant_id}/stores/{store_id}/settings/{name}", "")),
+    route("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/agent-settings", Door::Operator, |_| operators::of("GET", "/v1/tenants/{tenant_id}/stores/{store_id}/agent-settings", "")),
+    route("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/agent-settings", Door::Operator, |_| operators::of("PUT", "/v1/tenants/{tenant_id}/stores/{store_id}/agent-settings", "{}")),
     route("GET", "/v1/plans", Door::Operator, |_| operators::of("GET", "/v1/plans", "")),
     route("PUT", "/v1/plans/{plan}", Door::Operator, |_| operators::of("PUT", "/v1/plans/{plan}", r#"{"name":"Mine"}"#)),
     route("POST", "/v1/tenants/{tenant_id}/onboarding", Door::Operator, |_| operators::of("POST", "/v1/tenants/{tenant_id}/onboarding", r#"{"stores":1,"cloud_url":"https://cloud.example"}"#)),
