@@ -97,6 +97,7 @@ expire() {
 restore() {
     from="$4/base/$1"
     [ -e "$from/base.tar.gz" ] || fail "there is no base backup $1 in $4/base; there are: $(list "$4" | tr '\n' ' ')"
+    command -v pg_verifybackup >/dev/null || fail "pg_verifybackup is not in the PATH; it lies beside the program postgres"
     case "$0$2$3$4" in *[\'\"\\]*) fail "a quote or backslash in a name would not survive PostgreSQL's settings" ;; esac
     self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
     if [ -e "$2" ]; then

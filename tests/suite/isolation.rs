@@ -209,6 +209,7 @@ async fn the_cloud_does_not_serve_when_it_refuses_to_start() {
         admission: AdmissionLimits::default(),
         resolution: Default::default(),
         people: Default::default(),
+        drain_delay: Duration::ZERO,
     };
     let error = app::run(config, listener, CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains("refusing to start") && error.contains("is superuser"), "{error}");

@@ -125,10 +125,12 @@ impl Server {
     /// Runs the script as the account of the server.
     async fn pg(&self, args: &[&str]) -> anyhow::Result<String> {
         let owner = std::fs::metadata(&self.elsewhere)?;
-        let programs = Binaries::find()?;
+        // Some lie as links in a folder where not all of them do.
+        let server = Binaries::find()?.folder().join("postgres").canonicalize()?;
+        let programs = server.parent().unwrap_or(Path::new("/usr/bin")).display().to_string();
         let mut command = tokio::process::Command::new("/bin/sh");
         command.arg(&self.script).args(args).current_dir("/").env_clear().stdin(Stdio::null());
-        command.env("PATH", format!("{}:/usr/bin:/bin", programs.folder().display()));
+        command.env("PATH", format!("{programs}:/usr/bin:/bin"));
         if nix::unistd::geteuid().is_root() {
             command.uid(owner.uid()).gid(owner.gid());
         }
