@@ -22,6 +22,8 @@ pub mod demo;
 #[cfg(feature = "product")]
 pub mod devices;
 #[cfg(feature = "product")]
+pub mod engine;
+#[cfg(feature = "product")]
 pub mod fault_vfs;
 #[cfg(feature = "product")]
 pub mod figures;

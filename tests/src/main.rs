@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Exit code where there is no Docker engine (`EX_UNAVAILABLE`).
+#[cfg(feature = "product")]
+const UNAVAILABLE: u8 = 69;
+
 #[derive(Parser)]
 #[command(about, version)]
 struct Cli {
@@ -42,6 +46,9 @@ enum Command {
     /// The agent's pages in Chromium
     #[cfg(feature = "product")]
     Browser(storepulse_testbed::browser::BrowserArgs),
+    /// From nothing to running, with a real Docker engine
+    #[cfg(feature = "product")]
+    Engine(storepulse_testbed::engine::EngineArgs),
     /// The agent, as a child
     #[cfg(feature = "product")]
     #[command(hide = true, disable_help_flag = true)]
@@ -97,6 +104,11 @@ fn main() -> ExitCode {
 
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    // What could not be tried has neither succeeded nor failed.
+    #[cfg(feature = "product")]
+    if error.is::<storepulse_testbed::engine::NoEngine>() {
+        return ExitCode::from(UNAVAILABLE);
+    }
     ExitCode::FAILURE
 }
 
@@ -123,6 +135,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Browser(args) => {
             storepulse_testbed::browser::run(args, &std::env::current_exe()?, out).await
         }
+        #[cfg(feature = "product")]
+        Command::Engine(args) => storepulse_testbed::engine::run(args, out).await,
         #[cfg(feature = "product")]
         Command::CloudRole(role) => storepulse_testbed::roles::cloud(*role).await.map(|()| true),
         #[cfg(feature = "product")]

@@ -18,6 +18,7 @@ mod command_line;
 mod compatibility;
 mod connections;
 mod delivery;
+mod deploy_sh;
 mod doctor;
 mod documents;
 mod fault_disk;

@@ -1,0 +1,151 @@
+//! The cloud as its compose file starts it: PostgreSQL, the migrator, two instances with TLS.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::docker::{Engine, said};
+use super::images;
+use crate::store::free_address;
+use crate::wait;
+
+const PROJECT: &str = "storepulse-engine";
+/// Both instances, as their services are called.
+const INSTANCES: [&str; 2] = ["cloud-1", "cloud-2"];
+/// Its bit.
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
+/// What the compose file asks for.
+const OPEN_FILES: u64 = 65_536;
+const START_LIMIT: Duration = Duration::from_secs(180);
+/// The store that is onboarded.
+pub(super) const STORE: &str = "T01";
+
+/// The composed cloud.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    folder: PathBuf,
+    /// Of the first instance.
+    pub url: String,
+    /// Where the host and containers reach the instances: this machine on docker's own network, and nobody else.
+    address: String,
+    ports: [u16; 2],
+}
+
+impl Cloud {
+    /// Copies `deploy/cloud` to a folder of the run and prepares it there, as its own script does.
+    pub(super) fn prepare(engine: &Engine, repo: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let mut copy = Command::new("cp");
+        said(copy.arg("-a").arg(repo.join("deploy/cloud")).arg(folder))?;
+        let gateway = ["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"];
+        let address = engine.docker(&gateway)?.trim().to_owned();
+        ensure!(!address.is_empty(), "docker's network \"bridge\" has no address of this machine");
+        let ports = [free_address()?.port(), free_address()?.port()];
+        let url = format!("https://{address}:{}", ports[0]);
+        let this = Self { folder: folder.to_owned(), url, address, ports };
+        said(this.command(engine, "./prepare.sh").args(["--self-signed", &this.address]))?;
+        Ok(this)
+    }
+
+    /// Where nobody may raise the limit of open files (a sandbox without `CAP_SYS_RESOURCE`), the instances get what there is,
+    /// by an override beside the compose file; says so.
+    pub(super) fn lower_limits(&self) -> anyhow::Result<String> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+        let may_raise =
+            u64::from_str_radix(capabilities.trim(), 16).is_ok_and(|bits| bits & CAP_SYS_RESOURCE != 0);
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let text = std::fs::read_to_string(self.folder.join("docker-compose.yml"))?;
+        if may_raise || most >= OPEN_FILES || !text.contains("nofile") {
+            return Ok(String::new());
+        }
+        let override_file = self.folder.join("docker-compose.override.yml");
+        let limits = format!("ulimits: {{ nofile: {{ soft: {most}, hard: {most} }} }}");
+        let services = INSTANCES.map(|instance| format!("  {instance}: {{ {limits} }}\n")).concat();
+        std::fs::write(override_file, format!("services:\n{services}"))?;
+        Ok(format!("; nobody may raise limits here, so with {most} open files instead of {OPEN_FILES}"))
+    }
+
+    fn command(&self, engine: &Engine, program: &str) -> Command {
+        let mut command = engine.command(program);
+        command.current_dir(&self.folder).env("COMPOSE_PROJECT_NAME", PROJECT);
+        command.env("STOREPULSE_CLOUD_IMAGE", images::CLOUD).env("STOREPULSE_BIND", &self.address);
+        command.env("STOREPULSE_PORT_1", self.ports[0].to_string());
+        command.env("STOREPULSE_PORT_2", self.ports[1].to_string());
+        command
+    }
+
+    fn compose(&self, engine: &Engine, words: &[&str]) -> anyhow::Result<String> {
+        // Whichever compose is there, as the folder's own scripts choose it.
+        said(self.command(engine, "sh").args(["-c", ". ./compose.sh; compose \"$@\"", "compose"]).args(words))
+    }
+
+    /// The authority of its certificate.
+    pub(super) fn ca(&self) -> PathBuf {
+        self.folder.join("private/tls/ca.pem")
+    }
+
+    /// Starts everything and waits until both instances are healthy.
+    pub(super) async fn up(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &["up", "--detach"])?;
+        self.until_healthy(engine).await
+    }
+
+    async fn until_healthy(&self, engine: &Engine) -> anyhow::Result<()> {
+        for instance in INSTANCES {
+            let waited = wait::until("the instances to be healthy", START_LIMIT, async || {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let state = self.inspect(engine, instance, "{{.State.Health.Status}}")?;
+                Ok((state == "healthy").then_some(()))
+            });
+            let why = || self.compose(engine, &["logs", "--tail", "20", instance]).unwrap_or_default();
+            waited.await.map_err(|error| anyhow::anyhow!("{instance}: {error:#}\n{}", why()))?;
+        }
+        Ok(())
+    }
+
+    fn inspect(&self, engine: &Engine, service: &str, format: &str) -> anyhow::Result<String> {
+        let id = self.container(engine, service)?;
+        Ok(engine.docker(&["inspect", "--format", format, &id])?.trim().to_owned())
+    }
+
+    fn container(&self, engine: &Engine, service: &str) -> anyhow::Result<String> {
+        let (project, service) = (
+            format!("label=com.docker.compose.project={PROJECT}"),
+            format!("label=com.docker.compose.service={service}"),
+        );
+        let told = engine.docker(&["ps", "--all", "--quiet", "--filter", &project, "--filter", &service])?;
+        told.lines().next().map(str::to_owned).context("no such container")
+    }
+
+    /// Both instances stop serving; what is stored stays.
+    pub(super) fn stop(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &["stop", INSTANCES[0], INSTANCES[1]]).map(drop)
+    }
+
+    /// They are back.
+    pub(super) async fn start(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &["start", INSTANCES[0], INSTANCES[1]])?;
+        self.until_healthy(engine).await
+    }
+
+    /// Onboards a tenant with one store, whose key is tried against both roads; returns the store's folder, a copy as it would
+    /// be carried to the box.
+    pub(super) fn onboard(&self, engine: &Engine, to: &Path) -> anyhow::Result<PathBuf> {
+        let words =
+            ["run", "--rm", "-T", "cli", "onboard", "--tenant-id", "la-villa", "--company", "La Villa S.A."];
+        let more =
+            ["--stores", "1", "--cloud-url", &self.url, "--ca", "/tls/ca.pem", "--out", "/out/package"];
+        self.compose(engine, &[&words[..], &more[..]].concat())?;
+        let mut copy = Command::new("cp");
+        said(copy.args(["-R", "--preserve=mode"]).arg(self.folder.join("out/package").join(STORE)).arg(to))?;
+        Ok(to.join(STORE))
+    }
+
+    /// Everything of it is removed, with its volumes.
+    pub(super) fn down(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &["down", "--volumes", "--remove-orphans", "--timeout", "10"]).map(drop)
+    }
+}

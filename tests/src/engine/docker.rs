@@ -1,0 +1,157 @@
+//! The engine, by its command line, as everybody has it: found where it runs, or started for this run from Debian's packages.
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// What is told of a command that failed, at its end.
+const TOLD_BYTES: usize = 3000;
+
+/// There is no engine to be had. This is no verdict on the product, and never a success.
+#[derive(Debug)]
+pub struct NoEngine(pub String);
+
+impl std::fmt::Display for NoEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no Docker engine here, so nothing was tried: {}", self.0)
+    }
+}
+
+impl std::error::Error for NoEngine {}
+
+/// A running engine.
+#[derive(Debug)]
+pub(super) struct Engine {
+    /// Where `docker` and `docker-compose` are found first.
+    path: OsString,
+    host: Option<String>,
+    /// Of the server.
+    pub version: String,
+    pub driver: String,
+    /// Our own daemon, which ends when its standard input closes.
+    own: Option<Child>,
+}
+
+impl Engine {
+    /// The one that runs; with `install`, one of our own in `folder` where none does.
+    pub(super) fn find(install: bool, script: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let mut engine = Self {
+            path: search_path(),
+            host: std::env::var("DOCKER_HOST").ok(),
+            version: String::new(),
+            driver: String::new(),
+            own: None,
+        };
+        if let Err(error) = engine.ask_version() {
+            if !install {
+                let how = "start one, or let this command do it: cargo engine --install (Debian, as root)";
+                return Err(NoEngine(format!("{error:#}; {how}")).into());
+            }
+            engine.start(script, folder).map_err(|error| NoEngine(format!("{error:#}")))?;
+            engine.ask_version().map_err(|error| NoEngine(format!("{error:#}")))?;
+        }
+        Ok(engine)
+    }
+
+    /// Whether it was started for this run.
+    pub(super) const fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    fn ask_version(&mut self) -> anyhow::Result<()> {
+        let told = self.docker(&["info", "--format", "{{.ServerVersion}} {{.Driver}}"])?;
+        let (version, driver) = told.trim().split_once(' ').context("docker info tells no version")?;
+        (self.version, self.driver) = (version.to_owned(), driver.to_owned());
+        Ok(())
+    }
+
+    fn start(&mut self, script: &Path, folder: &Path) -> anyhow::Result<()> {
+        let installed = Command::new(script).arg("install").stdout(Stdio::null()).status()?;
+        anyhow::ensure!(installed.success(), "{} install ended with {installed}", script.display());
+        self.path = search_path();
+        let mut command = Command::new(script);
+        command.arg("serve").arg(folder).env("PATH", &self.path).env_remove("DOCKER_HOST");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("what it says")?).read_line(&mut line)?;
+        let Some(address) = line.strip_prefix("ready ").and_then(|rest| rest.split_whitespace().next())
+        else {
+            bail!("{} serve ended with {}; it says why above", script.display(), child.wait()?);
+        };
+        self.host = Some(address.to_owned());
+        self.own = Some(child);
+        Ok(())
+    }
+
+    /// A program with the engine within its reach.
+    pub(super) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env("PATH", &self.path).env("DOCKER_BUILDKIT", "1").stdin(Stdio::null());
+        if let Some(host) = &self.host {
+            command.env("DOCKER_HOST", host);
+        }
+        command
+    }
+
+    /// What `docker` says; an error if it fails.
+    pub(super) fn docker(&self, words: &[&str]) -> anyhow::Result<String> {
+        said(self.command("docker").args(words))
+    }
+
+    /// Whether there is such an image on this machine.
+    pub(super) fn has_image(&self, name: &str) -> bool {
+        self.docker(&["image", "inspect", "--format", "{{.Id}}", name]).is_ok()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(mut own) = self.own.take() {
+            drop(own.stdin.take());
+            if let Err(error) = own.wait() {
+                tracing::warn!(%error, "the engine of this run cannot be waited for");
+            }
+        }
+    }
+}
+
+/// What a command says; an error with its last words if it fails.
+pub(super) fn said(command: &mut Command) -> anyhow::Result<String> {
+    let done = command.output().with_context(|| format!("{:?}", command.get_program()))?;
+    if !done.status.success() {
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!("{} {}: {}: {}", command.get_program().display(), words.join(" "), done.status, tail(&done));
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// The last that it said, on both roads.
+pub(super) fn tail(done: &Output) -> String {
+    let all = [&done.stdout[..], &done.stderr[..]].concat();
+    String::from_utf8_lossy(&all[all.len().saturating_sub(TOLD_BYTES)..]).into_owned()
+}
+
+/// A client that can build with BuildKit comes first: one of version 23 or later that lacks the plugin cannot.
+fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let builds = |folder: &&PathBuf| {
+        let docker = folder.join("docker");
+        let asks =
+            |words: &[&str]| Command::new(&docker).args(words).output().ok().filter(|it| it.status.success());
+        let old = || {
+            let told = asks(&["version", "--format", "{{.Client.Version}}"])
+                .or_else(|| asks(&["--version"]))
+                .map(|told| String::from_utf8_lossy(&told.stdout).replace("Docker version ", ""));
+            told.and_then(|told| told.split('.').next()?.trim().parse::<u32>().ok())
+                .is_some_and(|major| major < 23)
+        };
+        docker.exists() && (asks(&["buildx", "version"]).is_some() || old())
+    };
+    let Some(first) = folders.iter().find(builds).cloned() else { return path };
+    let ordered = std::iter::once(first.clone()).chain(folders.into_iter().filter(|it| *it != first));
+    std::env::join_paths(ordered).unwrap_or(path)
+}
