@@ -14,8 +14,8 @@ use tokio::io::AsyncReadExt as _;
 use super::markdown::{Command, is_shown};
 use crate::setting::{folder, testbed};
 
-/// All commands of one document.
-const LIMIT: Duration = Duration::from_secs(240);
+/// All commands of one document, on a machine that is busy with other things: half a minute on one that is not.
+const LIMIT: Duration = Duration::from_secs(480);
 /// `curl` was answered with 400 or more.
 const CURL_REFUSED: i32 = 22;
 
