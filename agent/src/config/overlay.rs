@@ -114,9 +114,28 @@ mod tests {
 
     use super::*;
 
-    const YAML: &str = "cloud:\n  url: https://cloud.example\n  key_file: store.key\nstate_dir: state\nbatches:\n  max_age: 20s\ndevices:\n  \
-        box:\n    host:\n      interval: 45s\n      root: rooted\n  till:\n    snmp:\n      target: 127.0.0.1\n      community: 1234\n  \
-        fridge:\n    modbus:\n      tcp: 127.0.0.1:1502\n      registers:\n        - {metric: hw.temperature, address: 1}\n";
+    const YAML: &str = "\
+cloud:
+  url: https://cloud.example
+  key_file: store.key
+state_dir: state
+batches:
+  max_age: 20s
+devices:
+  box:
+    host:
+      interval: 45s
+      root: rooted
+  ups-1:
+    nut:
+      target: 127.0.0.1
+      ups: 0042
+  fridge:
+    modbus:
+      tcp: 127.0.0.1:1502
+      registers:
+        - {metric: hw.temperature, table: holding, address: 1, type: i16}
+";
 
     fn base() -> Config {
         Config::parse(YAML, Path::new("/etc/storepulse/agent.yaml")).unwrap()
@@ -134,7 +153,7 @@ mod tests {
     #[test]
     fn what_is_set_takes_the_place_and_all_else_stays() {
         let config = with(
-            r#"{"devices":{"box":{"interval":"10s"},"till":{"timeout":"7s"},"fridge":{"enabled":false,"interval":"90s"}},
+            r#"{"devices":{"box":{"interval":"10s"},"ups-1":{"timeout":"7s"},"fridge":{"enabled":false,"interval":"90s"}},
                 "batches":{"max_age":"30s","offline_max_age":"20m"},"health":{"interval":"5m"}}"#,
         )
         .unwrap();
@@ -143,8 +162,9 @@ mod tests {
             "{}",
             kind(&config, "box")
         );
-        // Without an overlay it is read as text, and so it is with one.
-        assert!(kind(&config, "till").contains("timeout: 7s"), "{}", kind(&config, "till"));
+        // Without an overlay it is read as a text, and so it is with one.
+        let ups = kind(&config, "ups-1");
+        assert!(ups.contains("timeout: 7s") && ups.contains("ups: \"0042\""), "{ups}");
         assert!(kind(&config, "fridge").contains("interval: 90s"));
         assert_eq!(config.off.iter().map(DeviceId::as_str).collect::<Vec<_>>(), ["fridge"]);
         let seconds = |n| Duration::from_secs(n);
@@ -174,7 +194,7 @@ mod tests {
             ),
             (r#"{"devices":{"box":{"interval":30}}}"#, "devices.box.interval: invalid type"),
             (r#"{"devices":{"box":{"stale_after":"1m"}}}"#, "devices.box: unknown field `stale_after`"),
-            (r#"{"devices":{"scale-9":{"enabled":true}}}"#, "it names box, fridge, till"),
+            (r#"{"devices":{"scale-9":{"enabled":true}}}"#, "it names box, fridge, ups-1"),
             (r#"{"devices":{"box":{"interval":"10ms"}}}"#, "1s at least and 1day at most"),
             (r#"{"devices":{"box":{"interval":"2days"}}}"#, "1s at least and 1day at most"),
             (

@@ -230,3 +230,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,11 +47,12 @@ pub(super) async fn find(tx: &mut TenantTx, store: &StoreId) -> Result<Option<Ro
     .await
 }
 
+/// Of every store of the tenant; what is set is left out, it may be long.
 pub(super) async fn all(tx: &mut TenantTx) -> Result<Vec<Row>, sqlx::Error> {
     let tenant = tx.tenant().to_owned();
     sqlx::query_as!(
         Row,
-        r#"select store_id, version, settings, set_at, reported_version, reported_state, reported_why, reported_at
+        r#"select store_id, version, '{}'::jsonb as "settings!", set_at, reported_version, reported_state, reported_why, reported_at
         from agent_settings where tenant_id = $1"#,
         tenant,
     )
