@@ -146,10 +146,12 @@ choose_user() {
         # The image's own user; root would take ports away from the till.
         [ "$STOREPULSE_UID" != 0 ] || { STOREPULSE_UID=65532 STOREPULSE_GID=65532; }
     fi
-    # Where docker mounts the volume, in a folder that it may not write.
-    [ -d spool ] || mkdir -m 700 spool 2>/dev/null ||
-        fail "the folder $PWD/spool cannot be made" 'is the disk full (df -h)? Make room, then run this again'
     : "${STOREPULSE_SPOOL:=spool}"
+    # Where docker mounts the volume, in a folder that it may not write. Before it is mounted, whoever checks looks into it.
+    if [ "$STOREPULSE_SPOOL" = spool ]; then
+        { mkdir -p spool && chmod 755 spool; } 2>/dev/null ||
+            fail "the folder $PWD/spool cannot be made" 'is the disk full (df -h)? Make room, then run this again'
+    fi
     STOREPULSE_DEVICE_GID=$(device_group)
     STOREPULSE_CONFIG_SUM=$(cksum <agent.yaml | tr ' ' -)
     export STOREPULSE_UID STOREPULSE_GID STOREPULSE_SPOOL STOREPULSE_DEVICE_GID STOREPULSE_CONFIG_SUM
@@ -299,7 +301,7 @@ check_configuration() {
     elif docker volume inspect "storepulse-$tenant-$store-spool" >/dev/null 2>&1; then
         state=storepulse-$tenant-$store-spool
     fi
-    set -- --tmpfs /storepulse/spool
+    set --
     [ -z "$state" ] || set -- --volume "$state:/storepulse/spool:ro"
     docker run --rm --network none --read-only --cap-drop ALL --user "$STOREPULSE_UID:$STOREPULSE_GID" \
         --volume "$PWD:/storepulse:ro" "$@" "$wanted" check --config $config ||

@@ -1,10 +1,11 @@
 //! The cloud as its compose file starts it: PostgreSQL, the migrator, two instances with TLS.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::docker::{Engine, said};
@@ -34,14 +35,25 @@ pub(super) struct Cloud {
     ports: [u16; 2],
 }
 
+/// This machine's address on docker's own network: containers and the host reach it, and nobody else does.
+fn of_this_machine(engine: &Engine) -> anyhow::Result<String> {
+    let format = "{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}";
+    let told = engine.docker(&["network", "inspect", "bridge", "--format", format])?;
+    let mut words = told.split_whitespace();
+    let subnet = words.next().context("docker's network \"bridge\" has no addresses")?;
+    // Some versions do not tell what they always take: the first address.
+    let first = || subnet.split_once("0/").map(|(net, _)| format!("{net}1"));
+    let address = words.next().map(str::to_owned).or_else(first).context("docker's network \"bridge\"")?;
+    TcpListener::bind((address.as_str(), 0)).with_context(|| format!("{address} is not this machine's"))?;
+    Ok(address)
+}
+
 impl Cloud {
     /// Copies `deploy/cloud` to a folder of the run and prepares it there, as its own script does.
     pub(super) fn prepare(engine: &Engine, repo: &Path, folder: &Path) -> anyhow::Result<Self> {
         let mut copy = Command::new("cp");
         said(copy.arg("-a").arg(repo.join("deploy/cloud")).arg(folder))?;
-        let gateway = ["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"];
-        let address = engine.docker(&gateway)?.trim().to_owned();
-        ensure!(!address.is_empty(), "docker's network \"bridge\" has no address of this machine");
+        let address = of_this_machine(engine)?;
         let ports = [free_address()?.port(), free_address()?.port()];
         let url = format!("https://{address}:{}", ports[0]);
         let this = Self { folder: folder.to_owned(), url, address, ports };

@@ -106,24 +106,29 @@ fn a_start_that_docker_refuses_in_an_upgrade_is_told() {
     assert!(!gateway.file(".upgrade").exists());
 }
 
-/// An upgrade is killed before every call of docker that it makes, and after those that change something; the next run has to
-/// set it right.
 #[test]
-fn killed_anywhere_the_next_run_comes_to_a_good_end() {
-    for (image, ends) in [(NEW, &[OLD, NEW][..]), (BROKEN, &[OLD][..])] {
-        let asked = GatewayBox::running();
-        asked.deploy(&[], &[("STOREPULSE_IMAGE", image)]);
-        let calls = asked.pretended("calls");
-        let calls: Vec<&str> = calls.lines().collect();
-        // What comes before is the same whatever the image is.
-        let first =
-            if image == NEW { 0 } else { calls.iter().position(|call| call.contains(" tag ")).unwrap() };
-        assert!(calls.len() - first > 8, "{calls:?}");
-        for (no, call) in calls.iter().enumerate().skip(first) {
-            killed("kill-at", no + 1, image, ends);
-            if call.contains(" up ") {
-                killed("kill-after", no + 1, image, ends);
-            }
+fn an_upgrade_that_is_killed_anywhere_comes_to_a_good_end_in_the_next_run() {
+    killed_everywhere(NEW, &[OLD, NEW], "");
+}
+
+#[test]
+fn so_does_one_to_an_image_that_does_not_get_healthy() {
+    // What comes before is the same whatever the image is.
+    killed_everywhere(BROKEN, &[OLD], " tag ");
+}
+
+/// Before every call of docker from this one on, and after those that change something.
+fn killed_everywhere(image: &str, ends: &[&str], from: &str) {
+    let asked = GatewayBox::running();
+    asked.deploy(&[], &[("STOREPULSE_IMAGE", image)]);
+    let calls = asked.pretended("calls");
+    let calls: Vec<&str> = calls.lines().collect();
+    let first = calls.iter().position(|call| call.contains(from)).unwrap();
+    assert!(calls.len() - first > 8, "{calls:?}");
+    for (no, call) in calls.iter().enumerate().skip(first) {
+        killed("kill-at", no + 1, image, ends);
+        if call.contains(" up ") {
+            killed("kill-after", no + 1, image, ends);
         }
     }
 }
