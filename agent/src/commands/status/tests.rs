@@ -106,3 +106,22 @@ fn what_waits_says_how_much_how_old_and_how_long_it_will_take() {
     assert!(text.contains("empty in about 2 min"), "{text}");
     assert!(text.contains("bulk: 200000 samples in 40 batches · 1.2 MB · oldest 3 h ago"), "{text}");
 }
+
+#[test]
+fn what_the_cloud_has_set_is_a_line_with_its_reason() {
+    let mut status = AgentStatus::well(NOW);
+    let line = |status: &AgentStatus, label: &str| {
+        let lines = screen(status, 200, Language::En);
+        lines.into_iter().find(|line| line.starts_with(label))
+    };
+    assert_eq!(line(&status, "settings"), None, "it never has");
+    status.settings.version = 12;
+    status.settings.state = Some(storepulse_shared::settings::SettingsState::Refused);
+    status.settings.why = Some("no such device".to_owned());
+    status.settings.off = ["scale-1".parse().unwrap()].into();
+    let shown = line(&status, "settings").unwrap();
+    assert!(
+        shown.ends_with("12: refused, nothing has changed (no such device) · not read: scale-1"),
+        "{shown}"
+    );
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::header;
 use maud::Markup;
+use storepulse_shared::settings::SettingsState;
 
 use super::device::device;
 use super::example::{NOW, days, device as known, failed, id, reader, signed_in, sixty, status, troubled};
@@ -444,5 +445,22 @@ fn pages_are_drawn_for_every_language() {
                 std::fs::write(format!("{folder}/page-{name}-{}.html", language.code()), page).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn what_the_cloud_has_set_is_told_with_what_became_of_it() {
+    let mut shop = status();
+    assert!(!home_of(&reader(En), &shop).contains("id=\"settings\""), "it never has");
+    shop.settings.version = 12;
+    shop.settings.state = Some(SettingsState::Reverted);
+    shop.settings.why = Some(format!("fridge was ok and is fault: {HOSTILE}"));
+    shop.settings.off = [id("scale-deli")].into();
+    for (language, words) in
+        [(En, "12: did not go well"), (Es, "12: no fueron bien"), (Pt, "12: não deram certo")]
+    {
+        let page = home_of(&reader(language), &shop);
+        assert_has(&page, &["data-state=\"reverted\"", words, "fridge was ok and is fault", "scale-deli"]);
+        assert!(!page.contains(HOSTILE));
     }
 }

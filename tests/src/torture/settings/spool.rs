@@ -123,3 +123,43 @@ fn samples(batch: i64, body: &[u8]) -> anyhow::Result<BTreeSet<Sample>> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(body: &str, open: &[Sample]) -> Contents {
+        let sealed = BTreeMap::from([(7, ("1/7".to_owned(), gzip::compress(body.as_bytes())))]);
+        Contents { inode: 1, epochs: vec!["a".to_owned()], sealed, open: open.iter().cloned().collect() }
+    }
+
+    fn sample(batch: i64, t: i64, value: f64) -> Sample {
+        (batch, "fridge".to_owned(), "hw.temperature".to_owned(), t, value.to_bits())
+    }
+
+    const BODY: &str = r#"{"frames":[{"device":"fridge","t":[10,5],"m":{"hw.temperature":[4.2,null]}}]}"#;
+
+    #[test]
+    fn whatever_is_not_there_as_it_was_is_found() {
+        let before = contents("{}", &[sample(8, 10, 4.2)]);
+        let kept = contents("{}", &[sample(8, 10, 4.2), sample(8, 15, 4.3)]);
+        assert_eq!(before.missing_from(&kept, false).unwrap(), Vec::<String>::new());
+        let mut sealed = contents("{}", &[]);
+        sealed.sealed.insert(8, ("1/8".to_owned(), gzip::compress(BODY.as_bytes())));
+        assert_eq!(before.missing_from(&sealed, false).unwrap(), Vec::<String>::new());
+        let faults = |after: &Contents, restarted| before.missing_from(after, restarted).unwrap().len();
+        let mut changed = contents("{}", &[sample(8, 10, 4.2)]);
+        changed.sealed.insert(7, ("1/7".to_owned(), gzip::compress(b"{ }")));
+        assert_eq!(faults(&changed, false), 1);
+        assert_eq!(faults(&contents("{}", &[sample(8, 10, 4.3)]), false), 1, "another value");
+        assert_eq!(faults(&contents("{}", &[sample(8, 11, 4.2)]), false), 1, "another time");
+        assert_eq!(faults(&Contents { inode: 2, ..contents("{}", &[sample(8, 10, 4.2)]) }, false), 1);
+        assert_eq!(faults(&kept, true), 1, "a process that was started anew has an epoch more");
+        let two = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            faults(&Contents { epochs: two.clone(), ..contents("{}", &[sample(8, 10, 4.2)]) }, false),
+            1
+        );
+        assert_eq!(faults(&Contents { epochs: two, ..contents("{}", &[sample(8, 10, 4.2)]) }, true), 0);
+    }
+}
