@@ -9,6 +9,10 @@ use super::markdown::words;
 pub(super) type Elsewhere = (&'static str, &'static str, (&'static str, &'static str));
 
 const CI: &str = ".ci/run";
+/// Builds the images, composes the cloud with its own scripts and onboards a store there.
+const ENGINE: (&str, &str) = (LONG, "cargo engine");
+/// Backs up and restores with the script that these two call in the database's container.
+const RESTORE: (&str, &str) = (CI, "cargo torture restore");
 const LONG: &str = ".github/workflows/long.yml";
 
 /// The testbed's own commands build and start everything anew; and who would run the suite inside the suite?
@@ -23,7 +27,32 @@ pub(super) const ELSEWHERE: &[Elsewhere] = &[
     ("README.md", "cargo peers schemathesis --long", (LONG, "cargo peers schemathesis --long")),
     ("README.md", "cargo browser", (CI, "cargo browser")),
     ("README.md", "cargo figures", (LONG, "cargo figures")),
-    ("README.md", "cargo compat", (CI, "cargo compat")),
+    ("README.md", "cargo torture settings --rounds 100", (LONG, "cargo torture settings")),
+    ("README.md", "cargo torture rolling", (CI, "cargo torture rolling")),
+    ("README.md", "cargo torture restore", RESTORE),
+    ("README.md", "cargo compat", (LONG, "cargo compat")),
+    ("README.md", "cargo engine --install", ENGINE),
+    ("deploy/store/gateway.md", "cargo engine --install", ENGINE),
+    (
+        "deploy/images/README.md",
+        "docker build --file deploy/store/Dockerfile --tag storepulse/agent:0.1.0 .",
+        ENGINE,
+    ),
+    (
+        "deploy/images/README.md",
+        "docker build --file deploy/cloud/Dockerfile --tag storepulse/cloud:0.1.0 .",
+        ENGINE,
+    ),
+    ("deploy/cloud/README.md", "./prepare.sh --self-signed cloud.lan", ENGINE),
+    ("deploy/cloud/README.md", "docker compose up -d", ENGINE),
+    (
+        "deploy/cloud/README.md",
+        "docker compose run --rm cli onboard --tenant-id la-villa --company \"La Villa\" --stores 2 --cloud-url https://cloud.lan:8443 --ca /tls/ca.pem --no-validate --out /out/la-villa",
+        ENGINE,
+    ),
+    ("deploy/cloud/README.md", "./backup.sh", RESTORE),
+    ("deploy/cloud/README.md", "./restore.sh", RESTORE),
+    ("deploy/cloud/README.md", "docker compose run --rm cli verify", RESTORE),
     ("README.md", "cargo sql", (CI, "storepulse-testbed -- sql")),
     ("README.md", ".ci/run", (".github/workflows/ci.yml", ".ci/run")),
 ];
