@@ -235,7 +235,7 @@ check_serial_ports() {
 
 # Addresses that agent.yaml listens on; the page has a default.
 listens() {
-    echo 127.0.0.1:9750
+    grep -q '^local:' agent.yaml || echo 127.0.0.1:9750
     sed 's/[[:space:]]#.*//; s/^#.*//' agent.yaml | sed -n 's/.*listen:[[:space:]]*["'\'']\{0,1\}\([0-9.:a-f]*:[0-9]*\).*/\1/p'
 }
 

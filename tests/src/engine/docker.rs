@@ -1,5 +1,10 @@
 //! The engine, by its command line, as everybody has it: found where it runs, or started for this run from Debian's packages.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "which engine there is, and where its client is found, is the machine's to say"
+)]
+
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -108,9 +108,6 @@ pub async fn run(args: EngineArgs, out: &mut impl Write) -> anyhow::Result<bool>
 fn repository(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let built_of = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let folder = given.or(built_of).context("the workspace")?;
-    for file in ["deploy/store/Dockerfile", "deploy/cloud/docker-compose.yml"] {
-        ensure!(folder.join(file).exists(), "there is no {file} in {}", folder.display());
-    }
     Ok(folder.canonicalize()?)
 }
 
@@ -130,6 +127,9 @@ async fn all<W: Write>(
 ) -> anyhow::Result<Outcome> {
     let builds = !args.as_built;
     let warm = args.warm.as_deref();
+    for file in ["deploy/store/Dockerfile", "deploy/cloud/docker-compose.yml"] {
+        ensure!(repo.join(file).exists(), "there is no {file} in {}", repo.display());
+    }
     steps.step("base images", async || Ok(((), images::bases(engine, repo, warm, builds)?))).await?;
     for (what, name, folder) in [
         ("the agent's image", images::AGENT, "deploy/store"),

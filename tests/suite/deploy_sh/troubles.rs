@@ -231,3 +231,21 @@ fn images_and_package_speak_of_the_same_version_and_user() {
     let compose = read("store/docker-compose.yml");
     assert!(compose.contains("STOREPULSE_UID:-65532") && !compose.contains("privileged: true"));
 }
+
+/// What could not be tried is no success, for people and for programs.
+#[test]
+fn the_proof_with_a_real_engine_says_so_where_there_is_none() {
+    let nobody = tempfile::tempdir().unwrap();
+    let socket = format!("unix://{}/docker.sock", nobody.path().display());
+    // With the client that this machine has, if any, and with none.
+    for path in [None, Some(nobody.path())] {
+        let mut command = std::process::Command::new(crate::setting::testbed());
+        command.args(["engine", "--json"]).env("DOCKER_HOST", &socket);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let run = super::Run::of(&command.output().unwrap());
+        run.assert_says(69, &["there is no Docker engine here, so nothing was tried", "\"ok\":false"]);
+        assert!(!run.said.contains("everything holds"));
+    }
+}
