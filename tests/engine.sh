@@ -57,7 +57,10 @@ serve() {
     mkdir -p "$folder"
     had_bridge=$(ls -d /sys/class/net/docker0 2>/dev/null) || had_bridge=
     had_forward=$(cat /proc/sys/net/ipv4/ip_forward)
-    ! command -v iptables-save >/dev/null || iptables-save >"$folder/iptables" 2>/dev/null || rm -f "$folder/iptables"
+    # A table that nobody has asked for yet is not among what is saved.
+    if iptables --table filter --list-rules >/dev/null 2>&1 && iptables --table nat --list-rules >/dev/null 2>&1; then
+        iptables-save >"$folder/iptables"
+    fi
     for options in '--storage-driver overlay2' '--storage-driver overlay2 --iptables=false' '--storage-driver vfs --iptables=false' \
         '--storage-driver vfs --iptables=false --bridge=none'; do
         if try "$options"; then

@@ -157,25 +157,16 @@ impl Core {
         }
     }
 
-    /// Everything acknowledged above a number goes out again; what is no longer here is told as a loss.
+    /// Everything acknowledged above a number goes out again, and what came before it as far as the cloud cannot ask for
+    /// it; what is no longer here is told as a loss.
     fn send_again(&mut self, no: i64, epoch: Epoch, through: u64, now_ms: i64) -> Result<(), SpoolError> {
-        let again = self.change(
-            "update batches set state = 1, answered_ms = null, acked_no = null
-            where epoch_no = ?1 and seq > ?2 and state = 2 and bytes > 0",
-            params![no, integer(through)],
-        )?;
+        let mut again = self.unsend(no, epoch, through, now_ms)?;
+        let mut last = no;
+        while let Some((before_no, before)) = self.never_asked_for(last)? {
+            again += self.unsend(before_no, before, 0, now_ms)?;
+            last = before_no;
+        }
         self.acked_bytes = self.count_acked_bytes()?;
-        // What came before this epoch may be lost too: the cloud is to ask for it.
-        self.change(
-            "update epochs set after_told = 0, after_reset_no = ?2 where no = ?1",
-            params![no, self.acks],
-        )?;
-        if let Some(loss) = self.gone(no, epoch, through, now_ms)? {
-            self.record_loss(loss, now_ms)?;
-        }
-        if let Some((before_no, before)) = self.untellable_before(no)? {
-            self.send_again(before_no, before, 0, now_ms)?;
-        }
         self.news = true;
         tracing::warn!(%epoch, through, again, "the cloud was restored from a backup; batches are sent again");
         let text = format!("the cloud has lost batches of {epoch} above {through}: {again} are sent again");
@@ -188,13 +179,35 @@ impl Core {
         self.append_events(&[event], now_ms)
     }
 
-    /// The epoch before one that has no batch left to name it: the cloud cannot ask for it.
-    fn untellable_before(&self, no: i64) -> Result<Option<(i64, Epoch)>, SpoolError> {
+    /// Marks what was acknowledged of one epoch as not sent. Returns how many batches.
+    fn unsend(&mut self, no: i64, epoch: Epoch, through: u64, now_ms: i64) -> Result<usize, SpoolError> {
+        let again = self.change(
+            "update batches set state = 1, answered_ms = null, acked_no = null
+            where epoch_no = ?1 and seq > ?2 and state = 2 and bytes > 0",
+            params![no, integer(through)],
+        )?;
+        // What came before this epoch may be lost too: the cloud is to ask for it.
+        self.change(
+            "update epochs set after_told = 0, after_reset_no = ?2 where no = ?1",
+            params![no, self.acks],
+        )?;
+        if let Some(loss) = self.gone(no, epoch, through, now_ms)? {
+            self.record_loss(loss, now_ms)?;
+        }
+        Ok(again)
+    }
+
+    /// The epoch before one, if the cloud's answers would never show that it has lost that: there is no batch left to name
+    /// it, or it consists of closed numbers only, which a loss may have closed again by then.
+    fn never_asked_for(&self, no: i64) -> Result<Option<(i64, Epoch)>, SpoolError> {
         let before: Option<(i64, String)> = self
             .db()
             .prepare_cached(
                 "select b.no, b.epoch from epochs e join epochs b on b.epoch = e.after_epoch
-                where e.no = ?1 and not exists (select 1 from batches w where w.epoch_no = e.no and w.state in (0, 1))",
+                where e.no = ?1 and (
+                    not exists (select 1 from batches w where w.epoch_no = e.no and w.state in (0, 1))
+                    or not exists (select 1 from batches w where w.epoch_no = b.no and w.state in (0, 1, 2))
+                )",
             )?
             .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;

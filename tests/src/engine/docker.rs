@@ -41,8 +41,12 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// The one that runs; with `install`, one of our own in `folder` where none does.
-    pub(super) fn find(install: bool, script: &Path, folder: &Path) -> anyhow::Result<Self> {
+    /// The one that runs; with `install`, one of our own in a folder where none does.
+    pub(super) fn find(
+        install: bool,
+        script: &Path,
+        folder: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let mut engine = Self {
             path: search_path(),
             host: std::env::var("DOCKER_HOST").ok(),
@@ -55,7 +59,7 @@ impl Engine {
                 let how = "start one, or let this command do it: cargo engine --install (Debian, as root)";
                 return Err(NoEngine(format!("{error:#}; {how}")).into());
             }
-            engine.start(script, folder).map_err(|error| NoEngine(format!("{error:#}")))?;
+            engine.start(script, &folder()?).map_err(|error| NoEngine(format!("{error:#}")))?;
             engine.ask_version().map_err(|error| NoEngine(format!("{error:#}")))?;
         }
         Ok(engine)

@@ -63,17 +63,22 @@ struct Outcome {
 /// [`NoEngine`], or what failed cannot even be told.
 pub async fn run(args: EngineArgs, out: &mut impl Write) -> anyhow::Result<bool> {
     let repo = repository(args.repository.as_deref())?;
-    let run_dir = RunDir::create("engine")?;
-    let engine =
-        match Engine::find(args.install, &repo.join("tests/engine.sh"), &run_dir.path().join("docker")) {
-            Ok(engine) => engine,
-            Err(error) => {
-                if args.json {
-                    writeln!(out, "{}", json!({ "ok": false, "engine": null, "error": error.to_string() }))?;
-                }
-                return Err(error);
+    // Before the engine, so that it goes after it; and not where there is none, since then nothing is to be left behind.
+    let mut run_dir = None;
+    let own = || Ok(run_dir.insert(RunDir::create("engine")?).path().join("docker"));
+    let engine = match Engine::find(args.install, &repo.join("tests/engine.sh"), own) {
+        Ok(engine) => engine,
+        Err(error) => {
+            if args.json {
+                writeln!(out, "{}", json!({ "ok": false, "engine": null, "error": error.to_string() }))?;
             }
-        };
+            return Err(error);
+        }
+    };
+    let run_dir = match &mut run_dir {
+        Some(made) => made,
+        none => none.insert(RunDir::create("engine")?),
+    };
     let whose = if engine.is_own() { "started for this run" } else { "was running" };
     writeln!(out, "Docker {} ({}), {whose}", engine.version, engine.driver)?;
     let begun = Instant::now();

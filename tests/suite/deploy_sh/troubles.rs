@@ -79,7 +79,9 @@ fn a_serial_port_that_another_program_has() {
 #[test]
 fn a_serial_port_that_is_not_plugged_in_is_waited_for() {
     let gateway = GatewayBox::new();
-    gateway.write("agent.yaml", "devices: { a: { scale: { port: /dev/ttyUSB77 } } } # port: /dev/not-this\n");
+    let port = "devices: { a: { scale: { port: /dev/ttyUSB77 } } } # port: /dev/not-this\n";
+    // Where the page is by default another test's agent may be.
+    gateway.write("agent.yaml", &format!("{port}local: {{ listen: '127.0.0.1:2' }}\n"));
     let run = gateway.deploy(&[], &[]);
     run.assert_says(0, &["/dev/ttyUSB77 is not there now"]);
     assert!(!run.said.contains("not-this"));

@@ -124,6 +124,7 @@ fn workflows_run_only_what_is_there() {
 #[test]
 fn what_ci_runs_is_there() {
     let (aliases, script) = (aliases(), std::fs::read_to_string(root().join(".ci/run")).unwrap());
+    let script = script.replace("\\\n", " ");
     let steps = script.lines().filter_map(|line| line.strip_prefix("step \"")?.split_once("\" "));
     let commands: Vec<&str> =
         steps.map(|(_, command)| command).filter(|command| command.contains(['/', ' '])).collect();

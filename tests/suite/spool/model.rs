@@ -309,6 +309,43 @@ proptest! {
     }
 }
 
+/// One of those lives: an epoch of which only closed numbers were left stood between the cloud, which had been restored
+/// twice, and the epoch before it, whose batches nobody asked for then.
+#[test]
+fn an_epoch_that_consists_of_closed_numbers_hides_none_before_it() {
+    use super::Lane::{Bulk, Critical, Normal};
+    use Fate::{Answered, Deferred, TooLarge};
+    use Operation::{Append, Crash, Restore, Seal, Send};
+    live(vec![
+        Append(Critical, 7),
+        Append(Critical, 6),
+        Seal,
+        Append(Critical, 4),
+        Send(Deferred),
+        Crash,
+        Append(Bulk, 6),
+        Append(Normal, 1),
+        Send(Answered),
+        Send(Answered),
+        Crash,
+        Send(Answered),
+        Crash,
+        Append(Normal, 1),
+        Send(Answered),
+        Append(Critical, 1),
+        Send(Deferred),
+        Send(TooLarge),
+        Send(Answered),
+        Append(Bulk, 7),
+        Restore,
+        Send(Answered),
+        Send(Answered),
+        Send(Deferred),
+        Send(Answered),
+        Restore,
+    ]);
+}
+
 fn live(operations: Vec<Operation>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(World::live(operations));
