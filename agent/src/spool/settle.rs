@@ -157,13 +157,16 @@ impl Core {
         }
     }
 
-    /// Everything acknowledged above a number goes out again, and what came before it as far as the cloud cannot ask for
-    /// it; what is no longer here is told as a loss.
+    /// Everything acknowledged above a number goes out again, and every epoch before tells again what came before it: the
+    /// cloud may have lost that too, and cannot ask for what nobody names. What is no longer here is told as a loss.
     fn send_again(&mut self, no: i64, epoch: Epoch, through: u64, now_ms: i64) -> Result<(), SpoolError> {
         let mut again = self.unsend(no, epoch, through, now_ms)?;
         let mut last = no;
-        while let Some((before_no, before)) = self.never_asked_for(last)? {
-            again += self.unsend(before_no, before, 0, now_ms)?;
+        while let Some((before_no, before)) = self.epoch_before(last)? {
+            if !self.will_tell(last)? {
+                again += self.unsend(before_no, before, 0, now_ms)?;
+            }
+            self.tell_again(before_no)?;
             last = before_no;
         }
         self.acked_bytes = self.count_acked_bytes()?;
@@ -186,32 +189,42 @@ impl Core {
             where epoch_no = ?1 and seq > ?2 and state = 2 and bytes > 0",
             params![no, integer(through)],
         )?;
-        // What came before this epoch may be lost too: the cloud is to ask for it.
-        self.change(
-            "update epochs set after_told = 0, after_reset_no = ?2 where no = ?1",
-            params![no, self.acks],
-        )?;
+        self.tell_again(no)?;
         if let Some(loss) = self.gone(no, epoch, through, now_ms)? {
             self.record_loss(loss, now_ms)?;
         }
         Ok(again)
     }
 
-    /// The epoch before one, if the cloud's answers would never show that it has lost that: there is no batch left to name
-    /// it, or it consists of closed numbers only, which a loss may have closed again by then.
-    fn never_asked_for(&self, no: i64) -> Result<Option<(i64, Epoch)>, SpoolError> {
+    fn epoch_before(&self, no: i64) -> Result<Option<(i64, Epoch)>, SpoolError> {
         let before: Option<(i64, String)> = self
             .db()
             .prepare_cached(
-                "select b.no, b.epoch from epochs e join epochs b on b.epoch = e.after_epoch
-                where e.no = ?1 and (
-                    not exists (select 1 from batches w where w.epoch_no = e.no and w.state in (0, 1))
-                    or not exists (select 1 from batches w where w.epoch_no = b.no and w.state in (0, 1, 2))
-                )",
+                "select b.no, b.epoch from epochs e join epochs b on b.epoch = e.after_epoch where e.no = ?1",
             )?
             .query_row([no], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         before.map(|(no, epoch)| Ok((no, parse_epoch(&epoch)?))).transpose()
+    }
+
+    /// The next batch of this epoch names what came before it.
+    fn tell_again(&self, no: i64) -> Result<(), SpoolError> {
+        self.change(
+            "update epochs set after_told = 0, after_reset_no = ?2 where no = ?1",
+            params![no, self.acks],
+        )?;
+        Ok(())
+    }
+
+    /// Sees to it that a batch of this epoch goes out; false if there is none that could.
+    fn will_tell(&self, no: i64) -> Result<bool, SpoolError> {
+        let waits = self
+            .db()
+            .prepare_cached("select 1 from batches where epoch_no = ?1 and state in (0, 1)")?
+            .exists([no])?;
+        let last = "update batches set state = 1, answered_ms = null, acked_no = null
+            where id = (select max(id) from batches where epoch_no = ?1 and state = 2 and bytes > 0)";
+        Ok(waits || self.change(last, [no])? > 0)
     }
 
     /// Takes the acknowledged batches above a number whose bodies are gone out of the books, as one loss, which also closes

@@ -346,6 +346,44 @@ fn an_epoch_that_consists_of_closed_numbers_hides_none_before_it() {
     ]);
 }
 
+/// Another: what came before an epoch was told after the backup was made, with a batch that was in the backup already.
+#[test]
+fn what_came_before_an_epoch_is_told_to_a_restored_cloud_again() {
+    use super::Lane::{Bulk, Critical, Normal};
+    use Fate::Answered;
+    use Operation::{Append, BackUp, Crash, Restore, Seal, Send, SendTwo};
+    live(vec![
+        Append(Bulk, 4),
+        Append(Bulk, 1),
+        Crash,
+        Send(Answered),
+        Append(Bulk, 5),
+        Send(Answered),
+        Append(Normal, 4),
+        Crash,
+        Restore,
+        SendTwo,
+        Append(Critical, 6),
+        Crash,
+        Append(Critical, 3),
+        Send(Answered),
+        Seal,
+        Send(Answered),
+        Append(Critical, 1),
+        Send(Answered),
+        BackUp,
+        Append(Normal, 1),
+        Send(Answered),
+        Send(Answered),
+        Send(Answered),
+        SendTwo,
+        Send(Answered),
+        Send(Answered),
+        Send(Answered),
+        Restore,
+    ]);
+}
+
 fn live(operations: Vec<Operation>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(World::live(operations));
