@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use storepulse_testbed::odd_tls::{Claims, OddServer};
-use storepulse_testbed::store::{self, Store, free_address};
+use storepulse_testbed::store::{self, Store};
 use storepulse_testbed::upkeep::as_admin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::shop::{Shop, all, fault};
+use super::shop::{Shop, all, fault, refuses};
 use crate::setting::{Setting, folder, now_ms};
 
 const DAY: i64 = 86_400_000;
@@ -25,13 +25,16 @@ async fn faults_of_the_way_to_the_cloud_are_named_first() {
             shop.url = "https://no-such-cloud.invalid".to_owned();
         }),
         fault("a closed port", ("cloud_unreachable", 1, "refused"), setting, async |shop| {
-            shop.url = format!("https://{}", free_address().unwrap());
+            let (address, held) = refuses();
+            shop.url = format!("https://{address}");
+            held
         }),
         fault("only a proxy lets out", ("proxy_needed", 1, "lets us through"), setting, async |shop| {
             let (address, proxy) = says("HTTP/1.1 200 Connection established\r\n\r\n").await;
-            shop.url = format!("https://{}", free_address().unwrap());
+            let (cloud, held) = refuses();
+            shop.url = format!("https://{cloud}");
             shop.environment.push(("HTTPS_PROXY", format!("http://{address}")));
-            proxy
+            (proxy, held)
         }),
         fault("a proxy that wants a password", ("proxy_failing", 1, "407"), setting, async |shop| {
             let (address, proxy) = says("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;

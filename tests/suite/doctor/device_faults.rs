@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use storepulse_testbed::devices::Answering;
-use storepulse_testbed::store::free_address;
 
-use super::shop::{Shop, all, fault};
+use super::shop::{Shop, all, fault, refuses};
 use crate::setting::Setting;
 
 /// The questions of the printer, and of the scale.
@@ -62,10 +61,9 @@ async fn faults_of_devices_are_named_first() {
             ("device_refused", 1, "refused"),
             setting,
             async |shop| {
-                shop.device(
-                    "printer-1",
-                    &format!("escpos: {{ tcp: '{}', interval: 1s }}", free_address().unwrap()),
-                );
+                let (address, held) = refuses();
+                shop.device("printer-1", &format!("escpos: {{ tcp: '{address}', interval: 1s }}"));
+                held
             },
         ),
         fault(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{LocalBoxFuture, join_all};
 use serde_json::Value;
 use storepulse_testbed::store::{Store, free_address};
+use tokio::net::TcpSocket;
 
 use crate::setting::{Setting, folder, testbed};
 
@@ -104,6 +105,13 @@ pub(super) struct Expected {
     pub(super) code: i32,
     /// What the evidence of the first finding names.
     pub(super) seen: &'static str,
+}
+
+/// An address that refuses, and goes on doing so while the socket that has it is held.
+pub(super) fn refuses() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    (socket.local_addr().unwrap(), socket)
 }
 
 /// One line of a table: a fault, what is expected, and how it is arranged. What `arrange` returns is held while the doctor looks.
