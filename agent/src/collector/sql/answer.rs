@@ -13,6 +13,7 @@ const AHEAD_MAX_S: f64 = 120.0;
 
 /// What stands in a column, as far as the engine tells before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "till-databases"), expect(dead_code, reason = "SQLite tells with each value"))]
 pub(super) enum Class {
     Number,
     Time,
@@ -25,6 +26,7 @@ pub(super) enum Class {
 
 /// A value as it came.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "till-databases"), expect(dead_code, reason = "SQLite has no times of its own"))]
 pub(super) enum Cell {
     Null,
     Number(f64),
