@@ -20,6 +20,8 @@ use super::split::split;
 
 /// How long a batch that always fails while others pass is left alone.
 const DEFERRED_MS: i64 = 3600 * 1000;
+/// Epochs of a chain that are looked at when the cloud has lost something.
+const EPOCHS_TOLD_MAX: usize = 1_000;
 /// Halvings after which a family of which nothing was ever taken is quarantined as it is: the fault is not in one sample.
 const BLIND_HALVINGS_MAX: i64 = 3;
 
@@ -162,7 +164,8 @@ impl Core {
     fn send_again(&mut self, no: i64, epoch: Epoch, through: u64, now_ms: i64) -> Result<(), SpoolError> {
         let mut again = self.unsend(no, epoch, through, now_ms)?;
         let mut last = no;
-        while let Some((before_no, before)) = self.epoch_before(last)? {
+        for _ in 0..EPOCHS_TOLD_MAX {
+            let Some((before_no, before)) = self.epoch_before(last)? else { break };
             if !self.will_tell(last)? {
                 again += self.unsend(before_no, before, 0, now_ms)?;
             }
@@ -216,15 +219,17 @@ impl Core {
         Ok(())
     }
 
-    /// Sees to it that a batch of this epoch goes out; false if there is none that could.
+    /// Sees to it that a batch of this epoch goes out, if one of them still has its body; false if the cloud's answers would
+    /// never show that it has lost the epoch, since none of its batches is known here any more.
     fn will_tell(&self, no: i64) -> Result<bool, SpoolError> {
-        let waits = self
-            .db()
-            .prepare_cached("select 1 from batches where epoch_no = ?1 and state in (0, 1)")?
-            .exists([no])?;
-        let last = "update batches set state = 1, answered_ms = null, acked_no = null
-            where id = (select max(id) from batches where epoch_no = ?1 and state = 2 and bytes > 0)";
-        Ok(waits || self.change(last, [no])? > 0)
+        self.change(
+            "update batches set state = 1, answered_ms = null, acked_no = null
+            where id = (select max(id) from batches where epoch_no = ?1 and state = 2 and bytes > 0)
+                and not exists (select 1 from batches where epoch_no = ?1 and state in (0, 1))",
+            [no],
+        )?;
+        let known = "select 1 from batches where epoch_no = ?1 and state in (0, 1, 2)";
+        Ok(self.db().prepare_cached(known)?.exists([no])?)
     }
 
     /// Takes the acknowledged batches above a number whose bodies are gone out of the books, as one loss, which also closes
