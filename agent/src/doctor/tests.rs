@@ -1,3 +1,5 @@
+//! What explains what: which of several findings is named first.
+
 use super::*;
 
 fn found(name: &'static str, problem: Problem) -> Check {
