@@ -73,6 +73,7 @@ serve() {
     [ -n "$options" ] || { echo 'no daemon can be started here; its last words:' >&2; tail -n 5 "$folder/log" >&2; }
     kill "$dockerd" 2>/dev/null || true
     wait "$dockerd" 2>/dev/null || true
+    end_builds
     awk -v folder="$folder" 'index($2, folder "/") == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do
         umount --lazy "$mount" || true
     done
@@ -81,6 +82,15 @@ serve() {
     echo "$had_forward" >/proc/sys/net/ipv4/ip_forward
     rm -rf "$folder"
     [ -n "$options" ]
+}
+
+# A daemon that is stopped while it builds leaves the step that runs to itself: whatever has its root in the folder.
+end_builds() {
+    for process in /proc/[0-9]*; do
+        if awk -v folder="$folder/" '$5 == "/" && index($0, folder) { found = 1 } END { exit !found }' "$process/mountinfo" 2>/dev/null; then
+            kill -KILL "${process#/proc/}" 2>/dev/null || true
+        fi
+    done
 }
 
 # Debian's minimal root, with these packages.
@@ -93,6 +103,7 @@ root_with() {
 base() {
     root=$(mktemp -d "${TMPDIR:-/tmp}/storepulse-base.XXXXXX")
     trap 'rm -rf "$root" "$root.log"' EXIT
+    trap 'exit 143' INT TERM
     case $1 in
         rust:*)
             root_with gcc libc6-dev ca-certificates make pkg-config

@@ -2,7 +2,7 @@
 //! deleted when the process ends, however it ends.
 //!
 //! A small shell holds the other end of a pipe, as the watchdog of the embedded server does: when we are
-//! gone it waits for the server to have left its folder, then deletes all.
+//! gone it waits for the server, or an engine for containers, to have left its folder, then deletes all.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -11,12 +11,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::Context as _;
 
-/// `$1` is the folder. The server's own watchdog deletes `pg/data`; deleting it under a running server
-/// would make that fail noisily.
+/// `$1` is the folder. The server's own watchdog deletes `pg/data`, and `engine.sh` deletes `docker`; deleting it under what
+/// still runs would make that fail noisily.
 const SCRIPT: &str = r#"
 read -r _
 tries=0
-while [ -e "$1/pg/data" ] && [ "$tries" -lt 300 ]; do tries=$((tries + 1)); sleep 0.1; done
+while { [ -e "$1/pg/data" ] || [ -e "$1/docker" ]; } && [ "$tries" -lt 300 ]; do tries=$((tries + 1)); sleep 0.1; done
 rm -rf -- "$1"
 "#;
 

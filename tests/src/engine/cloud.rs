@@ -143,6 +143,39 @@ impl Cloud {
         self.until_healthy(engine).await
     }
 
+    /// Runs one of the scripts of the folder, as the operator does; what it says.
+    pub(super) fn script(&self, engine: &Engine, name: &str, words: &[&str]) -> anyhow::Result<String> {
+        said(self.command(engine, name).args(words))
+    }
+
+    /// The machine burns down: all containers die at once, and of the database nothing is left but what lies in the folder of
+    /// the backups.
+    pub(super) fn lose(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &[&["kill"][..], &INSTANCES, &["db"]].concat())?;
+        let burn = ["run", "--rm", "--no-deps", "-T", "--entrypoint", "/bin/rm", "-u", "postgres", "db"];
+        self.compose(engine, &[&burn[..], &["-r", "/var/lib/postgresql/data/pgdata"]].concat()).map(drop)
+    }
+
+    /// `verify`: what the database holds against itself; its totals, as JSON.
+    pub(super) fn verify(&self, engine: &Engine) -> anyhow::Result<serde_json::Value> {
+        let told = self.compose(engine, &["run", "--rm", "--no-deps", "-T", "cli", "verify", "--json"])?;
+        let totals = told.lines().rfind(|line| line.starts_with('{')).context("verify says nothing")?;
+        Ok(serde_json::from_str(totals)?)
+    }
+
+    /// Sizes of the files that were exported, by tenant.
+    pub(super) fn archives(&self) -> anyhow::Result<Vec<(String, u64)>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.folder.join("out"))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".archive") {
+                found.push((name, entry.metadata()?.len()));
+            }
+        }
+        Ok(found)
+    }
+
     /// Onboards a tenant with one store, whose key is tried against both roads; returns the store's folder, a copy as it would
     /// be carried to the box.
     pub(super) fn onboard(&self, engine: &Engine, to: &Path) -> anyhow::Result<PathBuf> {

@@ -6,14 +6,20 @@
 )]
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// What is told of a command that failed, at its end.
 const TOLD_BYTES: usize = 3000;
+/// How long a command may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// There is no engine to be had. This is no verdict on the product, and never a success.
 #[derive(Debug)]
@@ -83,6 +89,8 @@ impl Engine {
         self.path = search_path();
         let mut command = Command::new(script);
         command.arg("serve").arg(folder).env("PATH", &self.path).env_remove("DOCKER_HOST");
+        // An interrupt at the terminal is for us: the engine is needed to take away what runs in it.
+        command.process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("what it says")?).read_line(&mut line)?;
@@ -130,11 +138,60 @@ impl Drop for Engine {
 /// What a command says; an error with its last words if it fails.
 pub(super) fn said(command: &mut Command) -> anyhow::Result<String> {
     let done = command.output().with_context(|| format!("{:?}", command.get_program()))?;
+    judged(command, &done)
+}
+
+fn judged(command: &Command, done: &Output) -> anyhow::Result<String> {
     if !done.status.success() {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-        bail!("{} {}: {}: {}", command.get_program().display(), words.join(" "), done.status, tail(&done));
+        bail!("{} {}: {}: {}", command.get_program().display(), words.join(" "), done.status, tail(done));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// As [`said`], for what takes minutes: when this is dropped, the command is ended, with all that it has started.
+pub(super) async fn said_in_time(command: &mut Command) -> anyhow::Result<String> {
+    let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdout(out.try_clone()?).stderr(err.try_clone()?).process_group(0);
+    let child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
+    let status = Group(child).ended().await?;
+    let mut done = Output { status, stdout: Vec::new(), stderr: Vec::new() };
+    for (file, text) in [(&mut out, &mut done.stdout), (&mut err, &mut done.stderr)] {
+        file.rewind()?;
+        file.read_to_end(text)?;
+    }
+    judged(command, &done)
+}
+
+/// A child with a process group of its own, which does not outlive this.
+#[derive(Debug)]
+struct Group(Child);
+
+impl Group {
+    async fn ended(mut self) -> anyhow::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    /// Politely first. A client that waits for a build hears nothing of that (20.10); without it, the engine gives the build up.
+    fn drop(&mut self) {
+        let Ok(group) = i32::try_from(self.0.id()).map(Pid::from_raw) else { return };
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            if !matches!(self.0.try_wait(), Ok(None)) || killpg(group, signal).is_err() {
+                return;
+            }
+            let asked = Instant::now();
+            while asked.elapsed() < PATIENCE && matches!(self.0.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
 }
 
 /// The last that it said, on both roads.

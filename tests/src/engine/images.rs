@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::docker::{Engine, said};
+use super::docker::{Engine, said, said_in_time};
 
 pub(super) const AGENT: &str = concat!("storepulse/agent:", env!("CARGO_PKG_VERSION"));
 pub(super) const CLOUD: &str = concat!("storepulse/cloud:", env!("CARGO_PKG_VERSION"));
@@ -16,7 +16,7 @@ pub(super) const BROKEN: &str = "storepulse/agent:engine-broken";
 const AGENT_BYTES_MAX: u64 = 20_000_000;
 
 /// Base images that are missing are made here, since a machine without a link can pull none.
-pub(super) fn bases(
+pub(super) async fn bases(
     engine: &Engine,
     repo: &Path,
     warm: Option<&Path>,
@@ -34,7 +34,7 @@ pub(super) fn bases(
         if let Some(warm) = warm.filter(|_| of_rust) {
             command.arg(warm);
         }
-        said(&mut command)?;
+        said_in_time(&mut command).await?;
         told.push(match (of_rust, warm) {
             (true, None) => {
                 format!("{base} made here, of Debian and this machine's Rust, with what cargo has downloaded")
@@ -56,7 +56,7 @@ fn base_images(repo: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Builds one from the repository, as its Dockerfile says it.
-pub(super) fn build(engine: &Engine, repo: &Path, name: &str, folder: &str) -> anyhow::Result<String> {
+pub(super) async fn build(engine: &Engine, repo: &Path, name: &str, folder: &str) -> anyhow::Result<String> {
     let mut command = engine.command("docker");
     command.args(["build", "--quiet", "--file"]).arg(repo.join(folder).join("Dockerfile"));
     let rust = base_images(repo)?.swap_remove(0);
@@ -67,7 +67,7 @@ pub(super) fn build(engine: &Engine, repo: &Path, name: &str, folder: &str) -> a
         // Made here: all that is compiled lies in it.
         command.args(["--network", "none"]);
     }
-    said(command.args(["--tag", name]).arg(repo))?;
+    said_in_time(command.args(["--tag", name]).arg(repo)).await?;
     examine(engine, name)
 }
 

@@ -241,6 +241,22 @@ impl Shop {
         Ok(stored)
     }
 
+    /// Samples of the device that the cloud has.
+    pub(super) async fn count(&self, cloud: &Cloud) -> anyhow::Result<usize> {
+        Ok(self.stored(cloud).await?.len())
+    }
+
+    /// Waits until the agent says that the cloud has lost what it had taken.
+    pub(super) async fn until_noticed(&self, engine: &Engine) -> anyhow::Result<()> {
+        wait::until("the agent to notice the restore", LIMIT, async || {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let said = engine.command("docker").args(["logs", &Self::container(engine)?]).output()?;
+            let said = [said.stdout, said.stderr].concat();
+            Ok(String::from_utf8_lossy(&said).contains("the cloud was restored from a backup").then_some(()))
+        })
+        .await
+    }
+
     /// The device stops; everything has to arrive, and the account of the cloud has to have nothing missing.
     pub(super) async fn judge(&mut self, cloud: &Cloud) -> anyhow::Result<(Verdict, i64, usize)> {
         let stopped = self.printer.take().context("judged before")?.stop().await?;

@@ -9,9 +9,9 @@ use super::markdown::words;
 pub(super) type Elsewhere = (&'static str, &'static str, (&'static str, &'static str));
 
 const CI: &str = ".ci/run";
-/// Builds the images, composes the cloud with its own scripts and onboards a store there.
+/// Builds the images, composes the cloud with its own scripts, onboards a store there, loses the database and restores it.
 const ENGINE: (&str, &str) = (LONG, "cargo engine");
-/// Backs up and restores with the script that these two call in the database's container.
+/// Loses the server under load, and restores a backup that is an hour old.
 const RESTORE: (&str, &str) = (CI, "cargo torture restore");
 const LONG: &str = ".github/workflows/long.yml";
 
@@ -50,9 +50,9 @@ pub(super) const ELSEWHERE: &[Elsewhere] = &[
         "docker compose run --rm cli onboard --tenant-id la-villa --company \"La Villa\" --stores 2 --cloud-url https://cloud.lan:8443 --ca /tls/ca.pem --no-validate --out /out/la-villa",
         ENGINE,
     ),
-    ("deploy/cloud/README.md", "./backup.sh", RESTORE),
-    ("deploy/cloud/README.md", "./restore.sh", RESTORE),
-    ("deploy/cloud/README.md", "docker compose run --rm cli verify", RESTORE),
+    ("deploy/cloud/README.md", "./backup.sh", ENGINE),
+    ("deploy/cloud/README.md", "./restore.sh", ENGINE),
+    ("deploy/cloud/README.md", "docker compose run --rm cli verify", ENGINE),
     ("README.md", "cargo sql", (CI, "storepulse-testbed -- sql")),
     ("README.md", ".ci/run", (".github/workflows/ci.yml", ".ci/run")),
 ];
