@@ -3,9 +3,8 @@
 //! The database may hold as much as the cap leaves beside the WAL. Policy when it would outgrow that: acked batches
 //! first (and never more than half of the cap), then batches in quarantine beyond an eighth; then bulk batches that were
 //! never sent are thinned, to a sample a minute, then to one in ten minutes; then bulk batches are evicted, then normal
-//! ones, oldest first. The critical lane goes last, and has at most half of the cap. A record of a loss is never
-//! discarded: where the batch that carries it must go, another one takes it over. What was not delivered is recorded as a loss with its reason, time range and count, and with the batch's
-//! number, so that the cloud does not wait for it. The loss itself travels in the critical lane.
+//! ones, oldest first. The critical lane goes last, and has at most half of the cap. What was not delivered is recorded as a
+//! loss (see `losses`).
 
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::batch::header::BodyDigest;
@@ -14,8 +13,8 @@ use storepulse_shared::gzip;
 use storepulse_shared::seqs::SeqSet;
 
 use super::SpoolError;
-use super::core::{Core, integer, lane_number, lane_of, unsigned};
-use super::epochs::{numbers_text, parse_epoch, parse_numbers};
+use super::core::{Core, integer, lane_number, unsigned};
+use super::epochs::{numbers_text, parse_numbers};
 use super::settle::decoded;
 use super::thin::thin;
 
@@ -196,28 +195,33 @@ impl Core {
             params![id, BodyDigest::of(&body).0.as_slice(), body],
         )?;
         self.change(
-            "update batches set samples = ?2, t_min = ?3, t_max = ?4, bytes = ?5 where id = ?1",
-            params![id, integer(batch.samples() as u64), t_min, t_max, integer(body.len() as u64)],
+            "update batches set samples = ?2, events = ?3, t_min = ?4, t_max = ?5, bytes = ?6 where id = ?1",
+            params![
+                id,
+                integer(batch.samples() as u64),
+                integer(batch.events.len() as u64),
+                t_min,
+                t_max,
+                integer(body.len() as u64)
+            ],
         )?;
         self.relabel(id)
     }
 
-    /// Evicts the oldest sealed batch of a lane, and records that.
+    /// Evicts the oldest sealed batch of a lane, and records that. Of an epoch that has not yet said what came before it, one
+    /// batch stays for that: emptied, if nobody can have seen what was in it, or else as long as there is another to evict.
     fn evict(&mut self, lane: Lane, now_ms: i64) -> Result<bool, SpoolError> {
-        let oldest: Option<i64> = self
-            .db()
-            .prepare_cached(
-                "select id from batches where state = 1 and lane = ?1 and samples + events > 0 order by id limit 1",
-            )?
-            .query_row([lane_number(lane)], |row| row.get(0))
-            .optional()?;
-        let Some(id) = oldest else { return Ok(false) };
+        let Some((id, empty)) = self.to_evict(lane)? else { return Ok(false) };
         let loss = self.loss_of(id, "spool_full", now_ms)?;
         tracing::warn!(
             samples = loss.samples,
             lane = lane.as_str(),
             "the spool is full: a batch was discarded"
         );
+        if empty {
+            self.empty(id, loss, now_ms)?;
+            return Ok(true);
+        }
         let carried = self.carried_losses(id)?;
         self.change("delete from losses where batch_id = ?1", [id])?;
         self.remove(id)?;
@@ -228,56 +232,34 @@ impl Core {
         Ok(true)
     }
 
-    /// The loss that a sealed batch would be. What a replay holds has been told before: its loss closes the number only.
-    pub(super) fn loss_of(&self, id: i64, reason: &str, now_ms: i64) -> Result<Loss, SpoolError> {
-        let loss_id = self.next_loss()?;
+    /// Leaves of a batch that was never sent its number, which then needs no closing, and the losses that it tells: with
+    /// those that it had carried, its own.
+    fn empty(&mut self, id: i64, mut loss: Loss, now_ms: i64) -> Result<(), SpoolError> {
+        loss.seqs.clear();
+        self.carry_loss(id, &loss, now_ms)?;
+        self.change("update batches set thinned = thinned + 1, recovers = null where id = ?1", [id])?;
+        let losses = self.carried_losses(id)?;
+        self.replace_body(id, &Batch { losses, ..Batch::default() })
+    }
+
+    /// The sealed batch of a lane that is to be evicted next, and whether it is to be emptied only.
+    fn to_evict(&self, lane: Lane) -> Result<Option<(i64, bool)>, SpoolError> {
         let mut statement = self.db().prepare_cached(
-            "select b.lane, b.seq, iif(b.recovers is null, b.samples, 0), iif(b.recovers is null, b.events, 0),
-                b.t_min, b.t_max, b.sealed_ms, e.epoch
-            from batches b join epochs e on e.no = b.epoch_no where b.id = ?1",
+            "select b.id, b.sent = 0, e.after_told = 0 and e.after_epoch is not null and e.sender is null
+                and not exists (select 1 from batches o where o.epoch_no = b.epoch_no and o.state in (0, 1) and o.id <> b.id)
+            from batches b join epochs e on e.no = b.epoch_no
+            where b.state = 1 and b.lane = ?1 and b.samples + b.events > 0 order by b.id",
         )?;
-        let mut rows = statement.query([id])?;
-        let row = rows.next()?.ok_or_else(|| SpoolError::Damaged(format!("batch row {id} is gone")))?;
-        let sealed = row.get::<_, Option<i64>>(6)?.unwrap_or(now_ms);
-        let mut seqs = SeqSet::new();
-        seqs.insert(unsigned(row.get(1)?));
-        Ok(Loss {
-            id: loss_id,
-            lane: lane_of(row.get(0)?)?,
-            from: self.in_present_clock(id, row.get::<_, Option<i64>>(4)?.unwrap_or(sealed), now_ms)?,
-            to: self.in_present_clock(id, row.get::<_, Option<i64>>(5)?.unwrap_or(sealed), now_ms)?,
-            samples: unsigned(row.get(2)?),
-            events: unsigned(row.get(3)?),
-            reason: reason.to_owned(),
-            seqs: [(parse_epoch(&row.get::<_, String>(7)?)?, seqs)].into(),
-        })
-    }
-
-    /// Puts a loss into the open batch of the critical lane; where one of its kind waits there, the two become one.
-    pub(super) fn record_loss(&mut self, loss: Loss, now_ms: i64) -> Result<(), SpoolError> {
-        let mut open = self.open_batch(Lane::Critical, now_ms)?;
-        let mut waiting = self.carried_losses(open.id)?.into_iter();
-        let merged = waiting.find_map(|waiting| merge(&waiting, &loss)).unwrap_or(loss);
-        let json = serde_json::to_string(&merged).map_err(|e| SpoolError::Damaged(format!("a loss: {e}")))?;
-        self.change(
-            "insert into losses (id, batch_id, recorded_ms, reason, samples, json) values (?1, ?2, ?3, ?4, ?5, ?6)
-            on conflict (id) do update set samples = excluded.samples, json = excluded.json",
-            params![merged.id.to_string(), open.id, now_ms, merged.reason, integer(merged.samples), json],
-        )?;
-        open.json_bytes += json.len();
-        self.keep_open(Lane::Critical, open);
-        self.note_told(&merged, now_ms)
-    }
-
-    /// Losses that a batch carries.
-    pub(super) fn carried_losses(&self, batch_id: i64) -> Result<Vec<Loss>, SpoolError> {
-        let mut statement = self
-            .db()
-            .prepare_cached("select json from losses where batch_id = ?1 order by recorded_ms, id")?;
-        let texts = statement.query_map([batch_id], |row| row.get::<_, String>(0))?;
-        texts
-            .map(|text| serde_json::from_str(&text?).map_err(|e| SpoolError::Damaged(format!("a loss: {e}"))))
-            .collect()
+        let mut rows = statement.query([lane_number(lane)])?;
+        let mut last_resort = None;
+        while let Some(row) = rows.next()? {
+            let (id, never_sent, tells): (i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if never_sent || !tells {
+                return Ok(Some((id, tells)));
+            }
+            last_resort.get_or_insert((id, false));
+        }
+        Ok(last_resort)
     }
 
     /// Takes a batch that needs nothing any more out of the books; its number stays known.
@@ -311,24 +293,4 @@ impl Core {
             .query_row([epoch_no], |row| row.get(0))?;
         parse_numbers(&text)
     }
-}
-
-/// One loss for two of a lane and reason, unless it would close too many ranges.
-fn merge(into: &Loss, other: &Loss) -> Option<Loss> {
-    if into.lane != other.lane || into.reason != other.reason {
-        return None;
-    }
-    let mut seqs = into.seqs.clone();
-    for (epoch, more) in &other.seqs {
-        let all = seqs.entry(*epoch).or_default();
-        *all = SeqSet::from_ranges(&[all.ranges(), more.ranges()].concat()).ok()?;
-    }
-    Some(Loss {
-        from: into.from.min(other.from),
-        to: into.to.max(other.to),
-        samples: into.samples + other.samples,
-        events: into.events + other.events,
-        seqs,
-        ..into.clone()
-    })
 }

@@ -16,6 +16,10 @@ const CASES: u32 = 32;
 /// Every so many samples one is poisonous: the cloud refuses any batch that holds it.
 const POISON_ONE_IN: u32 = 23;
 
+/// Samples of one append of a flood, which are one batch; and more appends than any flood needs.
+const FLOOD_SAMPLES: usize = 1_000;
+const FLOOD_APPENDS_MAX: usize = 2_000;
+
 /// What is done.
 #[derive(Debug, Clone)]
 enum Operation {
@@ -35,6 +39,8 @@ enum Operation {
     Restore,
     /// A page of the spool is zeroed while no process has it open.
     Damage(u64),
+    /// So much is collected that the oldest must go.
+    Flood(Lane),
 }
 
 /// What becomes of a request.
@@ -86,6 +92,12 @@ fn operation_or_damage() -> impl Strategy<Value = Operation> {
     prop_oneof![12 => of_the_agent(), 1 => any::<u64>().prop_map(Operation::Damage)]
 }
 
+/// With so much at times that not everything finds room.
+fn operation_or_flood() -> impl Strategy<Value = Operation> {
+    let lane = prop::sample::select(vec![Lane::Normal, Lane::Bulk]);
+    prop_oneof![20 => operation(), 1 => lane.prop_map(Operation::Flood)]
+}
+
 /// Receipts as the design has them, and nothing else.
 #[derive(Debug, Clone, Default)]
 struct Cloud {
@@ -117,8 +129,8 @@ impl Cloud {
             let text = gzip::inflate(&outgoing.body, 16 << 20).unwrap();
             let batch = decode(&text);
             let samples = batch.frames.iter().flat_map(|f| &f.columns).flat_map(|c| &c.values);
-            let samples: Vec<u32> = samples.map(|value| *value as u32).collect();
-            if samples.iter().any(|n| n % POISON_ONE_IN == 0) {
+            let samples: Vec<u32> = samples.map(|value| value.trunc() as u32).collect();
+            if samples.len() < FLOOD_SAMPLES && samples.iter().any(|n| n % POISON_ONE_IN == 0) {
                 self.close(header.batch);
                 return Settlement::Refused { why: "422".to_owned() };
             }
@@ -185,6 +197,7 @@ impl Cloud {
 /// A spool, the cloud, and what was accepted.
 struct World {
     bench: Bench,
+    limits: Limits,
     cloud: Cloud,
     copy: Cloud,
     accepted: u32,
@@ -192,9 +205,10 @@ struct World {
 }
 
 impl World {
-    async fn live(operations: Vec<Operation>) {
+    async fn live(limits: Limits, operations: Vec<Operation>) {
         let (cloud, copy) = (Cloud::default(), Cloud::default());
-        let mut world = Self { bench: Bench::new().await, cloud, copy, accepted: 0, is_damaged: false };
+        let bench = Bench::with(limits).await;
+        let mut world = Self { bench, limits, cloud, copy, accepted: 0, is_damaged: false };
         for operation in operations {
             world.apply(operation).await;
         }
@@ -227,14 +241,37 @@ impl World {
                 }
                 self.bench.settle(&slow, first_answer).await;
             }
-            Operation::Crash => self.bench.reopen(LIMITS),
+            Operation::Crash => self.bench.reopen(self.limits),
             Operation::BackUp => self.copy = self.cloud.clone(),
             Operation::Restore => self.cloud = self.copy.clone(),
             Operation::Damage(page) => {
                 self.bench.survive_a_zeroed_page(page).await;
                 self.is_damaged = true;
             }
+            Operation::Flood(lane) => self.flood(lane).await,
         }
+    }
+
+    /// Collects until something has been evicted or thinned. No compression makes the values smaller, which are numbered as all are.
+    async fn flood(&mut self, lane: Lane) {
+        let before = self.bench.status().await.lost_samples;
+        for _ in 0..FLOOD_APPENDS_MAX {
+            let times: Vec<i64> = (0..FLOOD_SAMPLES as i64).map(|t| NOW + t).collect();
+            let mut values = Vec::with_capacity(FLOOD_SAMPLES);
+            for _ in 0..FLOOD_SAMPLES {
+                self.accepted += 1;
+                let n = f64::from(self.accepted);
+                values.push(n + (n * 0.739_085_133).sin().abs() * 0.999);
+            }
+            let columns = vec![Column { series: "m".into(), values }];
+            let frame = Frame { times, columns, ..tick(NOW, 0.0) };
+            self.bench.spool().append(lane, vec![frame], NOW).await.unwrap();
+            self.bench.spool().seal_all(NOW).await.unwrap();
+            if self.bench.status().await.lost_samples > before {
+                return;
+            }
+        }
+        panic!("the flood was too small");
     }
 
     async fn send(&mut self, header: &BatchHeader, outgoing: &Outgoing, fate: Fate) {
@@ -306,6 +343,16 @@ proptest! {
         operations in prop::collection::vec(operation_or_damage(), 1..60)
     ) {
         live(operations);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: config().cases.div_ceil(8), ..config() })]
+    #[test]
+    fn in_the_end_every_sample_is_there_once_or_told_as_lost_though_not_all_found_room(
+        operations in prop::collection::vec(operation_or_flood(), 1..60)
+    ) {
+        live_small(operations);
     }
 }
 
@@ -384,9 +431,34 @@ fn what_came_before_an_epoch_is_told_to_a_restored_cloud_again() {
     ]);
 }
 
+/// An epoch of which nothing had been sent was evicted, and with it what came before it would have been forgotten.
+#[test]
+fn an_epoch_that_is_evicted_before_it_was_ever_sent_still_says_what_came_before_it() {
+    use super::Lane::Normal;
+    use Fate::Answered;
+    use Operation::{Append, Crash, Flood, Restore, Seal, Send};
+    live_small(vec![
+        Append(Normal, 3),
+        Send(Answered),
+        Crash,
+        Append(Normal, 3),
+        Seal,
+        Crash,
+        Flood(Normal),
+        Restore,
+    ]);
+}
+
 fn live(operations: Vec<Operation>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(World::live(operations));
+    runtime.block_on(World::live(LIMITS, operations));
+}
+
+/// Where there is little room.
+fn live_small(operations: Vec<Operation>) {
+    let limits = Limits { bytes_max: BYTES_MIN, batch_samples_max: FLOOD_SAMPLES };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(World::live(limits, operations));
 }
 
 #[expect(
