@@ -4,8 +4,8 @@
 #   tests/engine.sh install        docker.io, docker-compose and what base images are made with; starts no daemon
 #   tests/engine.sh serve FOLDER   dockerd with all that it has in FOLDER, until standard input closes; then the folder and what
 #                                  it had set in the kernel are removed. Says "ready ADDRESS DRIVER OPTIONS" when it answers.
-#   tests/engine.sh base NAME [WARM]   makes the base image NAME (rust:… or postgres:15), since none can be pulled: Debian's minimal
-#                                  root with this machine's Rust and what cargo has downloaded, or with Debian's PostgreSQL 15.
+#   tests/engine.sh base NAME [WARM]   makes the base image NAME (rust:…, postgres:15 or haproxy:…), since none can be pulled: Debian's
+#                                  minimal root with this machine's Rust and what cargo has downloaded, or with Debian's package.
 #                                  WARM is a folder with what cargo has compiled before (target), to go on from.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -129,6 +129,12 @@ CARGO_HOME=$cargo_home CARGO_NET_OFFLINE=true CARGO_BUILD_JOBS=${CARGO_BUILD_JOB
                 --change 'ENV PATH=/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data' \
                 --change 'VOLUME /var/lib/postgresql/data' --change 'EXPOSE 5432' \
                 --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["postgres"]' - "$1" >/dev/null
+            ;;
+        haproxy:*)
+            root_with haproxy
+            tar -C "$root" -c . | docker import --change 'USER haproxy' \
+                --change 'ENTRYPOINT ["haproxy", "-W", "-db"]' \
+                --change 'CMD ["-f", "/usr/local/etc/haproxy/haproxy.cfg"]' - "$1" >/dev/null
             ;;
         *) echo "engine.sh: it is not known how to make $1" >&2; exit 64 ;;
     esac

@@ -48,7 +48,11 @@ impl Screen {
         writeln!(err, "look while it runs:")?;
         if let (Some(shop), Some(ca)) = (shops.first(), &cloud.ca) {
             let store = &shop.agent().store;
-            writeln!(err, "  page      http://{}/ in a browser, as the technician sees it", shop.agent().status)?;
+            writeln!(
+                err,
+                "  page      http://{}/ in a browser, as the technician sees it",
+                shop.agent().status
+            )?;
             writeln!(err, "  agent     curl http://{}/status", shop.agent().status)?;
             writeln!(
                 err,

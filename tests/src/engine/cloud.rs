@@ -1,6 +1,8 @@
 //! The cloud as its compose file starts it: PostgreSQL, the migrator, two instances with TLS.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,8 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::docker::{Engine, said};
+use super::docker::{Engine, said, said_in_time};
 use super::images;
+use crate::by_hand::ByHand;
 use crate::store::free_address;
 use crate::wait;
 
@@ -21,6 +24,7 @@ const CAP_SYS_RESOURCE: u64 = 1 << 24;
 /// What the compose file asks for.
 const OPEN_FILES: u64 = 65_536;
 const START_LIMIT: Duration = Duration::from_secs(180);
+const PROXY_LIMIT: Duration = Duration::from_secs(30);
 /// The store that is onboarded.
 pub(super) const STORE: &str = "T01";
 
@@ -32,7 +36,8 @@ pub(super) struct Cloud {
     pub url: String,
     /// Where the host and containers reach the instances: this machine on docker's own network, and nobody else.
     address: String,
-    ports: [u16; 2],
+    /// Of the instances, then of the proxy.
+    ports: [u16; 3],
 }
 
 /// This machine's address on docker's own network: containers and the host reach it, and nobody else does.
@@ -54,7 +59,7 @@ impl Cloud {
         let mut copy = Command::new("cp");
         said(copy.arg("-a").arg(repo.join("deploy/cloud")).arg(folder))?;
         let address = of_this_machine(engine)?;
-        let ports = [free_address()?.port(), free_address()?.port()];
+        let ports = [free_address()?.port(), free_address()?.port(), free_address()?.port()];
         let url = format!("https://{address}:{}", ports[0]);
         let this = Self { folder: folder.to_owned(), url, address, ports };
         said(this.command(engine, "./prepare.sh").args(["--self-signed", &this.address]))?;
@@ -75,8 +80,14 @@ impl Cloud {
         }
         let override_file = self.folder.join("docker-compose.override.yml");
         let limits = format!("ulimits: {{ nofile: {{ soft: {most}, hard: {most} }} }}");
-        let services = INSTANCES.map(|instance| format!("  {instance}: {{ {limits} }}\n")).concat();
+        let with = [&INSTANCES[..], &["proxy"]].concat();
+        let services: String = with.iter().map(|service| format!("  {service}: {{ {limits} }}\n")).collect();
         std::fs::write(override_file, format!("services:\n{services}"))?;
+        // The proxy wants two files for a connection, and refuses to start with fewer.
+        let proxy = self.folder.join("haproxy.cfg");
+        let text =
+            std::fs::read_to_string(&proxy)?.replace("maxconn 20000", &format!("maxconn {}", most / 4));
+        std::fs::write(proxy, text)?;
         Ok(format!("; nobody may raise limits here, so with {most} open files instead of {OPEN_FILES}"))
     }
 
@@ -86,6 +97,7 @@ impl Cloud {
         command.env("STOREPULSE_CLOUD_IMAGE", images::CLOUD).env("STOREPULSE_BIND", &self.address);
         command.env("STOREPULSE_PORT_1", self.ports[0].to_string());
         command.env("STOREPULSE_PORT_2", self.ports[1].to_string());
+        command.env("STOREPULSE_PROXY_PORT", self.ports[2].to_string());
         command
     }
 
@@ -144,8 +156,33 @@ impl Cloud {
     }
 
     /// Runs one of the scripts of the folder, as the operator does; what it says.
-    pub(super) fn script(&self, engine: &Engine, name: &str, words: &[&str]) -> anyhow::Result<String> {
-        said(self.command(engine, name).args(words))
+    pub(super) async fn script(&self, engine: &Engine, name: &str, words: &[&str]) -> anyhow::Result<String> {
+        said_in_time(self.command(engine, name).args(words)).await
+    }
+
+    /// Starts the proxy with a certificate of its own kind of file; its URL.
+    pub(super) async fn start_proxy(&self, engine: &Engine) -> anyhow::Result<String> {
+        let private = self.folder.join("private");
+        let read = |name| std::fs::read(private.join("tls").join(name));
+        let certificate = [read("server.pem")?, read("server.key")?].concat();
+        let file = private.join("proxy/pulse.pem");
+        std::fs::write(&file, certificate)?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o444))?;
+        self.compose(engine, &["--profile", "proxy", "up", "--detach", "proxy"])?;
+        let url = format!("https://{}:{}", self.address, self.ports[2]);
+        let asks = ByHand::new(&url, Some(&self.ca()), None)?;
+        let answers = wait::until("the proxy to answer", PROXY_LIMIT, async || {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(asks.get("/ready").await.is_ok_and(|answer| answer.status == 200).then_some(()))
+        });
+        let why = || self.compose(engine, &["logs", "--tail", "20", "proxy"]).unwrap_or_default();
+        answers.await.map_err(|error| anyhow::anyhow!("{error:#}\n{}", why()))?;
+        Ok(url)
+    }
+
+    /// The proxy takes up a renewed certificate.
+    pub(super) fn renew_in_proxy(&self, engine: &Engine) -> anyhow::Result<()> {
+        self.compose(engine, &["kill", "-s", "USR2", "proxy"]).map(drop)
     }
 
     /// The machine burns down: all containers die at once, and of the database nothing is left but what lies in the folder of

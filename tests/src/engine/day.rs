@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::cloud::Cloud;
+use super::cloud::{Cloud, STORE};
 use super::docker::Engine;
 use super::shop::Shop;
 use super::steps::Steps;
@@ -167,13 +167,46 @@ async fn recovery<W: Write>(
     shop: &Shop,
     steps: &mut Steps<'_, W>,
 ) -> anyhow::Result<()> {
+    let proxy = async || {
+        let url = cloud.start_proxy(engine).await?;
+        Ok((url.clone(), format!("{url} ends TLS, asks both instances and speaks TLS to them")))
+    };
+    let proxy = steps.step("the proxy", proxy).await?;
     let rolling = async || {
-        cloud.script(engine, "./rolling.sh", &[])?;
-        fresh(shop, cloud).await
+        let asks = shop.asks(&proxy, cloud)?;
+        let (mut asked, mut failed) = (0, Vec::new());
+        let ask = async {
+            loop {
+                asked += 1;
+                match asks.get(&format!("/v1/stores/{STORE}/status")).await {
+                    Ok(answer) if answer.status == 200 => {}
+                    other => failed.push(format!("{other:?}")),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let restart = async {
+            cloud.script(engine, "./rolling.sh", &[]).await?;
+            cloud.renew_in_proxy(engine)?;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            () = ask => {}
+            done = restart => done?,
+        }
+        ensure!(asked > 100 && failed.is_empty(), "{} of {asked} failed: {failed:?}", failed.len());
+        let ((), fresh) = fresh(shop, cloud).await?;
+        Ok((
+            (),
+            format!(
+                "{asked} requests through the proxy, which was told of a certificate too, 0 failed; {fresh}"
+            ),
+        ))
     };
     steps.step("rolling.sh", rolling).await?;
     let backup = async || {
-        let told = cloud.script(engine, "./backup.sh", &["tenants"])?;
+        let told = cloud.script(engine, "./backup.sh", &["tenants"]).await?;
         let archives = cloud.archives()?;
         let [(archive, bytes)] = &archives[..] else { anyhow::bail!("exported: {archives:?}") };
         ensure!(*bytes > 0, "{archive} is empty");
@@ -189,7 +222,7 @@ async fn recovery<W: Write>(
     };
     let before = steps.step("the machine burns down", lose).await?;
     let restore = async || {
-        let told = cloud.script(engine, "./restore.sh", &[])?;
+        let told = cloud.script(engine, "./restore.sh", &[]).await?;
         shop.until_noticed(engine).await?;
         let ((), fresh) = fresh(shop, cloud).await?;
         let after = shop.count(cloud).await?;

@@ -23,7 +23,7 @@ pub(super) async fn bases(
     builds: bool,
 ) -> anyhow::Result<String> {
     let mut told = Vec::new();
-    for base in base_images(repo)?.iter().filter(|base| builds || base.starts_with("postgres")) {
+    for base in base_images(repo)?.iter().filter(|base| builds || !base.starts_with("rust:")) {
         if engine.has_image(base) {
             told.push(format!("{base} was there"));
             continue;
@@ -48,11 +48,11 @@ pub(super) async fn bases(
     Ok(told.join("; "))
 }
 
-/// What the Dockerfiles and the cloud's compose file name.
+/// What the Dockerfiles and the cloud's compose file name; Rust's comes first.
 fn base_images(repo: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(repo.join("deploy/store/Dockerfile"))?;
     let rust = text.split_whitespace().find(|word| word.starts_with("rust:")).context("FROM rust:…")?;
-    Ok(vec![rust.to_owned(), "postgres:15".to_owned()])
+    Ok(vec![rust.to_owned(), "postgres:15".to_owned(), "haproxy:2.8".to_owned()])
 }
 
 /// Builds one from the repository, as its Dockerfile says it.

@@ -216,8 +216,13 @@ impl Shop {
     }
 
     fn by_hand(&self, cloud: &Cloud) -> anyhow::Result<ByHand> {
+        self.asks(&cloud.url, cloud)
+    }
+
+    /// Whoever asks at this address with the store's key.
+    pub(super) fn asks(&self, url: &str, cloud: &Cloud) -> anyhow::Result<ByHand> {
         let key = std::fs::read_to_string(self.folder.join("store.key"))?;
-        ByHand::new(&cloud.url, Some(&cloud.ca()), Some(format!("Bearer {}", key.trim())))
+        ByHand::new(url, Some(&cloud.ca()), Some(format!("Bearer {}", key.trim())))
     }
 
     /// Which numbers of the device the cloud has, and how often.
