@@ -11,8 +11,8 @@ import { createInterface } from 'node:readline';
 import { Checks } from './checks.mjs';
 
 const SCENES = [
-  'home', 'weight', 'outage', 'wrong-pin', 'languages', 'hostile', 'no-javascript', 'devices', 'out-of-reach', 'sign-in', 'actions',
-  'support-bundle', 'setup', 'no-javascript-actions', 'cloud-away', 'sign-out',
+  'home', 'all-well', 'weight', 'outage', 'wrong-pin', 'languages', 'hostile', 'no-javascript', 'devices', 'out-of-reach', 'sign-in',
+  'actions', 'support-bundle', 'setup', 'no-javascript-actions', 'cloud-away', 'sign-out',
 ];
 
 const args = JSON.parse(process.argv[2]);

@@ -1,10 +1,11 @@
 //! `cargo browser`: the agent's pages in headless Chromium, on a running agent with good, broken and silent devices, whose
 //! cloud is there at first and then cut off.
 //!
-//! [`shop`] arranges the scene; what is looked at stands in `tests/browser/scenes`, a small file each, played by Node
+//! [`shop`] arranges the scene, [`quiet`] another one, where nothing is the matter; what is looked at stands in `tests/browser/scenes`, a small file each, played by Node
 //! ([`player`]). Nothing is installed here: `tests/browser.sh` does that. Screenshots stay, outside of the repository.
 
 mod player;
+mod quiet;
 mod shop;
 
 use std::io::Write;
@@ -14,8 +15,10 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use self::player::{Player, Programs};
+use self::quiet::QuietShop;
 use self::shop::Shop;
 use crate::cloud::Cloud;
 use crate::cluster::Cluster;
@@ -24,7 +27,8 @@ use crate::run_dir::RunDir;
 use crate::store;
 
 const TENANT: &str = "la-villa";
-const STORE: &str = "T01";
+/// The shop with all kinds of troubles, and the one with none.
+const STORES: [&str; 2] = ["T01", "T02"];
 
 /// What to look at.
 #[derive(Debug, Clone, Args)]
@@ -63,12 +67,16 @@ pub async fn run(args: BrowserArgs, testbed: &Path, out: &mut impl Write) -> any
     let link = Proxy::start(cloud.address).await?;
     let url = format!("https://{}", link.address);
     let stores = run_dir.part("stores")?;
-    let stores = store::onboard(&db, TENANT, &[STORE], &url, cloud.ca.as_deref(), &stores).await?;
-    let mut shop = Shop::open(testbed, stores.first().context("a store")?, link).await?;
+    let stores = store::onboard(&db, TENANT, &STORES, &url, cloud.ca.as_deref(), &stores).await?;
+    let [troubled, quiet] = &stores[..] else { anyhow::bail!("{} stores", stores.len()) };
+    let quiet = QuietShop::open(testbed, quiet).await?;
+    let mut shop = Shop::open(testbed, troubled, link).await?;
     writeln!(out, "the scene is set after {:.1} s; screenshots go to {}", seconds(begun), shots.display())?;
-    let told = shop.told(&args.scenes, &shots)?;
+    let mut told = shop.told(&args.scenes, &shots)?;
+    told["quiet"] = json!({ "url": quiet.url(), "devices": quiet::DEVICES });
     let verdict = Player::start(&programs, told, &run_dir.part("player")?)?.play(&mut shop, out).await?;
     shop.close().await?;
+    quiet.close().await?;
     cloud.stop().await?;
     cluster.stop().await;
     let Verdict { checks, failed, screenshots } = verdict;
