@@ -27,13 +27,16 @@ name=$(printf '%s' "$name" | tail -n 1 | tr -d '\r')
 in_db expire "$keep" || fail "the base backup $name is whole, but older ones could not be removed" 'see the message above'
 printf 'base backup %s, in %s s; there are: %s\n' "$name" "$(($(date +%s) - begun))" "$(in_db list | tr '\r\n' '  ')"
 
+in_db archiving || fail 'the WAL is not archived: what came after this base backup is in no backup' \
+    'docker compose logs db says why (archive_command); is the disk of ./backup full, or not writable for PostgreSQL?'
+
 [ "${1:-}" = tenants ] || exit 0
 day=$(date -u +%Y%m%d)
-compose run --rm --no-deps -T cli tenant list </dev/null |
-    sed -n 's/.*"tenant_id":"\([a-z0-9-]*\)".*/\1/p' |
-    while read -r tenant; do
-        file="out/$tenant-$day.archive"
-        [ ! -e "$file" ] || { printf '%s is there already\n' "$file"; continue; }
-        compose run --rm --no-deps -T cli export --tenant "$tenant" "/$file" </dev/null ||
-            fail "tenant $tenant could not be exported" 'see the message above'
-    done
+listed=$(compose run --rm --no-deps -T cli tenant list </dev/null) || fail 'the tenants cannot be listed' 'see the message above'
+failed=
+for tenant in $(printf '%s\n' "$listed" | sed -n 's/.*"tenant_id":"\([a-z0-9-]*\)".*/\1/p'); do
+    file="out/$tenant-$day.archive"
+    [ ! -e "$file" ] || { printf '%s is there already\n' "$file"; continue; }
+    compose run --rm --no-deps -T cli export --tenant "$tenant" "/$file" </dev/null || failed="$failed $tenant"
+done
+[ -z "$failed" ] || fail "not exported:$failed" 'see the messages above'

@@ -9,6 +9,15 @@ else
         "$(basename "$0")" >&2
     exit 1
 fi
+if ! docker compose version >/dev/null 2>&1; then
+    case $(docker-compose version --short 2>/dev/null)/$(docker version --format '{{.Server.Version}}' 2>/dev/null) in
+        1.*/2[5-9].* | 1.*/[3-9][0-9].*)
+            printf '%s: docker-compose 1.x cannot replace a container of this docker: install docker-compose-plugin\n' \
+                "$(basename "$0")" >&2
+            exit 1
+            ;;
+    esac
+fi
 docker info >/dev/null 2>&1 || {
     printf '%s: docker does not answer: is it running (systemctl start docker), and may you use it (group docker, or root)?\n' \
         "$(basename "$0")" >&2

@@ -6,6 +6,8 @@
 #   pg.sh healthy                           answers over TCP and replays nothing
 #   pg.sh archive PATH NAME [DIR]           one file of the WAL into DIR/wal (archive_command)
 #   pg.sh fetch NAME PATH [DIR]             and out again (restore_command)
+#   pg.sh archiving                         the last try to archive WAL succeeded
+#   pg.sh psql [ARGS]                       SQL, as the login that owns all
 #   pg.sh base [DIR]                        a base backup into DIR/base, whole or not at all; prints its name
 #   pg.sh list [DIR]                        the base backups, oldest first
 #   pg.sh expire KEEP [DIR]                 the newest KEEP base backups stay, and the WAL that they need
@@ -31,13 +33,25 @@ login() {
 
 folders() {
     mkdir -p /backup/wal /backup/base
-    chmod 0700 /backup /backup/wal /backup/base
-    chown postgres:postgres /backup /backup/wal /backup/base
+    # With all that lies there: it may have been brought from another machine, or by an image whose user has another number.
+    chown -R postgres:postgres /backup
+    chmod -R u+rwX,go= /backup
 }
 
 healthy() {
     login
     [ "$(psql --no-psqlrc --dbname=postgres --tuples-only --no-align --command='select pg_is_in_recovery()')" = f ]
+}
+
+archiving() {
+    login
+    failing='select coalesce(last_failed_time > last_archived_time, last_failed_time is not null) from pg_stat_archiver'
+    [ "$(psql --no-psqlrc --dbname=postgres --tuples-only --no-align --command="$failing")" = f ]
+}
+
+sql() {
+    login
+    exec psql --no-psqlrc --dbname="${POSTGRES_DB:-postgres}" "$@"
 }
 
 # PostgreSQL keeps a file until this says 0, and may ask again for one that is there.
@@ -48,6 +62,8 @@ archive() {
         return 0
     fi
     mkdir -p "$3/wal"
+    # Of tries that failed.
+    rm -f "$to".part.*
     gzip -1 -c "$1" >"$to.part.$$"
     sync "$to.part.$$"
     mv "$to.part.$$" "$to"
@@ -56,7 +72,8 @@ archive() {
 
 fetch() {
     [ -e "$3/wal/$1.gz" ] || exit 1 # the end of what was archived
-    gzip -dc "$3/wal/$1.gz" >"$2"
+    # Any other small number would be taken for that end too, and what comes after it would be dropped without a word.
+    gzip -dc "$3/wal/$1.gz" >"$2" || exit 255
 }
 
 base() {
@@ -100,30 +117,37 @@ restore() {
     command -v pg_verifybackup >/dev/null || fail "pg_verifybackup is not in the PATH; it lies beside the program postgres"
     case "$0$2$3$4" in *[\'\"\\]*) fail "a quote or backslash in a name would not survive PostgreSQL's settings" ;; esac
     self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
-    if [ -e "$2" ]; then
-        [ ! -e "$2/postmaster.pid" ] || fail "$2 is or was in use by a server; stop it first (and remove postmaster.pid if it died)"
-        mv "$2" "$2.replaced-$(date -u +%Y%m%dT%H%M%SZ)"
-    fi
-    rm -rf "$2.new"
-    mkdir -m 0700 "$2.new"
-    gzip -dc "$from/base.tar.gz" | tar -xf - -C "$2.new"
-    gzip -dc "$from/pg_wal.tar.gz" | tar -xf - -C "$2.new/pg_wal"
-    cp "$from/backup_manifest" "$2.new/backup_manifest"
-    pg_verifybackup --quiet "$2.new" || fail "the base backup $1 is damaged (see above); try an older one"
+    [ ! -e "$2/postmaster.pid" ] || fail "$2 is or was in use by a server; stop it first (and remove postmaster.pid if it died)"
+    data=$2 new=$2.new old=$2.replaced-$(date -u +%Y%m%dT%H%M%SZ)
+    rm -rf "$new"
+    # Until the new one is whole, the old one stays where it is; however this ends, there is one.
+    trap 'rm -rf "$new"; [ -e "$data" ] || [ ! -e "$old" ] || mv "$old" "$data"' EXIT
+    trap 'exit 130' INT TERM HUP
+    mkdir -m 0700 "$new"
+    gzip -dc "$from/base.tar.gz" | tar -xf - -C "$new"
+    gzip -dc "$from/pg_wal.tar.gz" | tar -xf - -C "$new/pg_wal"
+    cp "$from/backup_manifest" "$new/backup_manifest"
+    pg_verifybackup --quiet "$new" || fail "the base backup $1 is damaged (see above); try an older one"
+    # The settings of an earlier restore are in the backup, too: up to its moment would be before this backup.
+    settings=$new/postgresql.auto.conf
+    sed -i '/^[[:space:]]*\(restore_command\|recovery_[a-z_]*\)[[:space:]=]/d' "$settings"
     {
         printf "restore_command = '/bin/sh \"%s\" fetch %%f \"%%p\" \"%s\"'\n" "$self" "$4"
         printf "recovery_target_timeline = 'latest'\nrecovery_target_action = 'promote'\n"
         case $3 in latest) ;; *) printf "recovery_target_time = '%s'\n" "$3" ;; esac
-    } >>"$2.new/postgresql.auto.conf"
-    : >"$2.new/recovery.signal"
+    } >>"$settings"
+    : >"$new/recovery.signal"
     sync
-    mv "$2.new" "$2"
+    [ ! -e "$data" ] || mv "$data" "$old"
+    mv "$new" "$data"
+    sync
 }
 
 task=${1:-}
 [ $# -eq 0 ] || shift
 case $task in
-    folders | healthy) "$task" ;;
+    folders | healthy | archiving) "$task" ;;
+    psql) sql "$@" ;;
     archive | fetch) "$task" "$1" "$2" "${3:-/backup}" ;;
     base | list) "$task" "${1:-/backup}" ;;
     expire) expire "${1:-}" "${2:-/backup}" ;;

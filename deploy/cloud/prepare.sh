@@ -31,6 +31,10 @@ cd "$(dirname "$0")"
 uid=$(id -u) gid=$(id -g)
 [ "$uid" -ne 0 ] || { uid=65532 gid=65532; }
 
+# A folder of before has a project of its own name, and its volume with it; only what begins here gets a name that stays, whatever
+# the folder is called.
+fresh=
+[ -e private/admin.password ] || fresh=yes
 mkdir -p private backup out
 chmod 0700 private
 mkdir -p private/tls private/proxy
@@ -56,14 +60,18 @@ if [ ! -e service.env ]; then
 END
     say 'made service.env'
 fi
-if [ ! -e .env ]; then
-    printf 'STOREPULSE_UID=%s\nSTOREPULSE_GID=%s\n' "$uid" "$gid" >.env
-    [ -z "${STOREPULSE_CLOUD_IMAGE:-}" ] || printf 'STOREPULSE_CLOUD_IMAGE=%s\n' "$STOREPULSE_CLOUD_IMAGE" >>.env
-    say 'made .env'
-fi
+# What is there stays.
+line() { grep -q "^$1=" .env 2>/dev/null || { printf '%s=%s\n' "$1" "$2" >>.env; say "$1 in .env"; }; }
+[ -z "$fresh" ] || line COMPOSE_PROJECT_NAME "${COMPOSE_PROJECT_NAME:-storepulse-cloud}"
+line STOREPULSE_UID "$uid"
+line STOREPULSE_GID "$gid"
+[ -z "${STOREPULSE_CLOUD_IMAGE:-}" ] || line STOREPULSE_CLOUD_IMAGE "$STOREPULSE_CLOUD_IMAGE"
 if [ -n "$names" ]; then
-    grep -q '^STOREPULSE_TLS_NAMES=' .env ||
-        printf 'STOREPULSE_TLS_NAMES=%s,localhost,127.0.0.1,cloud-1,cloud-2\n' "$names" >>.env
+    all="$names,localhost,127.0.0.1,cloud-1,cloud-2"
+    line STOREPULSE_TLS_NAMES "$all"
+    grep -qxF "STOREPULSE_TLS_NAMES=$all" .env ||
+        fail "the certificate is for other names: $(sed -n 's/^STOREPULSE_TLS_NAMES=//p' .env)" \
+            "change STOREPULSE_TLS_NAMES in .env to $all, then run this again; agents that know an old name need it to stay"
     . ./compose.sh
     compose run --rm --no-deps certificate || fail 'no certificate was made' 'see the message above'
 fi

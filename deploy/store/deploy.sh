@@ -51,6 +51,15 @@ is_good_compose() {
     { [ "$major" -eq 1 ] && [ "$minor" -ge 27 ]; } || { [ "$major" -eq 2 ] && [ "$minor" -ge 3 ]; } || [ "$major" -ge 3 ]
 }
 
+# An engine from 25 on no longer says what docker-compose 1.x asks when it replaces a container, which then is gone.
+check_engine() {
+    engine=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || engine=
+    engine=${engine%%.*}
+    case $1/$engine in 1.*/ | 1.*/*[!0-9]*) return 0 ;; 1.*) ;; *) return 0 ;; esac
+    [ "$engine" -lt 25 ] || fail "docker-compose $1 cannot replace a container of docker $engine" \
+        'install the package docker-compose-plugin (or docker-compose-v2), then run this again; what runs was left as it is'
+}
+
 find_docker() {
     command -v docker >/dev/null 2>&1 ||
         fail 'docker is not installed' 'see https://docs.docker.com/engine/install/, then run this again'
@@ -63,6 +72,7 @@ find_docker() {
         compose_is='docker compose'
     elif is_good_compose "${alone#v}"; then
         compose_is=docker-compose
+        check_engine "${alone#v}"
     elif [ -n "$plugin$alone" ]; then
         fail "docker's compose is too old: ${plugin:-$alone}" \
             'it must be 1.27 or newer as docker-compose, 2.3 or newer as docker compose' \
@@ -105,6 +115,9 @@ check_files() {
     for file in docker-compose.yml agent.yaml store.key push.token; do
         [ -s "$file" ] || fail "$file is missing or empty" \
             'copy the whole folder of this store from the onboarding package, or run onboarding again'
+    done
+    for file in .env store.key; do
+        [ ! -e "$file" ] || [ -r "$file" ] || fail "$PWD/$file cannot be read by $(id -un)" 'run this with sudo, as before'
     done
     [ -w . ] || fail "$PWD cannot be written by $(id -un)" 'run this as who owns the folder, or with sudo'
 }
@@ -240,14 +253,14 @@ listens() {
 }
 
 check_addresses() {
-    # What listens there is the agent itself.
-    [ "$ran_state" != running ] || return 0
     [ -r /proc/net/tcp ] || return 0
     for address in $(listens); do
+        # What listens there is the agent itself, as it was when it was last healthy.
+        if [ "$ran_state" = running ] && { [ ! -e .listens ] || grep -qxF "$address" .listens; }; then continue; fi
         port=$(printf '%04X' "${address##*:}")
-        # 0A: it listens.
-        awk -v port=":$port" 'FNR > 1 && substr($2, length($2) - 4) == port && $4 == "0A" { found = 1 } END { exit !found }' \
-            /proc/net/tcp /proc/net/tcp6 2>/dev/null || continue
+        # 0A: it listens. A box without IPv6 has one of these files only.
+        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+            awk -v port=":$port" 'substr($2, length($2) - 4) == port && $4 == "0A" { found = 1 } END { exit !found }' || continue
         fail "port ${address##*:} is taken: another program listens there, perhaps another agent" \
             "which: sudo ss -ltnp 'sport = :${address##*:}'" \
             "stop it, or have the agent listen elsewhere (listen: in agent.yaml), then run this again"
@@ -352,7 +365,8 @@ go_back() {
     [ "$(id_of_image "$back_image")" = "$back_id" ] || back_image=$back_id
     say "  going back to $back_image"
     export STOREPULSE_IMAGE="$back_image"
-    write_env "$back_image"
+    # Also where it cannot be written: what runs comes first.
+    write_env "$back_image" || true
     if up && until_healthy; then
         rm -f .upgrade
         say '  the agent of before is healthy again; what it had collected is untouched'
@@ -363,9 +377,19 @@ go_back() {
 
 interrupted() {
     trap '' INT TERM HUP
+    set +e
     warn 'interrupted'
-    [ -z "${changing:-}" ] || go_back
     exit 1
+}
+
+# However this ends, and if nobody can read any more what it says: nothing unproven is left running.
+end() {
+    code=$?
+    trap '' INT TERM HUP
+    set +e
+    [ -z "${changing:-}" ] || go_back
+    rm -rf .deploying
+    exit "$code"
 }
 
 change() {
@@ -401,6 +425,7 @@ change() {
             'samples are kept meanwhile; when the cause is gone, run this again'
     }
     changing=
+    listens | put .listens
     if [ -e .upgrade ]; then
         # The same again: an interrupted upgrade was taken back.
         if [ "$(value ID .upgrade)" != "$wanted_id" ]; then mv .upgrade .previous; else rm -f .upgrade; fi
@@ -445,13 +470,16 @@ lock() {
     if ! mkdir .deploying 2>/dev/null; then
         other=$(cat .deploying/pid 2>/dev/null) || other=
         [ -d .deploying ] || fail "$PWD cannot be written" 'is the disk full (df -h), or mounted read-only?'
-        if [ -n "$other" ] && kill -0 "$other" 2>/dev/null; then
+        # After a power cut its number may be another program's.
+        if [ -n "$other" ] && tr '\0' ' ' 2>/dev/null <"/proc/$other/cmdline" | grep -q 'deploy\.sh'; then
             fail "another deploy.sh is at work here (process $other)" 'wait for it'
         fi
         warn 'an earlier run was interrupted; going on from where it was'
     fi
-    trap 'rm -rf .deploying' EXIT
+    trap end EXIT
     trap interrupted INT TERM HUP
+    # A terminal or pipe that is gone is an error of whoever writes there, and not the end.
+    trap '' PIPE
     echo $$ 2>/dev/null >.deploying/pid ||
         fail "$PWD cannot be written" 'is the disk full (df -h), or mounted read-only?' 'nothing was changed'
 }

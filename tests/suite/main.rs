@@ -30,6 +30,7 @@ mod limits;
 mod onboarding;
 mod operation;
 mod operators_files;
+mod operators_scripts;
 mod overload;
 mod people;
 mod promql;

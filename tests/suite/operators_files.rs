@@ -1,10 +1,6 @@
-//! The files in `deploy/cloud` speak of things that are there: metrics, settings, programs. What the scripts do with containers is
-//! tried by `cargo engine`, a whole restore by `cargo torture restore`.
+//! The files in `deploy/cloud` speak of things that are there: metrics, settings, programs.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use storepulse_shared::ids::Epoch;
@@ -13,18 +9,13 @@ use storepulse_testbed::cloud::http_client;
 use storepulse_testbed::upkeep::{self, as_admin};
 use storepulse_testbed::wait;
 
-use crate::setting::{Setting, folder, now_ms};
+use crate::setting::{Setting, now_ms};
 
 const PREFIX: &str = "storepulse_cloud_";
 const COMPOSE: &str = include_str!("../../deploy/cloud/docker-compose.yml");
 const UNIT: &str = include_str!("../../deploy/cloud/systemd/storepulse-cloud@.service");
 const ALERTS: &str = include_str!("../../deploy/cloud/monitoring/alerts.yml");
 const DASHBOARD: &str = include_str!("../../deploy/cloud/monitoring/dashboard.json");
-const SCRIPTS: [&str; 6] = ["pg.sh", "compose.sh", "prepare.sh", "backup.sh", "restore.sh", "rolling.sh"];
-
-fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/cloud")
-}
 
 /// Names of the service's metrics in a text.
 fn names(text: &str) -> BTreeSet<String> {
@@ -96,88 +87,4 @@ fn images_are_of_this_version_and_settings_are_such_that_the_program_reads() {
             "STOREPULSE_{name} is given and never read"
         );
     }
-}
-
-fn sh(dir: &Path, script: &str, args: &[&str]) -> Output {
-    let mut command = Command::new("/bin/sh");
-    command.arg(script).args(args).current_dir(dir).stdin(Stdio::null());
-    command.output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[test]
-fn every_script_is_understood_by_the_shell() {
-    for script in SCRIPTS {
-        let read = Command::new("/bin/sh").arg("-n").arg(deploy().join(script)).output().unwrap();
-        assert!(read.status.success(), "{script}: {}", said(&read));
-        let mode = std::fs::metadata(deploy().join(script)).unwrap().permissions().mode();
-        assert!(mode & 0o111 == 0o111 || script == "compose.sh", "{script} is not executable");
-    }
-}
-
-#[tokio::test]
-async fn prepare_makes_what_is_missing_and_changes_nothing_that_is_there() {
-    let dir = folder().await;
-    std::fs::copy(deploy().join("prepare.sh"), dir.join("prepare.sh")).unwrap();
-    let first = sh(&dir, "./prepare.sh", &[]);
-    assert!(first.status.success(), "{}", said(&first));
-    assert!(
-        said(&first).contains("private/tls/server.pem"),
-        "what is still missing is said: {}",
-        said(&first)
-    );
-    let secrets = || {
-        ["admin", "app", "control"]
-            .map(|name| std::fs::read(dir.join(format!("private/{name}.password"))).unwrap())
-    };
-    let made = secrets();
-    assert!(made.iter().all(|secret| secret.len() == 32) && made[0] != made[1], "{made:?}");
-    let mode = |path: &str| std::fs::metadata(dir.join(path)).unwrap().permissions().mode() & 0o777;
-    // Containers are given the files; nobody else on the machine gets as far.
-    assert_eq!((mode("private"), mode("private/app.password"), mode("private/tls")), (0o700, 0o444, 0o755));
-
-    let before = std::fs::read_to_string(dir.join(".env")).unwrap();
-    let second = sh(&dir, "./prepare.sh", &[]);
-    assert!(second.status.success() && secrets() == made, "{}", said(&second));
-    assert_eq!(std::fs::read_to_string(dir.join(".env")).unwrap(), before);
-    let wrong = sh(&dir, "./prepare.sh", &["--selfsigned"]);
-    assert!(
-        !wrong.status.success() && said(&wrong).contains("--selfsigned is not understood"),
-        "{}",
-        said(&wrong)
-    );
-}
-
-#[tokio::test]
-async fn a_file_of_the_wal_is_archived_once_and_never_overwritten_by_another() {
-    let dir = folder().await;
-    std::fs::copy(deploy().join("pg.sh"), dir.join("pg.sh")).unwrap();
-    let name = "000000010000000000000001";
-    std::fs::write(dir.join(name), [7; 4096]).unwrap();
-    let here = dir.display().to_string();
-    let archive = || sh(&dir, "./pg.sh", &["archive", name, name, &here]);
-    for _ in 0..2 {
-        let done = archive();
-        assert!(done.status.success(), "{}", said(&done));
-    }
-    let fetched = sh(&dir, "./pg.sh", &["fetch", name, "out", &here]);
-    assert!(fetched.status.success(), "{}", said(&fetched));
-    assert_eq!(std::fs::read(dir.join("out")).unwrap(), [7; 4096]);
-    assert!(
-        !sh(&dir, "./pg.sh", &["fetch", "000000010000000000000002", "out", &here]).status.success(),
-        "the end"
-    );
-
-    std::fs::write(dir.join(name), [8; 4096]).unwrap();
-    let refused = archive();
-    assert!(!refused.status.success() && said(&refused).contains("another content"), "{}", said(&refused));
-    let no_backup = sh(&dir, "./pg.sh", &["restore", "20260101T000000Z", "data", "latest", &here]);
-    assert!(
-        !no_backup.status.success() && said(&no_backup).contains("there is no base backup"),
-        "{}",
-        said(&no_backup)
-    );
 }

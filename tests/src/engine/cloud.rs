@@ -193,6 +193,12 @@ impl Cloud {
         self.compose(engine, &[&burn[..], &["-r", "/var/lib/postgresql/data/pgdata"]].concat()).map(drop)
     }
 
+    /// A question in SQL, as the runbook asks it.
+    pub(super) fn sql(&self, engine: &Engine, question: &str) -> anyhow::Result<String> {
+        let psql = ["exec", "-T", "db", "sh", "/storepulse/pg.sh", "psql", "-tAc", question];
+        Ok(self.compose(engine, &psql)?.trim().to_owned())
+    }
+
     /// `verify`: what the database holds against itself; its totals, as JSON.
     pub(super) fn verify(&self, engine: &Engine) -> anyhow::Result<serde_json::Value> {
         let told = self.compose(engine, &["run", "--rm", "--no-deps", "-T", "cli", "verify", "--json"])?;

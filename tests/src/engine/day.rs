@@ -76,6 +76,8 @@ async fn work<W: Write>(
     let verify = async || {
         let totals = cloud.verify(engine)?;
         ensure!(totals["missing"] == 0 && totals["wrong"] == 0, "{totals}");
+        let tenants = cloud.sql(engine, "select count(*) from tenants")?;
+        ensure!(tenants == "1", "by psql there are {tenants} tenants");
         Ok(((), totals.to_string()))
     };
     steps.step("verify", verify).await?;

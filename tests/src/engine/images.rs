@@ -1,6 +1,7 @@
 //! The images: their base images, how they are built, and what must be true of them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
@@ -14,8 +15,10 @@ pub(super) const BROKEN: &str = "storepulse/agent:engine-broken";
 
 /// Most bytes of the agent's image.
 const AGENT_BYTES_MAX: u64 = 20_000_000;
+/// How long a base image may take to come.
+const PULL_LIMIT: Duration = Duration::from_secs(300);
 
-/// Base images that are missing are made here, since a machine without a link can pull none.
+/// Base images that are missing are pulled, or made here, since a machine without a link can pull none.
 pub(super) async fn bases(
     engine: &Engine,
     repo: &Path,
@@ -26,6 +29,12 @@ pub(super) async fn bases(
     for base in base_images(repo)?.iter().filter(|base| builds || !base.starts_with("rust:")) {
         if engine.has_image(base) {
             told.push(format!("{base} was there"));
+            continue;
+        }
+        let mut pull = engine.command("docker");
+        let pull = said_in_time(pull.args(["pull", "--quiet", base]));
+        if tokio::time::timeout(PULL_LIMIT, pull).await.is_ok_and(|pulled| pulled.is_ok()) {
+            told.push(format!("{base} pulled"));
             continue;
         }
         let mut command = engine.command(repo.join("tests/engine.sh"));

@@ -1,6 +1,6 @@
 //! Starting, upgrading and going back; killed anywhere, and run twice.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::{BROKEN, GatewayBox, NEW, OLD, Run};
 
@@ -171,13 +171,35 @@ fn interrupted_by_a_person_it_goes_back_at_once() {
 }
 
 #[test]
+fn interrupted_because_the_terminal_is_gone_it_goes_back_as_well() {
+    let gateway = GatewayBox::running();
+    gateway.pretend("images", &super::IMAGES.replace("sha256:new healthy", "sha256:new starting"));
+    gateway.program("sleep", Some("#!/bin/sh\nkill -HUP \"$(cat .deploying/pid)\"\n"));
+    let (nobody, gone) = std::io::pipe().unwrap();
+    drop(nobody);
+    let mut run = gateway.command(&[], &[("STOREPULSE_IMAGE", NEW), ("STOREPULSE_WAIT", "600")]);
+    let run = run.stdin(Stdio::null()).stdout(gone.try_clone().unwrap()).stderr(gone);
+    assert!(!run.status().unwrap().success());
+    runs(&gateway, OLD);
+    assert!(!gateway.file(".upgrade").exists() && !gateway.file(".deploying").exists());
+}
+
+#[test]
 fn two_at_once_are_one_too_many() {
     let gateway = GatewayBox::running();
     std::fs::create_dir(gateway.file(".deploying")).unwrap();
-    gateway.write(".deploying/pid", &std::process::id().to_string());
+    let mut other = Command::new("/bin/sh");
+    let mut other = other.args(["-c", "read -r _", "./deploy.sh"]).stdin(Stdio::piped()).spawn().unwrap();
+    gateway.write(".deploying/pid", &other.id().to_string());
     let before = gateway.container();
     gateway.deploy(&[], &[]).assert_says(1, &["another deploy.sh is at work here", "wait for it"]);
     assert_eq!(gateway.container(), before);
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    // After a power cut: the number is another program's, ours for example.
+    gateway.write(".deploying/pid", &std::process::id().to_string());
+    gateway.deploy(&[], &[]).assert_says(0, &["an earlier run was interrupted"]);
+    assert!(!gateway.file(".deploying").exists());
 }
 
 #[test]

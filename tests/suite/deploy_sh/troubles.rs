@@ -42,9 +42,19 @@ fn docker_compose_alone_does_as_well() {
     let gateway = GatewayBox::new();
     gateway.pretend("compose-version", "2.2.2");
     gateway.pretend("alone-version", "1.29.2\n");
+    gateway.pretend("engine-version", "24.0.5\n");
     let run = gateway.deploy(&[], &[]);
     assert_eq!(run.code, 0, "{}", run.said);
     assert!(gateway.pretended("calls").contains("docker-compose --project-name storepulse up"));
+}
+
+#[test]
+fn a_docker_that_is_too_new_for_docker_compose_alone() {
+    told(1, &["docker-compose 1.29.2 cannot replace a container of docker 28", "plugin"], |gateway| {
+        gateway.pretend_no_more("compose-version");
+        gateway.pretend("alone-version", "1.29.2\n");
+        gateway.pretend("engine-version", "28.2.2\n");
+    });
 }
 
 #[test]
@@ -104,6 +114,18 @@ fn an_address_that_another_program_has() {
     let run = gateway.deploy(&[], &[]);
     run.assert_says(1, &[&format!("port {port} is taken"), "ss -ltnp", "agent.yaml"]);
     gateway.assert_untouched("", &run.said);
+    // Where the agent runs, it may listen where it did, and be told to listen elsewhere only if that is free.
+    let gateway = GatewayBox::running();
+    let before = gateway.container();
+    gateway.write(
+        "agent.yaml",
+        &gateway.read("agent.yaml").replace("127.0.0.1:1\n", &format!("127.0.0.1:{port}\n")),
+    );
+    let run = gateway.deploy(&[], &[]);
+    run.assert_says(1, &[&format!("port {port} is taken")]);
+    gateway.assert_untouched(&before, &run.said);
+    gateway.write(".listens", &format!("127.0.0.1:{port}\n127.0.0.1:2\n"));
+    gateway.deploy(&[], &[]).assert_says(0, &[]);
 }
 
 #[test]

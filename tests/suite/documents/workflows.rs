@@ -64,6 +64,13 @@ fn fault(line: &str, aliases: &Value) -> Option<String> {
     match words.as_slice() {
         // A matrix names the commands, and those are looked at.
         ["${{", "matrix.run", "}}"] => None,
+        // What a later step is told.
+        ["echo", _, to] if *to == ">>\"$GITHUB_OUTPUT\"" => None,
+        // As root, with the programs of who runs it.
+        ["sudo", "env", rest @ ..] => {
+            let command: Vec<&str> = rest.iter().copied().skip_while(|word| word.contains("=\"$")).collect();
+            fault(&command.join(" "), aliases)
+        }
         ["rustup", "default", version] | ["rustup", "toolchain", "install", version, ..] => {
             let cargo = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
             let is_ours = cargo.contains(&format!("rust-version = \"{version}\""));
