@@ -135,7 +135,7 @@ async fn all<W: Write>(
     for file in ["deploy/store/Dockerfile", "deploy/cloud/docker-compose.yml"] {
         ensure!(repo.join(file).exists(), "there is no {file} in {}", repo.display());
     }
-    stop.unless_asked(images(args, engine, repo, steps)).await?;
+    stop.unless_asked(make_images(args, engine, repo, steps)).await?;
     let prepare = async || Ok((Cloud::prepare(engine, repo, &run.join("cloud"))?, String::new()));
     let cloud = steps.step("the cloud's folder, its certificate", prepare).await?;
     let outcome = day::run(engine, run, &cloud, (steps, stop)).await;
@@ -145,7 +145,7 @@ async fn all<W: Write>(
 }
 
 /// What the cloud and the store are started of.
-async fn images<W: Write>(
+async fn make_images<W: Write>(
     args: &EngineArgs,
     engine: &Engine,
     repo: &Path,
