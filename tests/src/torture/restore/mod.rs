@@ -10,7 +10,10 @@
 //! the bytes, batches' contents and times are an hour's; the number of batches is that of the real time (an agent seals by its own
 //! clock), and with `--hour 1h` nothing is compressed. In that hour an agent is killed and started again: an epoch begins
 //! that the backup has never heard of.
+//!
+//! In the end, with nobody there any more, a restore to a moment is tried, and one of a backup that was made after it ([`moment`]).
 
+mod moment;
 mod server;
 mod shop;
 
@@ -82,6 +85,9 @@ struct Outcome {
     /// From the loss until the cloud answers again, and from then until all that was lost is there.
     restored_in_s: f64,
     filled_in_s: f64,
+    /// Whether a restore to a moment brings what it should, and one of a backup after it; and what they bring.
+    moment_holds: bool,
+    moment: String,
     seconds: f64,
 }
 
@@ -134,6 +140,7 @@ pub(super) async fn run(args: RestoreArgs, testbed: &Path, out: &mut impl Write)
     }
     outcome.ask_verify(&db).await?;
     cloud.stop().await?;
+    (outcome.moment_holds, outcome.moment) = server.go_through_moments().await?;
     server.stop().await?;
     outcome.seconds = begun.elapsed().as_secs_f64();
     conclude(&outcome, args.json, out)
@@ -246,7 +253,8 @@ fn conclude(outcome: &Outcome, json: bool, out: &mut impl Write) -> anyhow::Resu
         out,
         "the backup was {} s old in the shops' time ({:.0} s in real time): {samples_restored} of {samples_at_loss} samples\n\
          the cloud served again {:.1} s after the loss; {:.1} s later all was there again, {} samples; {} of {agents} agents had noticed\n\
-         lost {}   duplicate {}   invented {}   verify: missing {missing}, wrong {wrong}",
+         lost {}   duplicate {}   invented {}   verify: missing {missing}, wrong {wrong}\n\
+         restored again: {}",
         outcome.backup_age_shop_s,
         outcome.backup_age_s,
         outcome.restored_in_s,
@@ -256,11 +264,13 @@ fn conclude(outcome: &Outcome, json: bool, out: &mut impl Write) -> anyhow::Resu
         verdict.lost,
         verdict.duplicate,
         verdict.invented,
+        outcome.moment,
     )?;
     if json {
         writeln!(out, "{}", serde_json::to_string(outcome)?)?;
     }
     Ok(verdict.is_clean()
+        && outcome.moment_holds
         && *missing == 0
         && *wrong == 0
         && outcome.noticed == usize::from(*agents)

@@ -24,11 +24,11 @@ const ARCHIVE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A server that archives its WAL.
 pub(super) struct Server {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     script: PathBuf,
-    backup: PathBuf,
+    pub(super) backup: PathBuf,
     elsewhere: PathBuf,
-    running: Option<Embedded>,
+    pub(super) running: Option<Embedded>,
 }
 
 impl Server {
@@ -63,7 +63,7 @@ impl Server {
         Ok(TestDb::durable(self.running()?, DATABASE))
     }
 
-    fn running(&self) -> anyhow::Result<&Embedded> {
+    pub(super) fn running(&self) -> anyhow::Result<&Embedded> {
         self.running.as_ref().context("the server is not running")
     }
 
@@ -71,18 +71,23 @@ impl Server {
     pub(super) async fn back_up(&self) -> anyhow::Result<String> {
         let backup = self.backup.display().to_string();
         let name = self.pg(&["base", &backup]).await?;
+        self.archive_all().await?;
+        let owner = std::fs::metadata(&self.dir)?;
+        copy(&self.backup, &self.elsewhere, (owner.uid(), owner.gid()))?;
+        // What no base backup holds, and without which nobody logs in: the passwords.
+        std::fs::copy(self.dir.join("secrets"), self.elsewhere.join("secrets"))?;
+        Ok(name.trim().to_owned())
+    }
+
+    /// Waits until all WAL up to now is archived.
+    pub(super) async fn archive_all(&self) -> anyhow::Result<()> {
         let mut admin = Session::open(&self.running()?.admin("postgres")).await?;
         let last = admin.run("select pg_walfile_name(pg_switch_wal())").await?;
         let last = last.rows.first().and_then(|row| row.first().cloned().flatten()).context("no WAL")?;
         admin.close().await?;
         let file = self.backup.join("wal").join(format!("{last}.gz"));
         let archived = async || Ok(file.exists().then_some(()));
-        wait::until("the WAL to be archived", ARCHIVE_LIMIT, archived).await?;
-        let owner = std::fs::metadata(&self.dir)?;
-        copy(&self.backup, &self.elsewhere, (owner.uid(), owner.gid()))?;
-        // What no base backup holds, and without which nobody logs in: the passwords.
-        std::fs::copy(self.dir.join("secrets"), self.elsewhere.join("secrets"))?;
-        Ok(name.trim().to_owned())
+        wait::until("the WAL to be archived", ARCHIVE_LIMIT, archived).await
     }
 
     /// SIGKILL; then the folder of the server and that of the backup are gone.
@@ -123,7 +128,7 @@ impl Server {
     }
 
     /// Runs the script as the account of the server.
-    async fn pg(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub(super) async fn pg(&self, args: &[&str]) -> anyhow::Result<String> {
         let owner = std::fs::metadata(&self.elsewhere)?;
         // Some lie as links in a folder where not all of them do.
         let server = Binaries::find()?.folder().join("postgres").canonicalize()?;
