@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 use storepulse_shared::batch::{Event, Frame, Lane};
+use storepulse_shared::ids::AGENT_DEVICE;
 use storepulse_shared::limits::{EVENT_TEXT_BYTES_MAX, SPAN_SEALED};
 
 use super::bursts::{Merged, Told};
@@ -73,6 +74,17 @@ impl Core {
             self.keep_open(lane, open);
         }
         Ok(())
+    }
+
+    /// Appends an event of the agent itself.
+    pub(super) fn append_own_event(
+        &mut self,
+        kind: &'static str,
+        text: String,
+        now_ms: i64,
+    ) -> Result<(), SpoolError> {
+        let event = Event { device: AGENT_DEVICE.into(), t: now_ms, kind: kind.into(), text: text.into() };
+        self.append_events(&[event], now_ms)
     }
 
     /// Appends events to the open batch of the critical lane. Texts that are too long are cut, bursts are merged.

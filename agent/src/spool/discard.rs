@@ -147,9 +147,7 @@ impl Core {
 
     /// Discards a batch in quarantine: what it held was told as a loss when it came there. Losses that it carries go on.
     pub(super) fn discard_told(&mut self, id: i64, now_ms: i64) -> Result<(), SpoolError> {
-        let carried = self.carried_losses(id)?;
-        self.change("delete from losses where batch_id = ?1", [id])?;
-        self.remove(id)?;
+        let carried = self.remove_carrier(id)?;
         carried.into_iter().try_for_each(|loss| self.record_loss(loss, now_ms))
     }
 
@@ -222,13 +220,8 @@ impl Core {
             self.empty(id, loss, now_ms)?;
             return Ok(true);
         }
-        let carried = self.carried_losses(id)?;
-        self.change("delete from losses where batch_id = ?1", [id])?;
-        self.remove(id)?;
-        for loss in carried {
-            self.record_loss(loss, now_ms)?;
-        }
-        self.record_loss(loss, now_ms)?;
+        let carried = self.remove_carrier(id)?;
+        carried.into_iter().chain([loss]).try_for_each(|loss| self.record_loss(loss, now_ms))?;
         Ok(true)
     }
 

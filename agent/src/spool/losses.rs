@@ -59,6 +59,14 @@ impl Core {
         Ok(json.len())
     }
 
+    /// Takes a batch out of the books; returns the losses that it carried, which have to be recorded anew.
+    pub(super) fn remove_carrier(&self, id: i64) -> Result<Vec<Loss>, SpoolError> {
+        let carried = self.carried_losses(id)?;
+        self.change("delete from losses where batch_id = ?1", [id])?;
+        self.remove(id)?;
+        Ok(carried)
+    }
+
     /// Losses that a batch carries.
     pub(super) fn carried_losses(&self, batch_id: i64) -> Result<Vec<Loss>, SpoolError> {
         let mut statement = self

@@ -4,8 +4,8 @@
 //! every epoch before says once more what came before it: the cloud cannot ask for what nobody names.
 
 use rusqlite::{OptionalExtension as _, params};
-use storepulse_shared::batch::{Event, Lane, Loss};
-use storepulse_shared::ids::{AGENT_DEVICE, Epoch};
+use storepulse_shared::batch::{Lane, Loss};
+use storepulse_shared::ids::Epoch;
 use storepulse_shared::seqs::SeqSet;
 
 use super::SpoolError;
@@ -63,13 +63,7 @@ impl Core {
         self.news = true;
         tracing::warn!(%epoch, through, again, "the cloud was restored from a backup; batches are sent again");
         let text = format!("the cloud has lost batches of {epoch} above {through}: {again} are sent again");
-        let event = Event {
-            device: AGENT_DEVICE.into(),
-            t: now_ms,
-            kind: "agent.cloud_restored".into(),
-            text: text.into(),
-        };
-        self.append_events(&[event], now_ms)
+        self.append_own_event("agent.cloud_restored", text, now_ms)
     }
 
     /// Marks what was acknowledged of one epoch as not sent. Returns how many batches.
@@ -154,9 +148,7 @@ impl Core {
             .collect::<Result<_, _>>()?;
         let mut losses = Vec::new();
         for id in &ids {
-            losses.extend(self.carried_losses(*id)?);
-            self.change("delete from losses where batch_id = ?1", [id])?;
-            self.remove(*id)?;
+            losses.extend(self.remove_carrier(*id)?);
         }
         if !ids.is_empty() || !forgotten.is_empty() {
             losses.push(loss);

@@ -7,9 +7,9 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use storepulse_shared::batch::decode::decode;
-use storepulse_shared::batch::{Batch, Event, Lane, Loss};
+use storepulse_shared::batch::{Batch, Lane, Loss};
 use storepulse_shared::gzip;
-use storepulse_shared::ids::{AGENT_DEVICE, BatchId, Epoch};
+use storepulse_shared::ids::{BatchId, Epoch};
 use storepulse_shared::limits::INFLATED_BYTES_MAX;
 use storepulse_shared::seqs::SeqSet;
 
@@ -238,13 +238,7 @@ impl Core {
                 self.record_loss(loss, now_ms)?;
             }
         }
-        let event = Event {
-            device: AGENT_DEVICE.into(),
-            t: now_ms,
-            kind: "agent.possible_clone".into(),
-            text: text.into(),
-        };
-        self.append_events(&[event], now_ms)
+        self.append_own_event("agent.possible_clone", text, now_ms)
     }
 
     /// Gives a sealed batch the next number of the running epoch; its body stays the same. Its old number was closed, or

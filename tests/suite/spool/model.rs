@@ -129,7 +129,7 @@ impl Cloud {
             let text = gzip::inflate(&outgoing.body, 16 << 20).unwrap();
             let batch = decode(&text);
             let samples = batch.frames.iter().flat_map(|f| &f.columns).flat_map(|c| &c.values);
-            let samples: Vec<u32> = samples.map(|value| value.trunc() as u32).collect();
+            let samples: Vec<u32> = samples.map(|value| *value as u32).collect();
             if samples.len() < FLOOD_SAMPLES && samples.iter().any(|n| n % POISON_ONE_IN == 0) {
                 self.close(header.batch);
                 return Settlement::Refused { why: "422".to_owned() };
@@ -252,7 +252,8 @@ impl World {
         }
     }
 
-    /// Collects until something has been evicted or thinned. No compression makes the values smaller, which are numbered as all are.
+    /// Collects until something has been evicted or thinned. No compression makes the values smaller, which are numbered as all
+    /// are.
     async fn flood(&mut self, lane: Lane) {
         let before = self.bench.status().await.lost_samples;
         for _ in 0..FLOOD_APPENDS_MAX {
@@ -450,13 +451,15 @@ fn an_epoch_that_is_evicted_before_it_was_ever_sent_still_says_what_came_before_
 }
 
 fn live(operations: Vec<Operation>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(World::live(LIMITS, operations));
+    live_within(LIMITS, operations);
 }
 
 /// Where there is little room.
 fn live_small(operations: Vec<Operation>) {
-    let limits = Limits { bytes_max: BYTES_MIN, batch_samples_max: FLOOD_SAMPLES };
+    live_within(Limits { bytes_max: BYTES_MIN, batch_samples_max: FLOOD_SAMPLES }, operations);
+}
+
+fn live_within(limits: Limits, operations: Vec<Operation>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(World::live(limits, operations));
 }

@@ -1,8 +1,8 @@
 //! What a salvage found goes into the running spool: batches under their numbers, and the account of what is gone.
 
 use rusqlite::{OptionalExtension as _, params};
-use storepulse_shared::batch::{Event, Lane, Loss};
-use storepulse_shared::ids::{AGENT_DEVICE, Epoch};
+use storepulse_shared::batch::{Lane, Loss};
+use storepulse_shared::ids::Epoch;
 use storepulse_shared::limits::LOSS_RANGES_MAX;
 use storepulse_shared::seqs::SeqSet;
 
@@ -135,13 +135,7 @@ impl Core {
             "the spool was damaged: {} batches were salvaged, at least {} samples are lost",
             report.adopted, report.samples
         );
-        let event = Event {
-            device: AGENT_DEVICE.into(),
-            t: now_ms,
-            kind: "agent.spool_damaged".into(),
-            text: text.into(),
-        };
-        self.append_events(&[event], now_ms)?;
+        self.append_own_event("agent.spool_damaged", text, now_ms)?;
         self.change(
             "insert into salvaged (file, at_ms) values (?1, ?2) on conflict do nothing",
             params![report.file, now_ms],
