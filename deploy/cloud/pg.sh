@@ -38,15 +38,15 @@ folders() {
     chmod -R u+rwX,go= /backup
 }
 
-healthy() {
+is_false() {
     login
-    [ "$(psql --no-psqlrc --dbname=postgres --tuples-only --no-align --command='select pg_is_in_recovery()')" = f ]
+    [ "$(psql --no-psqlrc --dbname=postgres --tuples-only --no-align --command="$1")" = f ]
 }
 
+healthy() { is_false 'select pg_is_in_recovery()'; }
+
 archiving() {
-    login
-    failing='select coalesce(last_failed_time > last_archived_time, last_failed_time is not null) from pg_stat_archiver'
-    [ "$(psql --no-psqlrc --dbname=postgres --tuples-only --no-align --command="$failing")" = f ]
+    is_false 'select coalesce(last_failed_time > last_archived_time, last_failed_time is not null) from pg_stat_archiver'
 }
 
 sql() {

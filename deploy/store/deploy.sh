@@ -55,7 +55,8 @@ is_good_compose() {
 check_engine() {
     engine=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || engine=
     engine=${engine%%.*}
-    case $1/$engine in 1.*/ | 1.*/*[!0-9]*) return 0 ;; 1.*) ;; *) return 0 ;; esac
+    case $1 in 1.*) ;; *) return 0 ;; esac
+    case $engine in '' | *[!0-9]*) return 0 ;; esac
     [ "$engine" -lt 25 ] || fail "docker-compose $1 cannot replace a container of docker $engine" \
         'install the package docker-compose-plugin (or docker-compose-v2), then run this again; what runs was left as it is'
 }
@@ -255,7 +256,7 @@ listens() {
 check_addresses() {
     [ -r /proc/net/tcp ] || return 0
     for address in $(listens); do
-        # What listens there is the agent itself, as it was when it was last healthy.
+        # What listens there is the agent itself: where it was last told to, and that was free then.
         if [ "$ran_state" = running ] && { [ ! -e .listens ] || grep -qxF "$address" .listens; }; then continue; fi
         port=$(printf '%04X' "${address##*:}")
         # 0A: it listens. A box without IPv6 has one of these files only.
@@ -376,8 +377,6 @@ go_back() {
 }
 
 interrupted() {
-    trap '' INT TERM HUP
-    set +e
     warn 'interrupted'
     exit 1
 }
@@ -407,6 +406,7 @@ change() {
         say "  from $(value IMAGE .upgrade) to $wanted"
     fi
     write_env "$wanted"
+    listens | put .listens
     up || {
         if [ -n "$is_upgrade" ]; then go_back; fi
         fail 'the agent does not start' 'see the message above; when its cause is gone, run this again'
@@ -425,7 +425,6 @@ change() {
             'samples are kept meanwhile; when the cause is gone, run this again'
     }
     changing=
-    listens | put .listens
     if [ -e .upgrade ]; then
         # The same again: an interrupted upgrade was taken back.
         if [ "$(value ID .upgrade)" != "$wanted_id" ]; then mv .upgrade .previous; else rm -f .upgrade; fi

@@ -1,8 +1,9 @@
 //! `cargo browser`: the agent's pages in headless Chromium, on a running agent with good, broken and silent devices, whose
 //! cloud is there at first and then cut off.
 //!
-//! [`shop`] arranges the scene, [`quiet`] another one, where nothing is the matter; what is looked at stands in `tests/browser/scenes`, a small file each, played by Node
-//! ([`player`]). Nothing is installed here: `tests/browser.sh` does that. Screenshots stay, outside of the repository.
+//! [`shop`] arranges the scene, [`quiet`] another one, where nothing is the matter; what is looked at stands in
+//! `tests/browser/scenes`, a small file each, played by Node ([`player`]). Nothing is installed here: `tests/browser.sh` does
+//! that. Screenshots stay, outside of the repository.
 
 mod player;
 mod quiet;

@@ -12,6 +12,10 @@ use super::shop::Shop;
 use super::steps::Steps;
 use super::{Outcome, Stop, images};
 use crate::oracle::Verdict;
+use crate::wait;
+
+/// How long the agent may take to send again what a restored cloud has lost.
+const FILL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Composes the cloud, furnishes the store, and lets them have it; the store is removed, however that ends.
 pub(super) async fn run<W: Write>(
@@ -174,38 +178,7 @@ async fn recovery<W: Write>(
         Ok((url.clone(), format!("{url} ends TLS, asks both instances and speaks TLS to them")))
     };
     let proxy = steps.step("the proxy", proxy).await?;
-    let rolling = async || {
-        let asks = shop.asks(&proxy, cloud)?;
-        let (mut asked, mut failed) = (0, Vec::new());
-        let ask = async {
-            loop {
-                asked += 1;
-                match asks.get(&format!("/v1/stores/{STORE}/status")).await {
-                    Ok(answer) if answer.status == 200 => {}
-                    other => failed.push(format!("{other:?}")),
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let restart = async {
-            cloud.script(engine, "./rolling.sh", &[]).await?;
-            cloud.renew_in_proxy(engine)?;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            anyhow::Ok(())
-        };
-        tokio::select! {
-            () = ask => {}
-            done = restart => done?,
-        }
-        ensure!(asked > 100 && failed.is_empty(), "{} of {asked} failed: {failed:?}", failed.len());
-        let ((), fresh) = fresh(shop, cloud).await?;
-        Ok((
-            (),
-            format!(
-                "{asked} requests through the proxy, which was told of a certificate too, 0 failed; {fresh}"
-            ),
-        ))
-    };
+    let rolling = async || Ok(((), rolling(engine, cloud, shop, &proxy).await?));
     steps.step("rolling.sh", rolling).await?;
     let backup = async || {
         let told = cloud.script(engine, "./backup.sh", &["tenants"]).await?;
@@ -227,11 +200,44 @@ async fn recovery<W: Write>(
         let told = cloud.script(engine, "./restore.sh", &[]).await?;
         shop.until_noticed(engine).await?;
         let ((), fresh) = fresh(shop, cloud).await?;
-        let after = shop.count(cloud).await?;
-        ensure!(after > before, "{before} samples were there, and {after} are");
+        wait::until("what had been there before", FILL_LIMIT, async || {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok((shop.count(cloud).await? > before).then_some(()))
+        })
+        .await?;
         let restored = told.lines().find(|line| line.starts_with("restored in")).unwrap_or_default();
         let restored = restored.split('.').next().unwrap_or_default();
         Ok(((), format!("{restored}; the agent noticed and sent again; {fresh}")))
     };
     steps.step("restore.sh", restore).await
+}
+
+/// Restarts both instances and has the proxy take up a certificate, while somebody asks through it all the time.
+async fn rolling(engine: &Engine, cloud: &Cloud, shop: &Shop, proxy: &str) -> anyhow::Result<String> {
+    let asks = shop.asks(proxy, cloud)?;
+    let (mut asked, mut failed) = (0, Vec::new());
+    let ask = async {
+        loop {
+            asked += 1;
+            match asks.get(&format!("/v1/stores/{STORE}/status")).await {
+                Ok(answer) if answer.status == 200 => {}
+                other => failed.push(format!("{other:?}")),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let restart = async {
+        cloud.script(engine, "./rolling.sh", &[]).await?;
+        cloud.renew_in_proxy(engine)?;
+        // Its old and its new process serve side by side for a moment.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        () = ask => {}
+        done = restart => done?,
+    }
+    ensure!(asked > 100 && failed.is_empty(), "{} of {asked} failed: {failed:?}", failed.len());
+    let ((), fresh) = fresh(shop, cloud).await?;
+    Ok(format!("{asked} requests through the proxy, which was told of a certificate too, 0 failed; {fresh}"))
 }
